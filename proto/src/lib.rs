@@ -1,1 +1,14 @@
-//! x
+//! The contract of a Jisr network.
+
+mod generated;
+
+pub use generated::jisr::admin::v1 as admin;
+pub use generated::jisr::evidence::v1 as evidence;
+pub use generated::jisr::peer::v1 as peer;
+pub use generated::jisr::registry::v1 as registry;
+pub use generated::jisr::snapshot::v1 as snapshot;
+pub use generated::jisr::statement::v1 as statement;
+pub use generated::jisr::v1;
+
+/// The serialized `google.protobuf.FileDescriptorSet` of every `jisr.*` file and its imports.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/jisr.fds"));
