@@ -1,6 +1,7 @@
 //! The contract of a Jisr network.
 
 mod generated;
+pub mod ident;
 
 pub use generated::jisr::admin::v1 as admin;
 pub use generated::jisr::evidence::v1 as evidence;
