@@ -1,7 +1,12 @@
 //! The contract of a Jisr network.
 
+pub mod canonical;
 mod generated;
 pub mod ident;
+
+use std::sync::OnceLock;
+
+use prost_reflect::DescriptorPool;
 
 pub use generated::jisr::admin::v1 as admin;
 pub use generated::jisr::evidence::v1 as evidence;
@@ -11,5 +16,11 @@ pub use generated::jisr::snapshot::v1 as snapshot;
 pub use generated::jisr::statement::v1 as statement;
 pub use generated::jisr::v1;
 
-/// The serialized `google.protobuf.FileDescriptorSet` of every `jisr.*` file and its imports.
+/// The serialized `google.protobuf.FileDescriptorSet` of every `jisr.*` file and its imports, custom options included.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/jisr.fds"));
+
+/// The descriptors of [`FILE_DESCRIPTOR_SET`].
+pub fn descriptors() -> &'static DescriptorPool {
+    static POOL: OnceLock<DescriptorPool> = OnceLock::new();
+    POOL.get_or_init(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the build made the descriptors"))
+}
