@@ -1,0 +1,264 @@
+"""A second verifier of evidence files, written from docs/formats.md and not from the program's sources.
+
+It checks what makes an exchange proven: the file's digest, canonical bytes, every statement's parts, leaf and path, the
+signature of every checkpoint by the key that a signed snapshot or the anchor names for its origin, the quorum of
+cosignatures, the citations between the two ledgers, and that the agreement and the snapshots stand in the registry's ledger.
+Certificates are left to `openssl verify`, which the tests run on them.
+
+    verify_evidence.py FILE --anchor ANCHOR      prints VALID, or INVALID and why; exit code 0 or 1
+"""
+
+import argparse
+import base64
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+from notes import Checkpoint, Key, Note, SEAL, domain, root_from_path, sha256, tree_root
+from wire import Refused, need, read
+
+MAGIC = b"JISREV\x00\x01"
+FILE_BYTES_MAX = 16 << 20
+
+PART = {1: ("tag", "uint"), 2: ("salt", "bytes"), 3: ("content", "bytes"), 4: ("hash", "bytes")}
+STATEMENT = {1: ("origin", "str"), 2: ("index", "uint"), 3: ("parts", [PART]), 4: ("path", ["bytes"]), 5: ("checkpoint", "uint")}
+STAMP = {1: ("checkpoint", "uint"), 2: ("token", "bytes")}
+EVIDENCE = {
+    1: ("format", "uint"), 2: ("instance", "str"), 3: ("exchange_id", "bytes"), 4: ("created_us", "uint"),
+    5: ("checkpoints", ["bytes"]), 6: ("statements", [STATEMENT]), 7: ("registry", [STATEMENT]), 8: ("certificates", ["bytes"]),
+    9: ("snapshots", ["bytes"]), 10: ("snapshot_notes", ["bytes"]), 11: ("schema", "bytes"), 12: ("stamps", [STAMP]),
+}
+CORE = {
+    1: ("format", "uint"), 2: ("kind", "uint"), 3: ("instance", "str"), 4: ("exchange_id", "bytes"), 5: ("created_us", "uint"),
+    6: ("expires_us", "uint"), 7: ("tags", "bytes"), 8: ("consumer", "str"), 9: ("provider", "str"), 10: ("provider_origin", "str"),
+    11: ("service", "str"), 12: ("method", "str"), 13: ("agreement", "bytes"), 14: ("snapshot_version", "uint"), 15: ("snapshot", "bytes"),
+    16: ("schema", "bytes"), 17: ("key_set", "bytes"), 18: ("payload_bytes", "uint"), 19: ("status", "uint"), 20: ("rule", "str"),
+    21: ("mask", "str"), 22: ("no_side_effects", "bool"), 23: ("repeats", "bytes"),
+}
+CITATION = {1: ("origin", "str"), 2: ("index", "uint"), 3: ("leaf", "bytes"), 4: ("tree_size", "uint"), 5: ("root", "bytes")}
+NODE = {
+    1: ("id", "str"), 2: ("origin", "str"), 3: ("address", "str"), 4: ("tls_certificate", "bytes"), 5: ("seal_certificate", "bytes"),
+    6: ("seal_key", "bytes"), 7: ("witness_key", "bytes"), 8: ("local_ca", "bytes"), 9: ("entry", "uint"),
+}
+MEMBER = {1: ("id", "str"), 2: ("name_ar", "str"), 3: ("name_en", "str"), 4: ("entry", "uint")}
+SERVICE = {
+    1: ("name", "str"), 2: ("provider", "str"), 3: ("schema", "bytes"), 4: ("title_ar", "str"), 5: ("title_en", "str"), 6: ("entry", "uint"),
+}
+AGREEMENT_ROW = {1: ("digest", "bytes"), 2: ("document", "bytes"), 3: ("entry", "uint")}
+WITNESS_ROW = {1: ("name", "str"), 2: ("key", "bytes"), 3: ("operator", "str")}
+SNAPSHOT = {
+    1: ("format", "uint"), 2: ("instance", "str"), 3: ("version", "uint"), 4: ("created_us", "uint"), 5: ("expires_us", "uint"),
+    6: ("previous", "bytes"), 7: ("members", [MEMBER]), 8: ("nodes", [NODE]), 9: ("services", [SERVICE]), 10: ("agreements", [AGREEMENT_ROW]),
+    11: ("witnesses", [WITNESS_ROW]), 12: ("quorum", ["uint"]), 13: ("revoked", ["bytes"]), 14: ("issuers", ["bytes"]),
+}
+METHOD = {
+    1: ("service", "str"), 2: ("method", "str"), 3: ("schema", "bytes"), 4: ("mask", "str"), 5: ("no_side_effects", "bool"),
+    6: ("evidence_class", "uint"),
+}
+PURPOSE = {1: ("code", "str"), 2: ("legal_basis", "str")}
+AGREEMENT = {
+    1: ("format", "uint"), 2: ("instance", "str"), 3: ("consumer", "str"), 4: ("provider", "str"), 5: ("methods", [METHOD]),
+    6: ("purposes", [PURPOSE]), 7: ("consent_required", "bool"), 8: ("rate_per_minute", "uint"), 9: ("subjects_per_case", "uint"),
+    10: ("valid_from_us", "uint"), 11: ("valid_until_us", "uint"), 12: ("nonce", "bytes"),
+}
+OPEN_PART = {1: ("tag", "uint"), 2: ("salt", "bytes"), 3: ("content", "bytes")}
+SEAL_MESSAGE = {1: ("index", "uint"), 2: ("path", ["bytes"]), 3: ("checkpoint", "bytes")}
+SEALED = {1: ("statement", {1: ("parts", [OPEN_PART])}), 2: ("seal", SEAL_MESSAGE)}
+AGREEMENT_ACT = {1: ("document", "bytes"), 2: ("agreed", [SEALED])}
+SNAPSHOT_ACT = {1: ("version", "uint"), 2: ("digest", "bytes"), 3: ("expires_us", "uint")}
+
+TAG_CORE, TAG_PURPOSE, TAG_PEER, TAG_ACT = 1, 2, 9, 10
+ASKED, AGREEMENT_REGISTERED, SNAPSHOT_PUBLISHED = 1, 65, 68
+CLASS_NAMES = {0: "STANDARD", 1: "ROUTINE", 2: "STANDARD", 3: "HIGH"}
+REPEATED_FROM_ASKED = ("instance", "exchange_id", "consumer", "provider", "provider_origin", "service", "method", "agreement")
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What the verifier believes before he opens the file."""
+
+    instance: str
+    registry: Key
+    snapshot: Key
+    witnesses: list[tuple[Key, str]]
+    quorum: dict[str, int]
+
+    @staticmethod
+    def parse(text: str) -> "Anchor":
+        raw = tomllib.loads(text)
+        need(raw.pop("format") == 1, "anchor of another format")
+        registry = Key.parse(raw["registry_key"])
+        need(registry.name == raw["registry_origin"] and registry.type == SEAL, "the registry's key has another name")
+        witnesses = [(Key.parse(row["key"]), row["operator"]) for row in raw.get("witness", [])]
+        return Anchor(raw["instance"], registry, Key.parse(raw["snapshot_key"]), witnesses, raw["quorum"])
+
+    def need_quorum(self, note: Note, origin: str, evidence_class: str) -> None:
+        """As many operators as the class demands cosigned it, the ledger's own member not counted."""
+        own = "/".join(origin.split("/")[1:4])
+        operators = {operator for key, operator in self.witnesses if operator != own and note.cosigned_at(key) is not None}
+        needed = self.quorum[evidence_class]
+        need(len(operators) >= needed, f"{origin}: {len(operators)} cosigners, {needed} are needed")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A statement that was shown to stand in a ledger."""
+
+    origin: str
+    index: int
+    leaf: bytes
+    core: SimpleNamespace
+    opened: dict[int, bytes]
+    note: Note
+
+
+def body_of(data: bytes) -> bytes:
+    need(len(data) <= FILE_BYTES_MAX, "the file is too large")
+    need(data[:8] == MAGIC, "not an evidence file")
+    need(data[8:40] == domain("jisr.evidence", data[40:]), "the file's digest is not that of its body")
+    return data[40:]
+
+
+def snapshots_of(evidence, anchor: Anchor) -> dict[bytes, SimpleNamespace]:
+    """The snapshots by digest, each signed by the anchor's snapshot key."""
+    need(len(evidence.snapshots) == len(evidence.snapshot_notes), "a snapshot lacks its note")
+    found = {}
+    for data, signed in zip(evidence.snapshots, evidence.snapshot_notes):
+        digest, snapshot, note = domain("jisr.snapshot", data), read(SNAPSHOT, data), Note(signed)
+        note.verify(anchor.snapshot)
+        need(snapshot.instance == anchor.instance, "a snapshot of another instance")
+        need(note.text == snapshot_text(anchor, snapshot, digest), "the note is for another snapshot")
+        found[digest] = snapshot
+    return found
+
+
+def snapshot_text(anchor: Anchor, snapshot, digest: bytes) -> str:
+    return f"{anchor.snapshot.name}\n{snapshot.version}\n{base64.b64encode(digest).decode()}\n{snapshot.expires_us // 1_000_000}\n"
+
+
+def seal_keys(snapshots, anchor: Anchor) -> dict[str, Key]:
+    keys = {anchor.registry.name: anchor.registry}
+    for snapshot in snapshots.values():
+        for node in snapshot.nodes:
+            known = keys.setdefault(node.origin, Key(node.origin, SEAL, node.seal_key))
+            need(known.raw == node.seal_key, f"two seal keys for {node.origin}")
+    return keys
+
+
+def part_hash(part) -> bytes:
+    if part.hash:
+        need(len(part.hash) == 32 and not (part.tag or part.salt or part.content), "a part is both shown and withheld")
+        return part.hash
+    need(len(part.salt) == 32 and 1 <= part.tag <= 10, "a part without salt or with an unknown tag")
+    return sha256(b"\x00", bytes([part.tag]), part.salt, part.content)
+
+
+def entry_of(statement, evidence, keys: dict[str, Key], anchor: Anchor) -> Entry:
+    """Leaf, path and checkpoint of one statement."""
+    opened = {part.tag: part.content for part in statement.parts if not part.hash}
+    need(TAG_CORE in opened, "CORE is withheld")
+    core = read(CORE, opened[TAG_CORE])
+    need(core.format == 1 and core.instance == anchor.instance, "a statement of another format or instance")
+    need(len(core.tags) == len(statement.parts) and list(core.tags) == sorted(set(core.tags)), "tags and parts do not fit")
+    need(all(p.hash or p.tag == tag for p, tag in zip(statement.parts, core.tags)), "a part has another tag than CORE says")
+    leaf = domain("jisr.statement", tree_root([part_hash(part) for part in statement.parts]))
+    need(statement.checkpoint < len(evidence.checkpoints), "a checkpoint is missing")
+    note = Note(evidence.checkpoints[statement.checkpoint])
+    checkpoint = Checkpoint.parse(note.text)
+    need(checkpoint.origin == statement.origin and statement.origin in keys, f"no key for {statement.origin}")
+    note.verify(keys[statement.origin])
+    root = root_from_path(statement.index, checkpoint.size, sha256(b"\x00", leaf), statement.path)
+    need(root == checkpoint.root, f"{statement.origin} #{statement.index}: the path leads to another root")
+    return Entry(statement.origin, statement.index, leaf, core, opened, note)
+
+
+def check_citations(entries: list[Entry]) -> None:
+    """Whatever a statement cites, and the file holds, is the statement that was cited."""
+    by_place = {(entry.origin, entry.index): entry for entry in entries}
+    for entry in entries:
+        if TAG_PEER in entry.opened:
+            citation = read(CITATION, entry.opened[TAG_PEER])
+            cited = by_place.get((citation.origin, citation.index))
+            need(cited is not None and cited.leaf == citation.leaf, f"{entry.origin} #{entry.index} cites what is not here")
+
+
+def check_exchange(entries: list[Entry], evidence) -> Entry:
+    """All statements are of one exchange; returns ASKED."""
+    asked = [entry for entry in entries if entry.core.kind == ASKED]
+    need(len(asked) == 1, "there is not exactly one ASKED")
+    for entry in entries:
+        for field in REPEATED_FROM_ASKED:
+            need(getattr(entry.core, field) == getattr(asked[0].core, field), f"{field} differs from ASKED")
+        own_side = entry.origin == asked[0].core.provider_origin or entry.origin == asked[0].origin
+        need(own_side, f"{entry.origin} is no party of the exchange")
+    need(asked[0].core.exchange_id == evidence.exchange_id, "the file is for another exchange")
+    check_citations(entries)
+    return asked[0]
+
+
+def check_registry(entries: list[Entry], asked: Entry, snapshots) -> str:
+    """Agreement and snapshots stand in the registry's ledger; returns the evidence class that the agreement pins."""
+    acts = [(entry.core.kind, entry.opened[TAG_ACT]) for entry in entries if TAG_ACT in entry.opened]
+    published = {read(SNAPSHOT_ACT, act).digest for kind, act in acts if kind == SNAPSHOT_PUBLISHED}
+    need(set(snapshots) <= published, "a snapshot was not published")
+    need(asked.core.snapshot in snapshots, "the snapshot that ASKED cites is missing")
+    rows = {row.digest: row.document for row in snapshots[asked.core.snapshot].agreements}
+    document = rows.get(asked.core.agreement)
+    need(document and domain("jisr.agreement", document) == asked.core.agreement, "the agreement is not in the snapshot")
+    registered = {read(AGREEMENT_ACT, act).document for kind, act in acts if kind == AGREEMENT_REGISTERED}
+    need(document in registered, "the agreement was not registered")
+    return permitted(read(AGREEMENT, document), asked)
+
+
+def permitted(agreement, asked: Entry) -> str:
+    core = asked.core
+    need((agreement.consumer, agreement.provider) == (core.consumer, core.provider), "the agreement is between others")
+    need(agreement.valid_from_us <= core.created_us <= agreement.valid_until_us, "the agreement was not in force")
+    methods = [m for m in agreement.methods if (m.service, m.method) == (core.service, core.method)]
+    need(methods and methods[0].schema == core.schema, "the method is not agreed")
+    if TAG_PURPOSE in asked.opened:
+        need(asked.opened[TAG_PURPOSE].decode() in {p.code for p in agreement.purposes}, "the purpose is not agreed")
+    return CLASS_NAMES[methods[0].evidence_class]
+
+
+def verify(data: bytes, anchor: Anchor) -> list[Entry]:
+    """Returns the proven statements of the exchange; raises Refused at the first thing that does not hold."""
+    try:
+        evidence = read(EVIDENCE, body_of(data))
+        need(evidence.format == 1 and evidence.instance == anchor.instance, "another format or instance")
+        snapshots = snapshots_of(evidence, anchor)
+        keys = seal_keys(snapshots, anchor)
+        entries = [entry_of(statement, evidence, keys, anchor) for statement in evidence.statements]
+        registry = [entry_of(statement, evidence, keys, anchor) for statement in evidence.registry]
+        need(all(entry.origin == anchor.registry.name for entry in registry), "a registry entry of another ledger")
+        asked = check_exchange(entries, evidence)
+        evidence_class = check_registry(registry, asked, snapshots)
+        for entry in entries:
+            anchor.need_quorum(entry.note, entry.origin, evidence_class)
+        for entry in registry:
+            anchor.need_quorum(entry.note, entry.origin, "REGISTRY")
+        return entries
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise Refused(f"the file does not parse: {error}") from error
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Verifies an evidence file from docs/formats.md alone.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--anchor", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        entries = verify(arguments.file.read_bytes(), Anchor.parse(arguments.anchor.read_text(encoding="utf-8")))
+    except Refused as refused:
+        print(f"INVALID\n{refused}")
+        return 1
+    print("VALID")
+    for entry in entries:
+        print(f"{entry.origin} #{entry.index} kind {entry.core.kind}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
