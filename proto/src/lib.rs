@@ -3,6 +3,8 @@
 pub mod canonical;
 mod generated;
 pub mod ident;
+pub mod reason;
+pub mod status;
 
 use std::sync::OnceLock;
 
