@@ -35,6 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
-    tonic_prost_build::configure().bytes(".").compile_fds_with_config(files, config)?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .compile_fds_with_config(files, config)?;
     Ok(())
 }

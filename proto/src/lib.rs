@@ -3,6 +3,7 @@
 pub mod canonical;
 mod generated;
 pub mod ident;
+pub mod metadata;
 pub mod reason;
 pub mod status;
 
