@@ -1,0 +1,24 @@
+//! What a certificate must look like to be believed (docs/formats.md, Certificates).
+//!
+//! Path building, names and signatures are rustls-webpki's. It accepts more than a closed network should (a leaf without
+//! extended key usage, an expired root, a leaf that may sign certificates), so every certificate of a path must also have exactly the
+//! shape of its profile. Time is an argument.
+
+mod authority;
+mod chain;
+mod leaf;
+mod refused;
+mod shape;
+
+pub use authority::{Authority, check_issuing, check_local_ca, check_root, root_by_fingerprint};
+pub use leaf::{
+    Client, NodeTls, Officer, RegistryTls, SealCertificate, check_client, check_node_tls, check_officer,
+    check_registry_tls, check_seal,
+};
+pub use refused::{Refused, Rule};
+
+pub(crate) use leaf::{client_identity, node_identity, refuse_node};
+pub(crate) use shape::{KeyKind, holds_key, public_key};
+
+#[cfg(test)]
+mod tests;
