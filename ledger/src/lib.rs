@@ -1,1 +1,16 @@
-//! x
+//! What happened: the ledger's formats, its Merkle tree, seals, evidence, and the offline verifiers.
+//!
+//! The half that computes and checks is pure: no file, no clock, no network. `docs/formats.md` describes every byte.
+
+pub mod clock;
+pub mod tree;
+pub mod note;
+pub mod statement;
+pub mod seal;
+pub mod frame;
+pub mod files;
+
+mod verified;
+
+pub use tree::Hash;
+pub use verified::Verified;

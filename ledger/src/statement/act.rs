@@ -1,0 +1,78 @@
+//! Administrative acts: the message in the ACT part, by the statement's kind.
+
+use super::{StatementError, Tag};
+use bytes::Bytes;
+use jisr_proto::{
+    canonical,
+    snapshot::{
+        AgreementAct, AgreementRevocationAct, CertificateRevocationAct, MemberAct, NodeAct, ServiceAct, SnapshotAct,
+        TokenAct,
+    },
+    statement::{Agreed, Configured, Kind, RefusalsSummed, Resumed, Started, TornTailCut},
+};
+use prost::{Message, Name};
+
+/// The body of an administrative act.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// A ledger begins.
+    Started(Started),
+    /// A ledger was opened again.
+    Resumed(Resumed),
+    /// An unfinished last frame was cut.
+    TornTailCut(TornTailCut),
+    /// Configuration was loaded.
+    Configured(Configured),
+    /// An officer agreed.
+    Agreed(Agreed),
+    /// Refusals of a minute.
+    RefusalsSummed(RefusalsSummed),
+    /// MEMBER_ADMITTED or MEMBER_APPROVED.
+    Member(MemberAct),
+    /// TOKEN_ISSUED.
+    Token(TokenAct),
+    /// NODE_ENROLLED.
+    Node(Box<NodeAct>),
+    /// SERVICE_PUBLISHED.
+    Service(Box<ServiceAct>),
+    /// AGREEMENT_REGISTERED.
+    Agreement(AgreementAct),
+    /// AGREEMENT_REVOKED.
+    AgreementRevocation(AgreementRevocationAct),
+    /// CERTIFICATE_REVOKED.
+    CertificateRevocation(CertificateRevocationAct),
+    /// SNAPSHOT_PUBLISHED.
+    Snapshot(SnapshotAct),
+}
+
+impl Act {
+    /// Parses the act of a statement of this kind; `None` where the kind carries none.
+    pub(super) fn parse(kind: Kind, content: &Bytes) -> Result<Option<Self>, StatementError> {
+        Ok(Some(match kind {
+            Kind::Started => Self::Started(decode(content)?),
+            Kind::Resumed => Self::Resumed(decode(content)?),
+            Kind::TornTailCut => Self::TornTailCut(decode(content)?),
+            Kind::Configured => Self::Configured(decode(content)?),
+            Kind::Agreed => Self::Agreed(decode(content)?),
+            Kind::RefusalsSummed => Self::RefusalsSummed(decode(content)?),
+            Kind::MemberAdmitted | Kind::MemberApproved => Self::Member(decode(content)?),
+            Kind::TokenIssued => Self::Token(decode(content)?),
+            Kind::NodeEnrolled => Self::Node(Box::new(decode(content)?)),
+            Kind::ServicePublished => Self::Service(Box::new(decode(content)?)),
+            Kind::AgreementRegistered => Self::Agreement(decode(content)?),
+            Kind::AgreementRevoked => Self::AgreementRevocation(decode(content)?),
+            Kind::CertificateRevoked => Self::CertificateRevocation(decode(content)?),
+            Kind::SnapshotPublished => Self::Snapshot(decode(content)?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// Whether statements of this kind carry an act.
+pub(super) fn carries_act(kind: Kind) -> bool {
+    kind as i32 >= Kind::Started as i32 && kind != Kind::Ended
+}
+
+fn decode<M: Message + Default + Name>(content: &Bytes) -> Result<M, StatementError> {
+    canonical::decode(content).map_err(|source| StatementError::Canonical { part: Tag::Act.name(), source })
+}
