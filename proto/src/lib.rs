@@ -1,11 +1,14 @@
 //! The contract of a Jisr network.
 
+pub mod annotations;
 pub mod canonical;
 mod generated;
 pub mod ident;
 pub mod metadata;
 pub mod reason;
 pub mod status;
+
+mod wire;
 
 use std::sync::OnceLock;
 

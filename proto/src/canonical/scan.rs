@@ -2,12 +2,7 @@
 
 use super::table::{Field, Shape, Table, Tables};
 use super::{CanonicalError, SKIPPED_FROM, Why};
-
-/// Wire types (protobuf encoding). Groups, 3 and 4, are refused.
-const VARINT: u8 = 0;
-const FIXED64: u8 = 1;
-const DELIMITED: u8 = 2;
-const FIXED32: u8 = 5;
+use crate::wire::{DELIMITED, FIXED32, FIXED64, Reader, VARINT, WireError};
 
 /// Checks one message. `depth` is how many levels may still follow, this one included.
 pub(super) fn message(
@@ -24,12 +19,12 @@ pub(super) fn message(
     let Some(below) = depth.checked_sub(1) else {
         return Err(error(0, Why::Depth));
     };
-    let mut reader = Reader { bytes };
+    let mut reader = Reader::new(bytes);
     // Both the message and the table ascend by number, so one walk over the table finds every field.
     let mut known: &[Field] = &table.fields;
     let mut last = 0;
-    while !reader.bytes.is_empty() {
-        let (number, wire) = reader.tag().map_err(|why| error(last, why))?;
+    while !reader.is_empty() {
+        let (number, wire) = reader.tag().map_err(|why| error(last, why.into()))?;
         if number < last {
             return Err(error(number, Why::Order));
         }
@@ -48,7 +43,7 @@ pub(super) fn message(
                 }
             }
             None if number < SKIPPED_FROM => return Err(error(number, Why::Unknown)),
-            None => reader.skip(wire).map_err(|why| error(number, why))?,
+            None => reader.skip(wire).map_err(|why| error(number, why.into()))?,
         }
     }
     Ok(())
@@ -100,8 +95,8 @@ fn packed(shape: Shape, content: &[u8]) -> Result<(), Why> {
     if content.is_empty() {
         return Err(Why::Default);
     }
-    let mut reader = Reader { bytes: content };
-    while !reader.bytes.is_empty() {
+    let mut reader = Reader::new(content);
+    while !reader.is_empty() {
         scalar(shape, &mut reader)?;
     }
     Ok(())
@@ -139,62 +134,13 @@ fn expect(wire: u8, wanted: u8) -> Result<(), Why> {
     if wire == wanted { Ok(()) } else { Err(Why::WireType) }
 }
 
-/// What is left to read.
-struct Reader<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Why> {
-        let (taken, rest) = self.bytes.split_at_checked(count).ok_or(Why::Truncated)?;
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    /// A varint of at most 64 bits in its shortest form: its last byte is zero only if it is the only one.
-    fn varint(&mut self) -> Result<u64, Why> {
-        let mut value = 0;
-        for (position, byte) in self.bytes.iter().copied().enumerate().take(10) {
-            let bits = u64::from(byte & 0x7f);
-            // Of the tenth byte only the lowest bit fits.
-            if position == 9 && byte > 1 {
-                return Err(Why::Varint);
-            }
-            value |= bits << (7 * position);
-            if byte & 0x80 == 0 {
-                self.take(position + 1)?;
-                return if byte == 0 && position > 0 {
-                    Err(Why::Varint)
-                } else {
-                    Ok(value)
-                };
-            }
-        }
-        Err(Why::Truncated)
-    }
-
-    /// Field number and wire type.
-    fn tag(&mut self) -> Result<(u32, u8), Why> {
-        let tag = u32::try_from(self.varint()?).map_err(|_| Why::Number)?;
-        match tag >> 3 {
-            0 => Err(Why::Number),
-            number => Ok((number, (tag & 7) as u8)),
-        }
-    }
-
-    fn delimited(&mut self) -> Result<&'a [u8], Why> {
-        let length = usize::try_from(self.varint()?).map_err(|_| Why::Truncated)?;
-        self.take(length)
-    }
-
-    /// Passes over the value of an unknown field.
-    fn skip(&mut self, wire: u8) -> Result<(), Why> {
-        match wire {
-            VARINT => self.varint().map(drop),
-            FIXED64 => self.take(8).map(drop),
-            DELIMITED => self.delimited().map(drop),
-            FIXED32 => self.take(4).map(drop),
-            _ => Err(Why::WireType),
+impl From<WireError> for Why {
+    fn from(error: WireError) -> Why {
+        match error {
+            WireError::Truncated => Why::Truncated,
+            WireError::Varint => Why::Varint,
+            WireError::Number => Why::Number,
+            WireError::WireType => Why::WireType,
         }
     }
 }
