@@ -1,0 +1,117 @@
+"""Evidence and ledgers: our verifier's contract, and a second verifier written from docs/formats.md."""
+
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import verify_evidence
+from demo import jisr
+from wire import Refused
+
+SECOND = Path(verify_evidence.__file__)
+
+
+@pytest.fixture(scope="module")
+def anchor(demo) -> Path:
+    return demo.dir / "anchor"
+
+
+def first_line(run) -> str:
+    return run.stdout.split("\n", 1)[0]
+
+
+def test_every_file_is_valid_for_both_verifiers(demo, anchor):
+    files = demo.evidence()
+    assert len(files) == demo.summary["evidence_valid"] > 0
+    for file in files:
+        ours = jisr("evidence", "verify", file, "--anchor", anchor)
+        assert (ours.returncode, first_line(ours)) == (0, "VALID"), ours.stdout + ours.stderr
+        entries = verify_evidence.verify(file.read_bytes(), verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8")))
+        assert entries
+
+
+def test_the_second_verifier_runs_by_itself(demo, anchor):
+    run = [sys.executable, SECOND, demo.evidence()[0], "--anchor", anchor]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.startswith("VALID\n")
+
+
+def test_the_second_verifier_finds_a_flipped_bit_in_every_proven_piece(demo, anchor):
+    """With the file's digest made right again, so that what is found is found in the proofs themselves."""
+    trusted = verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8"))
+    data = demo.evidence()[0].read_bytes()
+    body = data[40:]
+    evidence = verify_evidence.read(verify_evidence.EVIDENCE, body)
+    source = random.Random(20261123)
+    for piece in proven_pieces(evidence):
+        changed = bytearray(body)
+        changed[body.index(piece) + source.randrange(len(piece))] ^= 1 << source.randrange(8)
+        digest = hashlib.sha256(b"jisr.evidence\x01" + changed).digest()
+        with pytest.raises(Refused):
+            verify_evidence.verify(data[:8] + digest + bytes(changed), trusted)
+
+
+def proven_pieces(evidence) -> list[bytes]:
+    statements = evidence.statements + evidence.registry
+    parts = [part for statement in statements for part in statement.parts if not part.hash]
+    pieces = [piece for part in parts for piece in (part.salt, part.content)] + evidence.snapshots
+    pieces += [step for statement in statements for step in statement.path]
+    texts = [checkpoint.rpartition(b"\n\n")[0] for checkpoint in evidence.checkpoints]
+    return [piece for piece in pieces + texts if len(piece) >= 16]
+
+
+def test_a_flipped_byte_is_invalid_for_both(demo, anchor, tmp_path):
+    data = bytearray(demo.evidence()[0].read_bytes())
+    data[len(data) // 2] ^= 1
+    copy = tmp_path / "copy.jisr"
+    copy.write_bytes(data)
+    ours = jisr("evidence", "verify", copy, "--anchor", anchor)
+    assert (ours.returncode, first_line(ours)) == (1, "INVALID")
+    with pytest.raises(Refused):
+        verify_evidence.verify(bytes(data), verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8")))
+
+
+def test_exit_codes_of_the_verifiers(demo, anchor, tmp_path):
+    file = demo.evidence()[0]
+    empty = tmp_path / "empty.jisr"
+    empty.touch()
+    assert jisr("evidence", "verify", empty, "--anchor", anchor).returncode == 1
+    assert jisr("evidence", "verify", tmp_path / "nowhere", "--anchor", anchor).returncode == 66
+    assert jisr("evidence", "verify", file).returncode == 64
+    assert jisr("ledger", "verify", tmp_path / "nowhere", "--anchor", anchor).returncode == 66
+
+
+def test_json_of_a_verdict(demo, anchor):
+    told = json.loads(jisr("evidence", "verify", demo.evidence()[0], "--anchor", anchor, "--json").stdout)
+    assert told["verdict"] == "VALID" and isinstance(told["reason"], str)
+    assert all({"id", "verdict", "text"} <= set(check) for check in told["checks"]) and told["checks"]
+
+
+def test_live_ledgers_verify(demo, anchor):
+    for node in demo.summary["nodes"]:
+        run = jisr("ledger", "verify", node["ledger"], "--anchor", anchor)
+        assert (run.returncode, first_line(run)) == (0, "VALID"), run.stdout + run.stderr
+        assert f"jisr/JO/GOV/{node['code']}/" in run.stdout
+
+
+def test_any_changed_byte_of_a_copied_ledger_is_found(demo, anchor, tmp_path):
+    copy = tmp_path / "ledger"
+    shutil.copytree(demo.node("psd")["ledger"], copy)
+    segment = max((copy / "segments").iterdir())
+    used = len(segment.read_bytes().rstrip(b"\0"))
+    source = random.Random(7)
+    for _ in range(25):
+        data = bytearray(segment.read_bytes())
+        place = source.randrange(used // 2)
+        data[place] ^= 1 << source.randrange(8)
+        changed = tmp_path / "changed"
+        shutil.copytree(copy, changed)
+        (changed / "segments" / segment.name).write_bytes(data)
+        run = jisr("ledger", "verify", changed, "--anchor", anchor)
+        assert run.returncode != 0, f"byte {place} of {segment.name}"
+        shutil.rmtree(changed)
