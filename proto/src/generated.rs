@@ -1,6 +1,8 @@
 //! Types and stubs generated from `proto/jisr`. The nesting repeats the protobuf packages, as the generated code expects.
 
 /// Everything under the protobuf package `jisr`.
+#[expect(unused_qualifications, reason = "generated code names everything by its full path")]
+#[expect(unreachable_pub, reason = "lib.rs re-exports the innermost modules only")]
 pub mod jisr {
     /// Package `jisr.v1`: the annotations that publishers write into their schemas.
     pub mod v1 {
