@@ -28,6 +28,8 @@ pub mod validity;
 pub mod verified;
 
 mod ca_key;
+#[cfg(test)]
+mod fixture;
 mod note;
 mod p256;
 

@@ -45,6 +45,17 @@ impl Validity {
         }
     }
 
+    /// What a certificate (DER) says of itself, unchecked; `None` where it is no certificate.
+    pub fn of(certificate: &[u8]) -> Option<Validity> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        let validity = certificate.validity();
+        let us = |seconds: i64| u64::try_from(seconds).ok()?.checked_mul(SECOND_US);
+        Some(Validity {
+            not_before_us: us(validity.not_before.timestamp())?,
+            not_after_us: us(validity.not_after.timestamp())?,
+        })
+    }
+
     /// Both ends as X.509 writes them.
     pub(crate) fn dates(&self) -> Result<(OffsetDateTime, OffsetDateTime), CertError> {
         let refuse = || CertError::Authority {

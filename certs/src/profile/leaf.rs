@@ -50,10 +50,11 @@ const OFFICER: Shape = leaf(
     Names::OneUri,
 );
 
-/// DER content of the object identifiers 1.3.6.1.5.5.7.3.1, .2 and .36.
-const SERVER_AUTH: KeyUsage = KeyUsage::required(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
-const CLIENT_AUTH: KeyUsage = KeyUsage::required(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
-const DOCUMENT_SIGNING: KeyUsage = KeyUsage::required(&[0x2b, 6, 1, 5, 5, 7, 3, 36]);
+/// DER content of the object identifiers 1.3.6.1.5.5.7.3.1, .2 and .36. Webpki asks every certificate of the path, and authorities have
+/// no usages; that the leaf has its own, the shape sees.
+const SERVER_AUTH: KeyUsage = KeyUsage::required_if_present(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+const CLIENT_AUTH: KeyUsage = KeyUsage::required_if_present(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
+const DOCUMENT_SIGNING: KeyUsage = KeyUsage::required_if_present(&[0x2b, 6, 1, 5, 5, 7, 3, 36]);
 
 const fn leaf(profile: &'static str, key: KeyKind, usage: Usage, critical: bool, names: Names) -> Shape {
     Shape {
