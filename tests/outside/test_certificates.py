@@ -1,6 +1,7 @@
 """Certificate profiles, judged by openssl and by pkilint."""
 
 import hashlib
+import json
 import re
 import subprocess
 import tomllib
@@ -59,7 +60,14 @@ def test_what_certificates_say(chain):
         assert "CA:TRUE" not in text[leaf]
 
 
+# pkilint wants a dot in the host of a URI. A SPIFFE trust domain is a name and no host (SPIFFE-ID, section 2.1).
+ACCEPTED = {"pkix.invalid_uri_syntax"}
+
+
 @pytest.mark.parametrize("role", ["root", "issuing", "seal", "tls", "local_ca", "client"])
 def test_pkilint_finds_no_fault(chain, tool, role):
-    linted = subprocess.run([tool("lint_pkix_cert"), "lint", "-s", "WARNING", chain[role]], capture_output=True, text=True, check=False)
-    assert linted.returncode == 0, linted.stdout + linted.stderr
+    command = [tool("lint_pkix_cert"), "lint", "-s", "WARNING", "-f", "JSON", chain[role]]
+    linted = subprocess.run(command, capture_output=True, text=True, check=False)
+    results = json.loads(linted.stdout)["results"]
+    findings = {finding["code"] for result in results for finding in result["finding_descriptions"]}
+    assert findings <= ACCEPTED, linted.stdout
