@@ -1,0 +1,65 @@
+//! `jisr ledger`: verification of whole ledgers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::failure::Failure;
+use crate::{anchor, output, verdict};
+
+/// The largest signed note, bytes (C2SP signed-note; docs/formats.md).
+const NOTE_BYTES_MAX: u64 = 64 << 10;
+
+/// Commands on ledgers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verify a ledger directory, offline, trusting nothing but the anchor
+    Verify(Verify),
+}
+
+/// Verify a ledger directory, offline, trusting nothing but the anchor.
+///
+/// The directory may be live, copied or archived; no lock is taken and no key is needed. Every byte of every file in it
+/// counts, except under index/. A tail that is not cosigned yet is reported, and so is a torn one.
+#[derive(Debug, Args)]
+#[command(after_help = verdict::HELP, after_long_help = concat!(
+    "Example:\n  jisr ledger verify /var/lib/jisr/ledger --anchor anchor\n",
+    "  jisr ledger verify ./copy --anchor anchor --checkpoint seen-last-year.note --json\n\n",
+    "Exit codes: 0 VALID · 1 INVALID, also where it cannot be parsed or is empty · 2 INDETERMINATE: what is there is ",
+    "sound, but does not suffice · 64 wrong usage · 66 an input cannot be read · 70 this program or machine failed",
+))]
+pub(crate) struct Verify {
+    /// Ledger directory: the one that holds segments/
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Anchor of the network, as `jisr registry anchor` prints it, obtained on a way that you trust
+    #[arg(long, value_name = "ANCHOR")]
+    anchor: PathBuf,
+    /// A checkpoint of this ledger that was seen earlier: it must be a stage of what lies here
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Print one object {verdict, reason, checks: [{id, verdict, text}], origin, size, root}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what the command says.
+pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+    let Command::Verify(verify) = command;
+    verify.run()
+}
+
+impl Verify {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let anchor = anchor::read(&self.anchor)?;
+        let checkpoint = self
+            .checkpoint
+            .as_deref()
+            .map(|path| output::read(path, NOTE_BYTES_MAX))
+            .transpose()?;
+        let _readable = std::fs::read_dir(&self.dir).map_err(|error| Failure::unreadable(&self.dir, error))?;
+        let report = jisr_ledger::verify::ledger(&self.dir, &anchor, checkpoint.as_deref());
+        verdict::print(&report, self.json)
+    }
+}

@@ -1,0 +1,55 @@
+//! The log: on standard error, as lines for people or as JSON for machines.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+
+/// What every command takes about its log.
+#[derive(Debug, Args)]
+pub(crate) struct Logging {
+    /// What to log on standard error: error, warn, info, debug, trace, or a filter such as
+    /// `info,jisr_node=debug` [default: info for servers, else warn]
+    #[arg(long, global = true, value_name = "FILTER", help_heading = "Log")]
+    log: Option<String>,
+    /// Form of the log
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORM",
+        help_heading = "Log"
+    )]
+    log_format: Format,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// A line for people
+    Text,
+    /// An object a line
+    Json,
+}
+
+impl Logging {
+    /// Starts the log of this process; `serves` tells a server from a command.
+    pub(crate) fn start(&self, serves: bool) -> Result<(), Failure> {
+        let filter = self.log.as_deref().unwrap_or(if serves { "info" } else { "warn" });
+        let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+            Failure::usage(
+                format!("--log {filter:?} is no log filter: {error}"),
+                "write a level such as debug, or targets with levels such as info,jisr_node=debug",
+            )
+        })?;
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        let started = match self.log_format {
+            Format::Text => log.with_target(false).try_init(),
+            Format::Json => log.json().flatten_event(true).try_init(),
+        };
+        started.map_err(|error| Failure::fault(format!("cannot start the log: {error}"), "report this as a defect"))
+    }
+}

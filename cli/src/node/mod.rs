@@ -1,0 +1,93 @@
+//! `jisr node`: an agency's server, from the first configuration to its daily administration.
+
+mod agree;
+mod identity;
+mod init;
+mod publish;
+mod serve;
+mod status;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jisr_node::Config;
+
+pub(crate) use identity::passing_client;
+
+use crate::failure::Failure;
+
+/// Commands of a node.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented configuration for a new node
+    Init(Box<init::Init>),
+    /// Make the node's keys and join the network with a one-time token
+    Enrol(serve::Enrol),
+    /// Run the node until SIGINT or SIGTERM
+    Run(serve::Run),
+    /// Publish, or withdraw, a service of this member
+    Publish(publish::Publish),
+    /// Propose, read, accept and revoke agreements
+    #[command(subcommand)]
+    Agree(agree::Command),
+    /// Credentials with which the agency's applications call this node
+    #[command(subcommand)]
+    Client(identity::Client),
+    /// Credentials with which the agency's officers sign agreements
+    #[command(subcommand)]
+    Officer(identity::Officer),
+    /// What the running node says of itself
+    Status(status::Status),
+}
+
+/// The data directory of the node.
+#[derive(Debug, Args)]
+pub(crate) struct Dir {
+    /// Data directory of the node
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Does what the command says.
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(init) => init.run(),
+        Command::Enrol(enrol) => enrol.run(),
+        Command::Run(run) => run.run(),
+        Command::Publish(publish) => publish.run(),
+        Command::Agree(command) => agree::run(command),
+        Command::Client(command) => command.run(),
+        Command::Officer(command) => command.run(),
+        Command::Status(status) => status.run(),
+    }
+}
+
+impl Command {
+    /// Whether the command is a server.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Command::Run(_))
+    }
+}
+
+/// The configuration in the data directory `dir`.
+pub(crate) fn config(dir: &Path) -> Result<Config, Failure> {
+    Config::load(dir).map_err(|error| {
+        Failure::unusable(
+            &dir.join("node.toml"),
+            error,
+            "correct the key that is named, or write a file: jisr node init",
+        )
+    })
+}
+
+/// Where a program on this machine reaches the local door: by its address where the door's certificate carries that,
+/// else by its first name.
+pub(crate) fn local_address(config: &Config) -> String {
+    let (door, listen) = (&config.local_door, config.local_door.listen);
+    let by_address = listen.ip().to_string();
+    let plain = door.dangerous_plain_loopback.is_some();
+    match door.names.first() {
+        Some(name) if !plain && !door.names.contains(&by_address) => format!("{name}:{}", listen.port()),
+        _ => listen.to_string(),
+    }
+}

@@ -1,0 +1,131 @@
+//! `jisr node status`: what the running node says of itself.
+
+use clap::Args;
+use jisr_proto::admin::admin_client::AdminClient;
+use jisr_proto::admin::{StatusRequest, StatusResponse};
+use serde_json::{Value, json};
+
+use super::Dir;
+use crate::admin::{self, Server};
+use crate::failure::Failure;
+use crate::instant::show;
+use crate::{output, runtime};
+
+/// What the running node says of itself: ledger, snapshot, certificates, exchanges, peers.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Example:\n  jisr node status --dir /var/lib/jisr\n\nExit codes: 0 it runs · 1 it does \
+                             not, or refused · 64 wrong usage · 70 this program or machine failed"
+)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    node: Dir,
+    /// Print one object; times are microseconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let status = runtime::block_on(async {
+            let channel = admin::connect(&self.node.dir, Server::Node).await?;
+            Ok(AdminClient::new(channel).status(StatusRequest {}).await?.into_inner())
+        })?;
+        if self.json {
+            return output::json(&object(&status));
+        }
+        for (name, value) in lines(&status) {
+            output::line(format!("{name:<14} {value}"));
+        }
+        for peer in &status.peers {
+            let there = if peer.connected { "connected" } else { "not connected" };
+            output::line(format!(
+                "{:<14} {} {there}, {} proofs owed, {} failures",
+                "peer", peer.node, peer.proofs_owed, peer.failures
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn lines(status: &StatusResponse) -> [(&'static str, String); 11] {
+    let registry = if status.registry_connected {
+        "connected"
+    } else {
+        "not connected: the snapshot holds until it expires"
+    };
+    let exchanges = format!(
+        "{} answered, {} refused, {} failed, {} open",
+        status.exchanges_answered, status.exchanges_refused, status.exchanges_failed, status.open_exchanges
+    );
+    [
+        ("node", status.node.clone()),
+        ("program", status.program.clone()),
+        ("local door", status.local_address.clone()),
+        ("peer door", status.peer_address.clone()),
+        (
+            "ledger",
+            format!(
+                "{} size {} root {}",
+                status.origin,
+                status.ledger_size,
+                output::hex(&status.ledger_root)
+            ),
+        ),
+        (
+            "cosigned",
+            format!("size {} at {}", status.cosigned_size, show(status.cosigned_us)),
+        ),
+        ("registry", registry.to_owned()),
+        (
+            "snapshot",
+            format!(
+                "{}, expires {}",
+                status.snapshot_version,
+                show(status.snapshot_expires_us)
+            ),
+        ),
+        (
+            "certificate",
+            format!("expires {}", show(status.tls_certificate_expires_us)),
+        ),
+        ("exchanges", exchanges),
+        ("proofs owed", status.proofs_owed.to_string()),
+    ]
+}
+
+fn object(status: &StatusResponse) -> Value {
+    let peers: Vec<Value> = status
+        .peers
+        .iter()
+        .map(|peer| {
+            json!({
+                "node": peer.node,
+                "connected": peer.connected,
+                "proofs_owed": peer.proofs_owed,
+                "failures": peer.failures,
+            })
+        })
+        .collect();
+    json!({
+        "node": status.node,
+        "origin": status.origin,
+        "program": status.program,
+        "ledger_size": status.ledger_size,
+        "ledger_root": output::hex(&status.ledger_root),
+        "cosigned_size": status.cosigned_size,
+        "cosigned_us": status.cosigned_us,
+        "snapshot_version": status.snapshot_version,
+        "snapshot_expires_us": status.snapshot_expires_us,
+        "tls_certificate_expires_us": status.tls_certificate_expires_us,
+        "open_exchanges": status.open_exchanges,
+        "exchanges_answered": status.exchanges_answered,
+        "exchanges_refused": status.exchanges_refused,
+        "exchanges_failed": status.exchanges_failed,
+        "registry_connected": status.registry_connected,
+        "local_address": status.local_address,
+        "peer_address": status.peer_address,
+        "proofs_owed": status.proofs_owed,
+        "peers": peers,
+    })
+}

@@ -1,0 +1,103 @@
+//! `jisr registry init`: configuration, keys and anchor of a new registry.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use jisr_ledger::clock::{Clock, SystemClock};
+use jisr_proto::ident::{Epoch, Instance};
+
+use crate::failure::Failure;
+use crate::{instant, output};
+
+/// Writes DIR/registry.toml, commented, makes the registry's keys in DIR/keys and its anchor DIR/anchor. Starts nothing.
+///
+/// Give the anchor to every auditor on a way that you trust: whatever is verified rests on it.
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Init {
+    /// Data directory, new or empty
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The network, `JO`
+    #[arg(long, value_name = "INSTANCE")]
+    instance: Instance,
+    /// Where the registry listens
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:7300")]
+    listen: SocketAddr,
+    /// How nodes reach it; stands in every token
+    #[arg(long, value_name = "HOST:PORT")]
+    public: String,
+    /// DNS name or address for its TLS certificate; repeatable [default: the host of --public]
+    #[arg(long, value_name = "DNS")]
+    name: Vec<String>,
+    /// Epoch of the ledgers [default: this year]
+    #[arg(long, value_name = "YEAR")]
+    epoch: Option<Epoch>,
+}
+
+const HELP: &str = "\
+Example:
+  jisr registry init --dir /var/lib/jisr-registry --instance JO --public registry.jo:7300
+  jisr registry run --dir /var/lib/jisr-registry
+
+Exit codes: 0 made · 64 wrong usage, or there is a registry already · 70 it cannot be written";
+
+impl Init {
+    fn text(&self) -> Result<String, Failure> {
+        let epoch = match &self.epoch {
+            Some(epoch) => epoch.to_string(),
+            // RFC 3339 begins with the year.
+            None => instant::show(SystemClock.now_us()).chars().take(4).collect(),
+        };
+        let host = self
+            .public
+            .rsplit_once(':')
+            .map_or(self.public.as_str(), |(host, _port)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let names = if self.name.is_empty() {
+            vec![host]
+        } else {
+            self.name.clone()
+        };
+        Ok(format!(
+            "{HEAD}instance = {}\n\n{EPOCH}epoch = {}\n\n{DATA}data = \".\"\n\n{LISTEN}listen = {}\npublic = {}\n{NAMES}names = {}\n\n{REST}",
+            output::toml(self.instance.as_str()),
+            output::toml(&epoch),
+            output::toml(&self.listen.to_string()),
+            output::toml(&self.public),
+            output::toml_list(&names),
+        ))
+    }
+}
+
+const HEAD: &str = "\
+# A Jisr registry. Paths are relative to the directory of this file.
+
+# The network it governs.
+";
+const EPOCH: &str = "# Epoch in the origins of the ledgers: the year in which they begin.\n";
+const DATA: &str = "# Everything the registry keeps: keys, ledger, schemas, anchor, admin socket.\n";
+const LISTEN: &str = "# Where it listens for nodes, and how they reach it; the latter stands in every token.\n";
+const NAMES: &str = "# DNS names and addresses that its TLS certificate carries.\n";
+const REST: &str = "\
+# These are the defaults; remove the # to change one.
+# [snapshot]
+# lifetime_s = 259200         # nodes refuse to work on an older one
+# refresh_s = 60
+
+# [certificates]
+# tls_days = 90
+# seal_days = 400
+
+# [limits]
+# connections = 4096
+# enrolments_per_minute = 60  # without a certificate, by IP address
+# requests_per_minute = 6000  # of one node
+";
+
+impl Init {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        self.text().map(drop)
+    }
+}

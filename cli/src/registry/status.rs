@@ -1,0 +1,66 @@
+//! `jisr registry status`: what the running registry says of itself.
+
+use clap::Args;
+use jisr_proto::registry::RegistryStatusRequest;
+use serde_json::json;
+
+use super::{Dir, EXIT_CODES, client};
+use crate::failure::Failure;
+use crate::{instant, output, runtime};
+
+/// What the running registry says of itself: ledger, snapshot, members, nodes, services, agreements.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    registry: Dir,
+    /// Print one object; times are microseconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let status = runtime::block_on(async {
+            Ok(client(&self.registry)
+                .await?
+                .status(RegistryStatusRequest {})
+                .await?
+                .into_inner())
+        })?;
+        let root = output::hex(&status.root);
+        if self.json {
+            return output::json(&json!({
+                "instance": status.instance,
+                "origin": status.origin,
+                "size": status.size,
+                "root": root,
+                "snapshot_version": status.snapshot_version,
+                "snapshot_expires_us": status.snapshot_expires_us,
+                "members": status.members,
+                "nodes": status.nodes,
+                "services": status.services,
+                "agreements": status.agreements,
+            }));
+        }
+        output::line(format!("instance    {}", status.instance));
+        output::line(format!(
+            "ledger      {} size {} root {root}",
+            status.origin, status.size
+        ));
+        let expires = instant::show(status.snapshot_expires_us);
+        output::line(format!("snapshot    {}, expires {expires}", status.snapshot_version));
+        let rows = [
+            ("member", &status.members),
+            ("node", &status.nodes),
+            ("service", &status.services),
+            ("agreement", &status.agreements),
+        ];
+        for (name, values) in rows {
+            for value in values {
+                output::line(format!("{name:<11} {value}"));
+            }
+        }
+        Ok(())
+    }
+}
