@@ -68,3 +68,69 @@ pub const ALL: [Contract; 8] = [
     CLEARANCE,
     LABOUR,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jisr_proto::annotations::ServiceSchema;
+
+    #[test]
+    fn every_contract_can_be_published() {
+        for contract in ALL {
+            let schema = ServiceSchema::parse(contract.schema, contract.service).unwrap();
+            schema
+                .check_classified()
+                .unwrap_or_else(|e| panic!("{}: {e}", contract.service));
+            schema.titles("", "").unwrap();
+        }
+    }
+
+    #[test]
+    fn only_the_renewal_has_effects_and_only_clearance_answers_in_one_size() {
+        for contract in ALL {
+            let schema = ServiceSchema::parse(contract.schema, contract.service).unwrap();
+            for (name, method) in schema.methods() {
+                let path = format!("{}/{name}", contract.service);
+                assert_eq!(
+                    method.no_side_effects,
+                    path != "jo.labour.v1.WorkPermits/Renew",
+                    "{path}"
+                );
+                assert_eq!(method.one_size, contract.service == CLEARANCE.service, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_get_has_a_check_beside_it() {
+        for contract in ALL {
+            let schema = ServiceSchema::parse(contract.schema, contract.service).unwrap();
+            let has = |prefix: &str| schema.methods().any(|(name, _)| name.starts_with(prefix));
+            assert!(!has("Get") || has("Check"), "{}", contract.service);
+        }
+    }
+
+    #[test]
+    fn every_part_is_explained_in_both_languages() {
+        for (path, text) in SOURCES.into_iter().filter(|(path, _)| path.starts_with("jo/")) {
+            let mut comment = String::new();
+            for line in text.lines().map(str::trim) {
+                if let Some(words) = line.strip_prefix("//") {
+                    comment.push_str(words);
+                    continue;
+                }
+                let declares = ["message ", "enum ", "service ", "rpc ", "oneof "]
+                    .iter()
+                    .any(|w| line.starts_with(w));
+                if declares || (line.contains(" = ") && !line.starts_with("option")) {
+                    let arabic = comment.chars().any(|c| ('\u{621}'..='\u{64a}').contains(&c));
+                    assert!(
+                        arabic && comment.chars().any(|c| c.is_ascii_alphabetic()),
+                        "{path}: {line}"
+                    );
+                }
+                comment.clear();
+            }
+        }
+    }
+}

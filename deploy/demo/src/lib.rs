@@ -11,7 +11,7 @@
 //! All persons, companies and numbers are invented.
 
 pub mod agency;
-//pub mod backend;
+pub mod backend;
 pub mod contracts;
 #[expect(
     unused_qualifications,

@@ -223,7 +223,9 @@ impl World {
             .filter(|month| !(gap <= *month && *month < gap.plus(missing)))
             .map(|month| Contribution {
                 month,
-                company: former.filter(|(until, _)| month < *until).map_or(permit.company, |(_, company)| company),
+                company: former
+                    .filter(|(until, _)| month < *until)
+                    .map_or(permit.company, |(_, company)| company),
                 band: band + u8::from(month >= raise),
             })
             .collect()

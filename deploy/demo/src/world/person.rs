@@ -10,10 +10,20 @@ use super::stream::{Stream, Topic, scatter};
 /// Sex, as far as this world goes; ISO/IEC 5218 has more codes than it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sex {
-    /// 1.
+    /// Male.
     Male,
-    /// 2.
+    /// Female.
     Female,
+}
+
+impl Sex {
+    /// Code of ISO/IEC 5218.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Male => 1,
+            Self::Female => 2,
+        }
+    }
 }
 
 /// How much of a date of birth is known.
@@ -51,6 +61,13 @@ pub struct Document {
     pub valid_until: Date,
     /// The two lines of the machine-readable zone (ICAO Doc 9303 part 4).
     pub mrz: [String; 2],
+}
+
+impl Document {
+    /// Issuing state and number, as registers name a document: `EGY/A12345678`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.issuing_state, self.number)
+    }
 }
 
 /// A foreigner.
