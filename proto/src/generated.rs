@@ -2,6 +2,12 @@
 
 /// Everything under the protobuf package `jisr`.
 #[expect(unused_qualifications, reason = "generated code names everything by its full path")]
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code brings its own"
+)]
+#[expect(clippy::too_many_lines, reason = "generated dispatch over methods")]
 #[expect(unreachable_pub, reason = "lib.rs re-exports the innermost modules only")]
 pub mod jisr {
     /// Package `jisr.v1`: the annotations that publishers write into their schemas.

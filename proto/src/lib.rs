@@ -1,4 +1,19 @@
-//! The contract of a Jisr network.
+//! The contract of a Jisr network: what is said on the wire, and the words for it.
+//!
+//! - [`statement`], [`snapshot`], [`peer`], [`registry`], [`admin`], [`evidence`], [`v1`]: types and stubs generated from
+//!   `proto/jisr`; `bytes` fields are [`bytes::Bytes`].
+//! - [`canonical`]: the one encoding that each message has; how anything signed or hashed is read.
+//! - [`ident`]: identifiers, parsed in one place.
+//! - [`reason`]: why something was refused or failed, a closed list.
+//! - [`status`]: reasons as `google.rpc.Status`.
+//! - [`metadata`]: the `jisr-` metadata of a call, and what of other metadata passes through.
+//! - [`annotations`]: what a published schema says, and the persons that a request names.
+//!
+//! Invariants:
+//! - No I/O, no clock, no randomness, no runtime, no cryptography: everything here is a function of its arguments.
+//! - No input panics, recurses without limit, or allocates more than in proportion to its own size.
+//! - A value of a type of [`ident`] or [`metadata::Value`] has been checked; so have bytes that [`canonical`] let pass.
+//! - Whatever is refused is refused with the rule that it breaks.
 
 pub mod annotations;
 pub mod canonical;

@@ -6,6 +6,8 @@
 mod error;
 mod options;
 mod subjects;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -233,7 +235,9 @@ fn unclassified(service: &ServiceDescriptor, options: &Options) -> Option<String
                 );
             match field.kind() {
                 // A message is treated field by field, unless it is treated as a whole.
-                Kind::Message(inner) if ours.classification == 0 => waiting.push(inner),
+                Kind::Message(inner) if ours.classification == 0 && inner.package_name() != "google.protobuf" => {
+                    waiting.push(inner);
+                }
                 _ if ours.classification == 0 && !message.is_map_entry() => {
                     first.get_or_insert_with(|| field.full_name().to_owned());
                 }

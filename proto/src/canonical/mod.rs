@@ -6,6 +6,8 @@
 
 mod scan;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use prost::{Message, Name};

@@ -22,6 +22,8 @@ mod names;
 mod origin;
 mod service;
 mod spiffe;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use exchange::ExchangeId;

@@ -136,7 +136,7 @@ reasons! {
         "The provider publishes the agreed schema again, or both conclude an agreement for the new one.";
     MaskUnsupported "MASK_UNSUPPORTED" Caller FailedPrecondition:
         "This version registers agreements for whole answers only: the mask of each method is `*`."
-        "Set the mask to `*`.";
+        "Set the mask of every method to `*`.";
 
     // What a peer sends.
     ProtocolVersion "PROTOCOL_VERSION" Peer FailedPrecondition:
