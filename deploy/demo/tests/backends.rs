@@ -1,5 +1,7 @@
 //! The backends answer as the world says, over real connections.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 use std::net::SocketAddr;
 
 use jisr_demo::agency::Agency;
