@@ -81,6 +81,9 @@ pub(crate) fn read(request: &[u8], kind: KeyKind) -> Result<RequestedKey, CertEr
     if request.signature_algorithm.algorithm != kind.signature_oid() {
         return Err(refuse("it is signed with another algorithm than its key's"));
     }
+    if request.signature_value.unused_bits != 0 {
+        return Err(refuse("its signature is malformed"));
+    }
     let signed = match kind {
         KeyKind::P256 => request.verify_signature().is_ok(),
         KeyKind::Ed25519 => PublicKey::from_slice(&raw)?

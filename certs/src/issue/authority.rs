@@ -44,12 +44,7 @@ impl Signer {
             });
         }
         let issuer = Issuer::from_ca_cert_der(&self.certificate.der, self.key.pair()).map_err(|_| unusable())?;
-        let params = if params.is_ca == rcgen::IsCa::NoCa {
-            let identifier = params.key_identifier(key);
-            template::with_key_identifier(params, &identifier)
-        } else {
-            params
-        };
+        let params = template::with_key_identifier(params, key.der_bytes());
         params
             .signed_by(key, &issuer)
             .map(CertificateDer::from)
@@ -69,7 +64,8 @@ impl Signer {
 }
 
 /// Signs an authority's own certificate.
-pub(super) fn self_sign(params: &CertificateParams, key: &CaKey) -> Result<CertificateDer<'static>, CertError> {
+pub(super) fn self_sign(params: CertificateParams, key: &CaKey) -> Result<CertificateDer<'static>, CertError> {
+    let params = template::with_key_identifier(params, key.pair().public());
     params
         .self_signed(key.pair())
         .map(CertificateDer::from)

@@ -50,7 +50,7 @@ impl LocalCa {
             &format!("{} local authority", member.code().as_str()),
         );
         let params = template::authority(subject, 0, Validity::days(now_us, LOCAL_CA_DAYS))?;
-        let certificate = authority::self_sign(&params, &key)?;
+        let certificate = authority::self_sign(params, &key)?;
         authority::store_certificate(store, LOCAL, &certificate)?;
         let certificate = check_local_ca(&certificate, now_us)?;
         Ok(LocalCa {

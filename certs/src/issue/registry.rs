@@ -41,7 +41,7 @@ impl Root {
             &format!("Jisr {} root", instance.as_str()),
         );
         let params = template::authority(subject, 1, Validity::days(now_us, ROOT_DAYS))?;
-        let certificate = authority::self_sign(&params, &key)?;
+        let certificate = authority::self_sign(params, &key)?;
         authority::store_certificate(store, ROOT, &certificate)?;
         let certificate = check_root(&certificate, now_us)?;
         Ok(Root(Signer::new(instance, key, certificate)))

@@ -6,16 +6,19 @@ use jisr_proto::ident::Instance;
 use rcgen::string::{Ia5String, PrintableString};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose,
-    IsCa, KeyUsagePurpose, SanType, SerialNumber,
+    IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
 use rustls_pki_types::DnsName;
 
+use crate::digest::sha256;
 use crate::error::CertError;
 use crate::keys::random;
 use crate::validity::Validity;
 
 /// Octets of a serial number: 126 random bits.
 const SERIAL_BYTES: usize = 16;
+/// Octets of a key identifier.
+const KEY_IDENTIFIER_BYTES: usize = 20;
 /// id-ce-extKeyUsage.
 const EXT_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
 /// id-ce-subjectKeyIdentifier. rcgen writes it for leaves only together with basicConstraints, which they do not have.
@@ -119,13 +122,16 @@ fn base(subject: DistinguishedName, validity: Validity) -> Result<CertificatePar
     Ok(params)
 }
 
-/// Adds the subject key identifier that rcgen writes for authorities only.
-pub(super) fn with_key_identifier(mut params: CertificateParams, identifier: &[u8]) -> CertificateParams {
-    let length = u8::try_from(identifier.len()).expect("a key identifier is a short digest");
-    let content = [&[0x04, length], identifier].concat();
-    params
-        .custom_extensions
-        .push(CustomExtension::from_oid_content(SUBJECT_KEY_IDENTIFIER, content));
+/// Names the subject's key: RFC 7093 method 1, the first 160 bits of the SHA-256 of the raw public key.
+pub(super) fn with_key_identifier(mut params: CertificateParams, key: &[u8]) -> CertificateParams {
+    let identifier: Vec<u8> = sha256(&[key]).into_iter().take(KEY_IDENTIFIER_BYTES).collect();
+    if params.is_ca == IsCa::NoCa {
+        let content = [&[0x04, 20], identifier.as_slice()].concat();
+        params
+            .custom_extensions
+            .push(CustomExtension::from_oid_content(SUBJECT_KEY_IDENTIFIER, content));
+    }
+    params.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
     params
 }
 
