@@ -83,7 +83,7 @@ reasons! {
         "The agreement demands a reference to the legal duty with each call."
         "Set the metadata jisr-duty.";
     ExchangeIdInvalid "EXCHANGE_ID_INVALID" Caller InvalidArgument:
-        "An exchange id is a UUID of version 7 in lower case, made within the last minutes."
+        "An exchange id is a UUID of version 7 (RFC 9562) in lower case."
         "Make a new one for each exchange, or leave jisr-exchange-id out.";
     ExchangeIdReused "EXCHANGE_ID_REUSED" Caller AlreadyExists:
         "This exchange id was used before, for another question."
@@ -311,7 +311,7 @@ reasons! {
         "Take the digest from the service's row in the snapshot.";
     UnknownAgreement "UNKNOWN_AGREEMENT" Caller NotFound:
         "No agreement with this digest is registered or proposed."
-        "List what there is with `jisr node agree --list`.";
+        "Check the digest; a revoked agreement is no longer listed.";
     UnknownExchange "UNKNOWN_EXCHANGE" Caller NotFound:
         "The node's ledger holds no exchange of this id."
         "Check the id, and ask the node through which it was made.";
