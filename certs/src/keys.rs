@@ -18,6 +18,8 @@ use crate::pem;
 
 /// Largest file that is read from a key store, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// A link is not followed, and a pipe does not make us wait.
+const OPEN_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
 /// Longest name of a file.
 const NAME_BYTES_MAX: usize = 128;
 
@@ -77,7 +79,7 @@ impl KeyStore {
         let path = self.file(name)?;
         let opened = OpenOptions::new()
             .read(true)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .custom_flags(OPEN_FLAGS.bits().cast_signed())
             .open(&path);
         let file = match opened {
             Ok(file) => file,
@@ -132,7 +134,7 @@ impl KeyStore {
         let path = self.file(name)?;
         let mut file = OpenOptions::new()
             .write(true)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .custom_flags(OPEN_FLAGS.bits().cast_signed())
             .open(&path)
             .map_err(io("open", &path))?;
         file.write_all(&vec![0; content.len()])

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::CertError;
 
@@ -47,12 +47,13 @@ pub fn key_to_pem(pkcs8: &[u8]) -> Zeroizing<String> {
 /// # Errors
 /// [`CertError::Pem`] where there is none or it is malformed.
 pub fn key_from_pem(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, CertError> {
-    PrivatePkcs8KeyDer::from_pem_slice(text)
-        .map(|key| Zeroizing::new(key.secret_pkcs8_der().to_vec()))
-        .map_err(|error| CertError::Pem {
-            rule: error.to_string(),
-            expected: "PRIVATE KEY",
-        })
+    let mut key = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|error| CertError::Pem {
+        rule: error.to_string(),
+        expected: "PRIVATE KEY",
+    })?;
+    let pkcs8 = Zeroizing::new(key.secret_pkcs8_der().to_vec());
+    key.zeroize();
+    Ok(pkcs8)
 }
 
 fn block(label: &str, der: &[u8]) -> Zeroizing<String> {

@@ -4,8 +4,9 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use super::key::KeyKind;
 use super::refused::{Refused, Rule};
-use super::shape::{KeyKind, Role, Shape};
+use super::shape::{Role, Shape};
 use crate::digest::Hash;
 use crate::error::CertError;
 use crate::verified::Verified;

@@ -6,8 +6,9 @@ use webpki::KeyUsage;
 
 use super::authority::Authority;
 use super::chain;
+use super::key::KeyKind;
 use super::refused::{Refused, Rule};
-use super::shape::{KeyKind, Names, Role, Seen, Shape, Usage};
+use super::shape::{Names, Role, Seen, Shape, Usage};
 use crate::csr::origin_of_uri;
 use crate::digest::Hash;
 use crate::ed25519::PublicKey;

@@ -6,6 +6,7 @@
 
 mod authority;
 mod chain;
+mod key;
 mod leaf;
 mod refused;
 mod shape;
@@ -17,8 +18,8 @@ pub use leaf::{
 };
 pub use refused::{Refused, Rule};
 
+pub(crate) use key::{KeyKind, holds_key, public_key};
 pub(crate) use leaf::{client_identity, node_identity, refuse_node};
-pub(crate) use shape::{KeyKind, holds_key, public_key};
 
 #[cfg(test)]
 mod tests;

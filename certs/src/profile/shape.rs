@@ -4,16 +4,15 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::{Oid, oid};
 use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
-    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ED25519,
-    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
+    OID_SIG_ECDSA_WITH_SHA256, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
     OID_X509_EXT_SUBJECT_ALT_NAME,
 };
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
+use x509_parser::x509::X509Version;
 
+use super::key::{KeyKind, public_key};
 use super::refused::{Refused, Rule};
 use crate::digest::{Hash, sha256};
-use crate::ed25519::PublicKey;
 
 /// id-kp-documentSigning (RFC 9336).
 const DOCUMENT_SIGNING: Oid<'static> = oid!(1.3.6.1.5.5.7.3.36);
@@ -25,13 +24,6 @@ const SERIAL_BYTES_MAX: usize = 20;
 const DIGITAL_SIGNATURE: u16 = 1;
 /// keyUsage as x509-parser shows it: keyCertSign and cRLSign.
 const KEY_CERT_SIGN_AND_CRL_SIGN: u16 = 1 << 5 | 1 << 6;
-
-/// Kinds of key that profiles know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyKind {
-    P256,
-    Ed25519,
-}
 
 /// Extended key usages, in the sets that profiles have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,48 +284,4 @@ impl Usage {
             Usage::DocumentSigning => "id-kp-documentSigning alone",
         }
     }
-}
-
-impl KeyKind {
-    /// OID of signatures by keys of this kind.
-    pub(crate) fn signature_oid(self) -> Oid<'static> {
-        match self {
-            KeyKind::P256 => OID_SIG_ECDSA_WITH_SHA256,
-            KeyKind::Ed25519 => OID_SIG_ED25519,
-        }
-    }
-}
-
-/// The raw public key, where it is a sound one of this kind; otherwise what is wrong.
-pub(crate) fn public_key(info: &SubjectPublicKeyInfo<'_>, kind: KeyKind) -> Result<Vec<u8>, &'static str> {
-    let raw = &info.subject_public_key;
-    let parameters = info.algorithm.parameters.as_ref();
-    if raw.unused_bits != 0 {
-        return Err("its public key is malformed");
-    }
-    match kind {
-        KeyKind::P256 => {
-            let curve = parameters.and_then(|any| any.as_oid().ok());
-            if info.algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY || curve != Some(OID_EC_P256) {
-                return Err("its key is no P-256 key");
-            }
-            if raw.data.len() != 65 || raw.data.first() != Some(&4) {
-                return Err("its P-256 key is no uncompressed point");
-            }
-        }
-        KeyKind::Ed25519 => {
-            if info.algorithm.algorithm != OID_SIG_ED25519 || parameters.is_some() {
-                return Err("its key is no Ed25519 key");
-            }
-            if PublicKey::from_slice(&raw.data).is_err() {
-                return Err("its Ed25519 key is not canonical or has small order");
-            }
-        }
-    }
-    Ok(raw.data.to_vec())
-}
-
-/// Whether a certificate is for this key.
-pub(crate) fn holds_key(der: &[u8], key: &[u8]) -> bool {
-    X509Certificate::from_der(der).is_ok_and(|(_, found)| *found.public_key().subject_public_key.data == *key)
 }
