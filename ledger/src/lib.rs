@@ -8,7 +8,14 @@ pub mod note;
 pub mod statement;
 pub mod seal;
 pub mod frame;
+pub mod anchor;
+pub mod report;
+pub mod verify;
 pub mod files;
+pub mod vault;
+pub mod replay;
+pub mod witness;
+pub mod ledger;
 
 mod verified;
 

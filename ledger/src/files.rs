@@ -1,0 +1,359 @@
+//! The one place for `fsync`, `rename`, directory syncs and `O_DIRECT`.
+//!
+//! Everything that must be on disk before somebody is told goes through [`Disk`], so a test can make any single durable
+//! write fail, before it reaches the disk or after.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::{Errno, ReadWriteFlags};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Bytes of a page: what direct writes are aligned to, in memory and in the file.
+pub const PAGE: usize = 4096;
+
+/// Where durable writes go. Two implementations: [`RealDisk`], and the one of the fault tests.
+pub trait Disk: Send + Sync + 'static {
+    /// Makes a file of `bytes` zero bytes that really occupies its blocks, and syncs it and its directory.
+    fn allocate(&self, path: &Path, bytes: u64) -> io::Result<()>;
+
+    /// Opens an existing file for durable writes in place.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
+
+    /// Renames within one file system. Not durable before both directories are synced.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+
+    /// Puts `bytes` at `path` so that after a crash there is either the old content or the new one, durable when it
+    /// returns. The file is readable by its owner only.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// A file that is written in place, each write durable when it returns.
+pub trait SegmentFile: Send {
+    /// Writes whole pages at a multiple of [`PAGE`] and syncs them. One call, one write, one sync.
+    fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError>;
+
+    /// Fills `pages` from the file at a multiple of [`PAGE`]; zero bytes where the file ends.
+    fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()>;
+
+    /// Length of the file.
+    fn bytes(&self) -> io::Result<u64>;
+}
+
+/// What is known after a write that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The system took no byte (full disk, quota). The caller reads back before it relies on that.
+    #[error("the disk took nothing: {0}")]
+    Refused(#[source] io::Error),
+    /// Some, all or nothing may be on disk, and the system may answer reads from memory: only a restart can tell.
+    #[error("it is not known what reached the disk: {0}")]
+    Unknown(#[source] io::Error),
+}
+
+/// One page in memory, aligned as direct writes need it.
+#[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(4096))]
+struct Page([u8; PAGE]);
+
+/// A growing buffer of aligned pages, zero where nothing was put.
+#[derive(Clone, Default)]
+pub struct Pages {
+    pages: Vec<Page>,
+    used: usize,
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pages({} of {} bytes)", self.used, self.pages.len().saturating_mul(PAGE))
+    }
+}
+
+impl Pages {
+    /// An empty buffer.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A buffer of `pages` zero pages, all in use.
+    #[must_use]
+    pub fn zeroed(pages: usize) -> Self {
+        Self { pages: vec![Page([0; PAGE]); pages], used: pages.saturating_mul(PAGE) }
+    }
+
+    /// Bytes in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Appends bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let end = self.used.saturating_add(bytes.len());
+        let need = end.div_ceil(PAGE);
+        if need > self.pages.len() {
+            self.pages.resize(need, Page([0; PAGE]));
+        }
+        if let Some(space) = self.pages.as_mut_slice().as_mut_bytes().get_mut(self.used..end) {
+            space.copy_from_slice(bytes);
+        }
+        self.used = end;
+    }
+
+    /// Overwrites bytes that are in use already.
+    pub fn put(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(space) = self.bytes_mut().get_mut(at..at.saturating_add(bytes.len())) {
+            space.copy_from_slice(bytes);
+        }
+    }
+
+    /// The bytes in use.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.whole_pages().get(..self.used).unwrap_or_default()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let used = self.used;
+        self.pages.as_mut_slice().as_mut_bytes().get_mut(..used).unwrap_or_default()
+    }
+
+    /// The bytes in use and the zero bytes up to the end of their last page.
+    #[must_use]
+    pub fn whole_pages(&self) -> &[u8] {
+        let whole = self.used.div_ceil(PAGE).saturating_mul(PAGE);
+        self.pages.as_slice().as_bytes().get(..whole).unwrap_or_default()
+    }
+
+    /// Drops everything from byte `used` on and zeroes it.
+    pub fn truncate(&mut self, used: usize) {
+        if let Some(rest) = self.bytes_mut().get_mut(used..) {
+            rest.fill(0);
+        }
+        self.used = self.used.min(used);
+    }
+
+    /// Drops the first bytes up to the last page boundary, so that only the partial last page is left, in front.
+    pub fn keep_partial_page(&mut self) {
+        let keep = self.used % PAGE;
+        let start = self.used.saturating_sub(keep);
+        self.bytes_mut().copy_within(start.., 0);
+        self.truncate(keep);
+        // One large commit must not hold its memory for ever.
+        self.pages.truncate(RETAINED_PAGES);
+        self.pages.shrink_to(RETAINED_PAGES);
+    }
+}
+
+/// Pages kept between commits: 1 MiB.
+const RETAINED_PAGES: usize = 256;
+
+/// Zero bytes are laid down in steps of this many pages (1 MiB), each synced, so that a commit never queues behind a
+/// whole segment.
+const ALLOCATE_PAGES: usize = 256;
+
+/// The file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn allocate(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let zeros = Pages::zeroed(ALLOCATE_PAGES);
+        let mut left = bytes;
+        while left > 0 {
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.used());
+            file.write_all(zeros.bytes().get(..step).unwrap_or_default())?;
+            file.sync_data()?;
+            left = left.saturating_sub(step as u64);
+        }
+        file.sync_all()?;
+        self.sync_directory(parent(path))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+        let (file, direct) = match open_direct(path) {
+            Ok(file) => (file, true),
+            Err(e) if e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => (open_plain(path)?, false),
+            Err(e) => return Err(e),
+        };
+        Ok(Box::new(RealFile { file, direct, path: path.to_owned() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        File::open(directory)?.sync_all()
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let new = path.with_file_name(name);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        self.sync_directory(parent(path))
+    }
+}
+
+/// Makes a directory, and those above it, for the owner only. Durable when it returns.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    File::open(parent(path))?.sync_all()
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    }
+}
+
+fn open_direct(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path)
+}
+
+fn open_plain(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+struct RealFile {
+    file: File,
+    /// Opened with `O_DIRECT`. Cleared for good at the first refusal by the file system (tmpfs and some others).
+    direct: bool,
+    path: std::path::PathBuf,
+}
+
+impl SegmentFile for RealFile {
+    fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
+        let bytes = pages.whole_pages();
+        if self.direct {
+            match self.write_direct(bytes, offset) {
+                Err(WriteError::Refused(e)) if refuses_direct(&e) => {
+                    self.file = open_plain(&self.path).map_err(WriteError::Refused)?;
+                    self.direct = false;
+                }
+                done => return done,
+            }
+        }
+        write_all(bytes, offset, |rest, at| self.file.write_at(rest, at))?;
+        self.file.sync_data().map_err(WriteError::Unknown)
+    }
+
+    fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()> {
+        let buffer = pages.bytes_mut();
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let Some(rest) = buffer.get_mut(filled..) else { break };
+            match self.file.read_at(rest, offset.saturating_add(filled as u64)) {
+                Ok(0) => {
+                    rest.fill(0);
+                    break;
+                }
+                // A direct read continues at page boundaries only; a short one is the end of the file.
+                Ok(n) if self.direct && n % PAGE != 0 => {
+                    rest.get_mut(n..).unwrap_or_default().fill(0);
+                    break;
+                }
+                Ok(n) => filled = filled.saturating_add(n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+impl RealFile {
+    /// Write and sync are one call: `RWF_DSYNC` is `O_DSYNC` for this write.
+    fn write_direct(&self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
+        write_all(bytes, offset, |rest, at| {
+            rustix::io::pwritev2(&self.file, &[IoSlice::new(rest)], at, ReadWriteFlags::DSYNC).map_err(io::Error::from)
+        })
+    }
+}
+
+fn refuses_direct(e: &io::Error) -> bool {
+    [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].iter().any(|no| e.raw_os_error() == Some(no.raw_os_error()))
+}
+
+/// Writes everything or says what is known. Only an error of the first call that tells of a full disk, or that the kind
+/// of write is not offered, promises that nothing was taken.
+fn write_all(bytes: &[u8], offset: u64, write: impl Fn(&[u8], u64) -> io::Result<usize>) -> Result<(), WriteError> {
+    let mut done = 0;
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        match write(rest, offset.saturating_add(done as u64)) {
+            Ok(0) => return Err(WriteError::Unknown(io::ErrorKind::WriteZero.into())),
+            Ok(n) => done = done.saturating_add(n),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if done == 0 && (is_full(&e) || refuses_direct(&e)) => return Err(WriteError::Refused(e)),
+            Err(e) => return Err(WriteError::Unknown(e)),
+        }
+    }
+    Ok(())
+}
+
+/// The disk or the quota is full.
+#[must_use]
+pub fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_keep_the_partial_page_and_zero_the_rest() {
+        let mut pages = Pages::new();
+        pages.push(&[1; PAGE]);
+        pages.push(&[2; 10]);
+        assert_eq!(pages.whole_pages().len(), 2 * PAGE);
+        pages.keep_partial_page();
+        assert_eq!(pages.bytes(), &[2; 10]);
+        assert!(pages.whole_pages()[10..].iter().all(|b| *b == 0));
+        pages.push(&[3; 5]);
+        pages.truncate(10);
+        pages.push(&[4; 1]);
+        assert_eq!(pages.bytes(), &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 4]);
+        assert!(pages.whole_pages()[11..].iter().all(|b| *b == 0));
+        assert_eq!(pages.whole_pages().as_ptr().align_offset(PAGE), 0);
+    }
+
+    #[test]
+    fn a_durable_write_is_read_back_and_replace_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        RealDisk.allocate(&path, 3 * PAGE as u64).unwrap();
+        let mut file = RealDisk.open(&path).unwrap();
+        let mut pages = Pages::new();
+        pages.push(b"hello");
+        file.write_durable(&pages, PAGE as u64).unwrap();
+        let mut back = Pages::zeroed(3);
+        file.read(&mut back, 0).unwrap();
+        assert_eq!(&back.bytes()[PAGE..PAGE + 5], b"hello");
+        assert_eq!(file.bytes().unwrap(), 3 * PAGE as u64);
+        RealDisk.replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

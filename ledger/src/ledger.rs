@@ -1,0 +1,272 @@
+//! The ledger of one process: appended to by many, written by one, read while it is written.
+//!
+//! - [`Config`] where it lies and what bounds it; [`Ledger::open`] checks all that is there and says it ([`Opened`]).
+//! - [`Ledger::append`] resolves when the statements are durable and signed; each waiter builds its own path ([`Stands`]).
+//! - [`Ledger::find`] and [`Ledger::entry`] read back; [`Ledger::prove`] and [`Ledger::consistency`] prove anything old.
+//!
+//! The segments are the truth. Tiles and index follow the writer, off the hot path, and are rebuilt at start where they
+//! lack. When it is not known what is on disk the process ends; nothing is signed on a guess.
+
+mod config;
+mod error;
+mod open;
+mod recover;
+mod history;
+mod queue;
+mod job;
+mod record;
+mod writer;
+mod commit;
+mod tail;
+mod reserve;
+mod known;
+mod head;
+mod follower;
+mod tiles;
+mod index;
+mod entry;
+
+use std::fs::File;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use jisr_certs::seal::SealKey;
+use jisr_proto::ident::ExchangeId;
+use jisr_proto::statement::{Kind, Started};
+
+pub use commit::{SignedCheckpoint, Stands};
+pub use config::{Config, Fatal};
+pub use entry::{Entry, FinalProof, PeerEntry, ReadError};
+pub use error::{AppendError, FatalError, OpenError};
+pub use history::Side;
+pub use open::{OpenExchange, Opened};
+pub use record::Record;
+
+use crate::Hash;
+use crate::clock::Clock;
+use crate::note::{self, VerifierKey};
+use crate::statement::Closed;
+use crate::tree;
+use crate::vault::Vault;
+
+use follower::FollowerQueue;
+use head::Head;
+use index::Index;
+use job::Job;
+use queue::Queue;
+use reserve::Watch;
+use tiles::Tiles;
+
+/// A ledger that is open. Cheap to clone; closed when [`Ledger::close`] is called or the last clone is dropped.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    queue: Arc<Queue>,
+    follower: Arc<FollowerQueue>,
+    head: Arc<Head>,
+    tiles: Arc<Tiles>,
+    index: Arc<Index>,
+    reader: entry::Reader,
+    vault: Vault,
+    verifier: VerifierKey,
+    room: Watch,
+    commit_bytes: usize,
+    threads: Mutex<Option<Threads>>,
+    /// Held as long as anything of the ledger lives.
+    _lock: File,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    follower: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ledger({:?})", self.checkpoint())
+    }
+}
+
+impl Ledger {
+    /// Opens or begins the ledger: takes the lock, checks every frame, cuts a torn tail, brings tiles and index up to date,
+    /// appends STARTED (`started`) or RESUMED. Blocks; reads the whole ledger.
+    ///
+    /// # Errors
+    /// [`OpenError`]: locked, corrupt, of another origin or key, or not readable or writable.
+    pub fn open(
+        config: Config,
+        key: SealKey,
+        vault: Vault,
+        clock: Arc<dyn Clock>,
+        started: Started,
+    ) -> Result<(Self, Opened), OpenError> {
+        open::open(config, key, vault, &*clock, &started)
+    }
+
+    /// Appends statements in one commit, all or none. They are durable, and sealed by a signed checkpoint, when the future
+    /// resolves; dropping it does not take them back. Encrypting and encoding happen in this call.
+    pub fn append(
+        &self,
+        statements: Vec<Closed>,
+    ) -> impl Future<Output = Result<Vec<Stands>, AppendError>> + Send + use<> {
+        let count = statements.len();
+        let queued = self.job(&statements).and_then(|job| {
+            let (job, landed) = job.awaited();
+            self.0.queue.push(job)?;
+            Ok(landed)
+        });
+        async move {
+            let (commit, first) = queued?.await.map_err(|_| AppendError::Stopped)??;
+            Ok((first..).take(count).map(|index| Stands { index, commit: Arc::clone(&commit) }).collect())
+        }
+    }
+
+    /// Appends statements that nobody waits for: with the next commit, at most 5 ms later.
+    ///
+    /// # Errors
+    /// [`AppendError`], also [`AppendError::Overloaded`]: then they are not in the ledger and the caller tries again.
+    pub fn append_later(&self, statements: &[Closed]) -> Result<(), AppendError> {
+        self.0.queue.push(self.job(statements)?)
+    }
+
+    /// Records something that is not a statement: with the next commit, at most 5 ms later.
+    ///
+    /// # Errors
+    /// As [`Ledger::append_later`]; [`AppendError::Unsound`] for an own checkpoint that is not one of this ledger.
+    pub fn note_later(&self, record: Record) -> Result<(), AppendError> {
+        let job = match record {
+            Record::Cosigned(note) => self.cosigned_job(note)?,
+            other => other.into_job()?,
+        };
+        self.0.queue.push(self.limited(job)?)
+    }
+
+    /// Whether new work may be begun: there is room for its statements. Work that runs can be closed for longer.
+    ///
+    /// # Errors
+    /// [`AppendError::Full`].
+    pub fn admits(&self) -> Result<(), AppendError> {
+        if self.0.room.has_failed() { Err(AppendError::Full) } else { Ok(()) }
+    }
+
+    /// The newest checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> Arc<SignedCheckpoint> {
+        self.0.head.checkpoint()
+    }
+
+    /// Size and note of the newest own checkpoint that carries cosignatures.
+    #[must_use]
+    pub fn cosigned(&self) -> Option<(u64, Bytes)> {
+        self.0.head.cosigned().map(|cosigned| (cosigned.size, cosigned.note))
+    }
+
+    /// Statements in the ledger.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.checkpoint().size
+    }
+
+    /// Inclusion path of any entry under any tree that holds it. May wait some milliseconds for the newest.
+    #[must_use]
+    pub fn prove(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        self.derived(size)?;
+        tree::inclusion(&*self.0.tiles, index, size)
+    }
+
+    /// Proof that the tree of `to` leaves continues that of `from`. May wait some milliseconds for the newest.
+    #[must_use]
+    pub fn consistency(&self, from: u64, to: u64) -> Option<Vec<Hash>> {
+        self.derived(to)?;
+        tree::consistency(&*self.0.tiles, from, to)
+    }
+
+    /// Root of the tree of the first `size` statements.
+    #[must_use]
+    pub fn root(&self, size: u64) -> Option<Hash> {
+        self.derived(size)?;
+        tree::root(&*self.0.tiles, size)
+    }
+
+    /// All entries of an exchange, by index, with all that stood when this was called. Blocks on disk.
+    ///
+    /// # Errors
+    /// [`ReadError`]. An error is not the same as no entries: it says nothing about the exchange.
+    pub fn find(&self, id: ExchangeId) -> Result<Vec<Entry>, ReadError> {
+        self.derived(self.size()).ok_or(ReadError::Stopped)?;
+        let indexes = self.0.index.exchange(id)?;
+        indexes.into_iter().map(|index| self.0.reader.entry(index, &self.0.index)).collect()
+    }
+
+    /// The entry with this index; `None` where the ledger is not that long. Blocks on disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn entry(&self, index: u64) -> Result<Option<Entry>, ReadError> {
+        let size = self.size();
+        if index >= size {
+            return Ok(None);
+        }
+        self.derived(size).ok_or(ReadError::Stopped)?;
+        self.0.reader.entry(index, &self.0.index).map(Some)
+    }
+
+    /// Ends cleanly: what waits is written, the newest checkpoint is stored, the lock is released with the last clone.
+    pub fn close(self) {
+        self.0.stop();
+    }
+
+    fn job(&self, statements: &[Closed]) -> Result<Job, AppendError> {
+        let begins = |statement: &Closed| {
+            matches!(Kind::try_from(statement.core().kind), Ok(Kind::Asked | Kind::Received))
+        };
+        if statements.is_empty() {
+            return Err(AppendError::Unsound("there is nothing to append"));
+        }
+        if statements.iter().any(begins) {
+            self.admits()?;
+        }
+        self.limited(Job::statements(statements, &self.0.vault)?)
+    }
+
+    fn limited(&self, job: Job) -> Result<Job, AppendError> {
+        let (bytes, limit) = (job.bytes(), self.0.commit_bytes);
+        if bytes > limit { Err(AppendError::TooLarge { bytes, limit }) } else { Ok(job) }
+    }
+
+    /// A cosigned checkpoint is stored only if it is one of this very ledger.
+    fn cosigned_job(&self, note: Bytes) -> Result<Job, AppendError> {
+        let unsound = || AppendError::Unsound("a cosigned checkpoint is not one of this ledger");
+        let checkpoint = note::open(&note, &self.0.verifier).map_err(|_| unsound())?;
+        if self.root(checkpoint.size) != Some(checkpoint.root) {
+            return Err(unsound());
+        }
+        Ok(Job::cosigned(checkpoint.size, note))
+    }
+
+    /// Waits until what is derived reaches `size`.
+    fn derived(&self, size: u64) -> Option<()> {
+        (size <= self.size() && self.0.follower.wait_for(size)).then_some(())
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        self.queue.close();
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(threads) = threads {
+            // What they have to say about a failure they have said: the writer by the fatal hook.
+            let _ = threads.writer.join();
+            let _ = threads.follower.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

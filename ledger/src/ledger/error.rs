@@ -1,0 +1,107 @@
+//! What can go wrong with a ledger, by whose fault and how bad.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::vault::VaultError;
+
+/// Why a ledger does not open. Nothing was changed on disk, except where a torn tail had been cut before.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds the lock.
+    #[error("own node: another process has the ledger open (lock {0}); stop it, a ledger has one writer")]
+    Locked(PathBuf),
+    /// A file or directory cannot be used.
+    #[error("own node: {path} cannot be used ({error}); check owner, permissions, space and that it is on the ledger's file system")]
+    Io {
+        /// File or directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Bytes that were acknowledged are damaged.
+    #[error(
+        "own node: segment {segment} of the ledger is corrupt at byte {offset}: {what}; this is no torn write, do not repair it by hand: restore \
+         the directory from the mirror, or begin a new origin that cites both heads"
+    )]
+    Corrupt {
+        /// Number of the segment.
+        segment: u64,
+        /// Byte offset in its file.
+        offset: u64,
+        /// What does not hold.
+        what: String,
+    },
+    /// The directory holds another ledger, or one signed by another key.
+    #[error("own node: the directory holds the ledger {found} and not {expected}; point the node at its own directory")]
+    WrongLedger {
+        /// What STARTED says.
+        found: String,
+        /// What was configured.
+        expected: String,
+    },
+    /// Limits that cannot work.
+    #[error("own node: the ledger's limits do not fit together: {0}")]
+    Limits(&'static str),
+    /// The first statement could not be written.
+    #[error("own node: the ledger cannot be written: {0}")]
+    Append(#[from] AppendError),
+    /// The disk failed at the first write.
+    #[error(transparent)]
+    Fatal(#[from] FatalError),
+    /// An exchange that is still open cannot be read.
+    #[error("{0}")]
+    Read(#[from] super::entry::ReadError),
+}
+
+/// Why statements did not get into the ledger. None of the statements of the call stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// More waits than the limits allow.
+    #[error("own node: the ledger has more to write than its limits allow; try again in a moment")]
+    Overloaded,
+    /// No room on disk. Clears by itself when there is room again.
+    #[error("own node: the ledger's disk is full; free space or move the ledger")]
+    Full,
+    /// One call asks for more than one commit may hold.
+    #[error("own node: {bytes} bytes are more than one commit may hold ({limit}); configure larger segments")]
+    TooLarge {
+        /// Bytes asked for.
+        bytes: usize,
+        /// Most bytes of a commit.
+        limit: usize,
+    },
+    /// A personal part could not be encrypted.
+    #[error("{0}")]
+    Vault(String),
+    /// What was to be recorded contradicts the ledger or its format.
+    #[error("own node: {0}; it is not recorded")]
+    Unsound(&'static str),
+    /// The ledger was closed, or its writer stopped after a failure that only a restart can settle.
+    #[error("own node: the ledger is closed; restart the node")]
+    Stopped,
+}
+
+impl From<VaultError> for AppendError {
+    fn from(e: VaultError) -> Self {
+        Self::Vault(e.to_string())
+    }
+}
+
+/// After this the state of the disk or of the process is not known: nothing more may be signed, the process must end.
+#[derive(Debug, thiserror::Error)]
+pub enum FatalError {
+    /// A write or sync failed in a way that leaves open what is on disk.
+    #[error("own node: the ledger's disk failed in segment {segment} at byte {offset}: {what}; check the disk, then start again")]
+    Disk {
+        /// Number of the segment.
+        segment: u64,
+        /// Where the frame would have stood.
+        offset: u64,
+        /// What the system said.
+        what: String,
+    },
+    /// The writer itself failed.
+    #[error("own node: the ledger's writer failed ({0}); start again and report it")]
+    Writer(String),
+}

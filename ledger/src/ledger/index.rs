@@ -1,0 +1,150 @@
+//! The index: where an exchange's entries, peers' notes and final proofs stand. Derived, rebuilt when it does not fit.
+//!
+//! One sled tree. Keys are a letter and what is looked for, values the place of a frame:
+//! `x` exchange id ‖ leaf index (no value) · `i` index of a frame's first statement · `n` note hash · `p` leaf input of a
+//! final proof · `m` how far the index reaches.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use jisr_proto::ident::ExchangeId;
+
+use super::follower::Followed;
+use super::tail::Place;
+use crate::Hash;
+
+/// Milliseconds between sled's own flushes. Nothing rests on them.
+const FLUSH_MS: u64 = 2_000;
+
+/// How far the index reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// The last frame in it.
+    pub(crate) place: Place,
+    /// Size and root of the tree after that frame.
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+}
+
+pub(crate) struct Index {
+    db: sled::Db,
+}
+
+impl Index {
+    /// Opens the index, or begins an empty one where there is none or it is damaged.
+    pub(crate) fn open(directory: &Path, cache_bytes: u64) -> io::Result<Self> {
+        let open = || sled::Config::new().path(directory).cache_capacity(cache_bytes).flush_every_ms(Some(FLUSH_MS)).open();
+        let db = match open() {
+            Ok(db) => db,
+            Err(error) => {
+                tracing::warn!(%error, "the ledger's index is damaged and is built anew");
+                remove(directory)?;
+                open().map_err(io::Error::other)?
+            }
+        };
+        Ok(Self { db })
+    }
+
+    /// How far it reaches; `None` where it is empty.
+    pub(crate) fn reach(&self) -> Option<Reach> {
+        let bytes = self.db.get(b"m").ok()??;
+        let (place, rest) = bytes.split_at_checked(16)?;
+        let (size, root) = rest.split_first_chunk::<8>()?;
+        Some(Reach { place: place_of(place)?, size: u64::from_be_bytes(*size), root: root.try_into().ok()? })
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        self.db.clear().map_err(io::Error::other)
+    }
+
+    /// Adds frames in their order.
+    pub(crate) fn add<'a>(&self, frames: impl Iterator<Item = &'a Followed>) {
+        let mut batch = sled::Batch::default();
+        let mut last = None;
+        for frame in frames {
+            let place = place_bytes(frame.place);
+            if !frame.leaves.is_empty() {
+                batch.insert(key(b'i', &[&frame.first.to_be_bytes()]), &place);
+            }
+            for (id, index) in &frame.exchanges {
+                batch.insert(key(b'x', &[id.as_bytes(), &index.to_be_bytes()]), &[]);
+            }
+            for note in &frame.notes {
+                batch.insert(key(b'n', &[note]), &place);
+            }
+            for leaf in &frame.proofs {
+                batch.insert(key(b'p', &[leaf]), &place);
+            }
+            last = Some(frame);
+        }
+        let Some(last) = last else { return };
+        let reach = [place_bytes(last.place).as_slice(), &last.size().to_be_bytes(), &last.root].concat();
+        batch.insert(b"m", reach);
+        if let Err(error) = self.db.apply_batch(batch) {
+            tracing::error!(%error, "the ledger's index could not be written: entries may not be found until a restart");
+        }
+    }
+
+    /// Indexes of an exchange's statements, ascending.
+    pub(crate) fn exchange(&self, id: ExchangeId) -> io::Result<Vec<u64>> {
+        let found = self.db.scan_prefix(key(b'x', &[id.as_bytes()])).keys().map(|key| {
+            let key = key.map_err(io::Error::other)?;
+            let index = key.last_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
+            Ok(u64::from_be_bytes(*index))
+        });
+        found.collect()
+    }
+
+    /// The frame in which the statement with this index stands, and the index of the frame's first.
+    pub(crate) fn frame(&self, index: u64) -> io::Result<Option<(Place, u64)>> {
+        let until = key(b'i', &[&index.to_be_bytes()]);
+        let Some(found) = self.db.range(vec![b'i']..=until).next_back() else { return Ok(None) };
+        let (key, value) = found.map_err(io::Error::other)?;
+        let first = key.last_chunk::<8>().map(|first| u64::from_be_bytes(*first));
+        Ok(place_of(&value).zip(first))
+    }
+
+    /// The frame in which a peer's note stands.
+    pub(crate) fn note(&self, hash: &Hash) -> io::Result<Option<Place>> {
+        self.place(&key(b'n', &[hash]))
+    }
+
+    /// The frame in which the newest final proof of a peer's leaf stands.
+    pub(crate) fn proof(&self, leaf: &Hash) -> io::Result<Option<Place>> {
+        self.place(&key(b'p', &[leaf]))
+    }
+
+    fn place(&self, key: &[u8]) -> io::Result<Option<Place>> {
+        Ok(self.db.get(key).map_err(io::Error::other)?.and_then(|value| place_of(&value)))
+    }
+
+    pub(crate) fn flush(&self) {
+        if let Err(error) = self.db.flush() {
+            tracing::warn!(%error, "the ledger's index could not be flushed");
+        }
+    }
+}
+
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = vec![letter];
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+fn place_bytes(place: Place) -> [u8; 16] {
+    (u128::from(place.segment) << 64 | u128::from(place.offset)).to_be_bytes()
+}
+
+fn place_of(bytes: &[u8]) -> Option<Place> {
+    let (segment, offset) = bytes.split_first_chunk::<8>()?;
+    Some(Place { segment: u64::from_be_bytes(*segment), offset: u64::from_be_bytes(*offset.first_chunk()?) })
+}

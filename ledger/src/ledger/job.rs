@@ -1,0 +1,213 @@
+//! What a caller hands to the writer: bytes that are ready to be written. Encrypting, encoding and hashing are done by the
+//! caller, so the one writer only copies.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jisr_certs::digest::sha256;
+use jisr_proto::ident::ExchangeId;
+use tokio::sync::oneshot;
+
+use super::commit::Commit;
+use super::error::AppendError;
+use crate::Hash;
+use crate::frame::{self, Record};
+use crate::statement::{Closed, Opened, Part};
+use crate::tree::leaf_hash;
+use crate::vault::{KeyName, Vault};
+
+/// Length of an AES-256-GCM nonce.
+const NONCE: usize = 12;
+
+/// Bytes of a record before its data.
+const RECORD_HEADER: usize = 5;
+
+/// A record that later ones refer to by hash, or that says the same each time: written unless it was lately.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) hash: Hash,
+    pub(crate) record: SharedRecord,
+}
+
+#[derive(Debug)]
+pub(crate) enum SharedRecord {
+    /// A checkpoint of another ledger.
+    Note(Bytes),
+    /// A whole PEER_CERTIFICATES record.
+    Certificates(Vec<u8>),
+}
+
+/// What the caller is told: the commit, and the index of its first statement.
+pub(crate) type Landed = Result<(Arc<Commit>, u64), AppendError>;
+
+/// Bytes for one commit. All of it is written, or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Job {
+    /// Goes before the body where it is not known.
+    pub(crate) shared: Vec<Shared>,
+    /// Records, encoded.
+    pub(crate) body: Vec<u8>,
+    /// Leaf hashes of the STATEMENT records in the body.
+    pub(crate) leaves: Vec<Hash>,
+    /// Exchanges of those statements, in the same order.
+    pub(crate) exchanges: Vec<Option<ExchangeId>>,
+    /// Leaf inputs that PEER_PROOF records in the body prove.
+    pub(crate) proofs: Vec<Hash>,
+    /// A checkpoint of this ledger with cosignatures; its record is made by the writer, which knows the frames.
+    pub(crate) cosigned: Option<Cosigned>,
+    waiter: Option<oneshot::Sender<Landed>>,
+}
+
+/// A checkpoint of this ledger with cosignatures.
+#[derive(Clone, Debug)]
+pub(crate) struct Cosigned {
+    pub(crate) size: u64,
+    pub(crate) note: Bytes,
+}
+
+impl Job {
+    /// Encrypts, encodes and hashes own statements, each with what it cites.
+    pub(crate) fn statements(statements: &[Closed], vault: &Vault) -> Result<Self, AppendError> {
+        let mut job = Self::default();
+        let mut stored = Vec::new();
+        for statement in statements {
+            let core = statement.core();
+            stored.clear();
+            store(&mut stored, statement.parts(), core.created_us, vault)?;
+            frame::put_record(&mut job.body, Record::Statement(&stored));
+            job.leaves.push(leaf_hash(&statement.leaf()));
+            job.exchanges.push(ExchangeId::try_from(core.exchange_id.as_ref()).ok());
+            if let Some(cited) = statement.attached() {
+                let created_us = cited.statement.core().created_us;
+                stored.clear();
+                store(&mut stored, cited.statement.parts(), created_us, vault)?;
+                frame::put_peer_statement(
+                    &mut job.body,
+                    (cited.index, cited.tree_size),
+                    &cited.note_hash,
+                    &cited.path,
+                    |body| body.extend_from_slice(&stored),
+                );
+                job.note(cited.note_hash, cited.note().clone());
+            }
+        }
+        Ok(job)
+    }
+
+    /// A checkpoint of another ledger.
+    pub(crate) fn peer_note(note: Bytes) -> Self {
+        let mut job = Self::default();
+        job.note(sha256(&[&note]), note);
+        job
+    }
+
+    /// A final proof, with the note that it rests on.
+    pub(crate) fn peer_proof(index: u64, leaf: Hash, note: Bytes, path: &[Hash]) -> Self {
+        let mut job = Self { proofs: vec![leaf], ..Self::default() };
+        let hash = sha256(&[&note]);
+        frame::put_peer_proof(&mut job.body, index, &leaf, &hash, path);
+        job.note(hash, note);
+        job
+    }
+
+    /// What binds another ledger's key to its origin.
+    pub(crate) fn peer_certificates(origin: &str, certificates: &[Bytes]) -> Self {
+        let mut record = Vec::new();
+        frame::put_peer_certificates(&mut record, origin, certificates);
+        let shared = Shared { hash: sha256(&[&record]), record: SharedRecord::Certificates(record) };
+        Self { shared: vec![shared], ..Self::default() }
+    }
+
+    /// An own checkpoint with cosignatures.
+    pub(crate) fn cosigned(size: u64, note: Bytes) -> Self {
+        Self { cosigned: Some(Cosigned { size, note }), ..Self::default() }
+    }
+
+    /// Lets the caller wait for what comes of it.
+    pub(crate) fn awaited(mut self) -> (Self, oneshot::Receiver<Landed>) {
+        let (sender, receiver) = oneshot::channel();
+        self.waiter = Some(sender);
+        (self, receiver)
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.waiter.is_some()
+    }
+
+    /// Most bytes it can take in a frame.
+    pub(crate) fn bytes(&self) -> usize {
+        let shared: usize = self.shared.iter().map(Shared::bytes).sum();
+        let cosigned = self.cosigned.as_ref().map_or(0, |cosigned| RECORD_HEADER + cosigned.note.len());
+        self.body.len() + shared + cosigned
+    }
+
+    /// Tells the caller that it stands.
+    pub(crate) fn land(self, commit: &Arc<Commit>, first: u64) {
+        if let Some(waiter) = self.waiter {
+            // A caller that went away does not want to know.
+            let _ = waiter.send(Ok((Arc::clone(commit), first)));
+        }
+    }
+
+    /// Tells the caller that nothing of it stands.
+    pub(crate) fn refuse(self, error: &AppendError) {
+        if let Some(waiter) = self.waiter {
+            let _ = waiter.send(Err(error.clone()));
+        }
+    }
+
+    fn note(&mut self, hash: Hash, note: Bytes) {
+        self.shared.push(Shared { hash, record: SharedRecord::Note(note) });
+    }
+}
+
+impl Shared {
+    /// Bytes of the record.
+    fn bytes(&self) -> usize {
+        match &self.record {
+            SharedRecord::Note(note) => RECORD_HEADER + note.len(),
+            SharedRecord::Certificates(record) => record.len(),
+        }
+    }
+
+    /// Appends the record.
+    pub(crate) fn put(&self, body: &mut Vec<u8>) {
+        match &self.record {
+            SharedRecord::Note(note) => frame::put_record(body, Record::PeerNote(note)),
+            SharedRecord::Certificates(record) => body.extend_from_slice(record),
+        }
+    }
+}
+
+/// Appends a stored statement: clear parts as they are, personal ones encrypted under the key of their month and class.
+fn store(body: &mut Vec<u8>, parts: &[Part], created_us: u64, vault: &Vault) -> Result<(), AppendError> {
+    let personal = parts.iter().filter(|part| part.tag.data_class().is_some() && part.opened.is_some()).count();
+    // One draw for all nonces of the statement.
+    let mut drawn = [0u8; NONCE * crate::statement::PARTS_MAX];
+    if personal > 0 {
+        vault.nonces(drawn.get_mut(..NONCE * personal).unwrap_or_default())?;
+    }
+    let mut nonces = drawn.as_chunks::<NONCE>().0.iter();
+    body.push(u8::try_from(parts.len()).map_err(|_| AppendError::Unsound("a statement has too many parts"))?);
+    for part in parts {
+        match (&part.opened, part.tag.data_class()) {
+            (None, _) => frame::put_erased(body, part.tag, &part.hash),
+            (Some(opened), None) => frame::put_clear(body, part.tag, &opened.salt, &opened.content),
+            (Some(opened), Some(class)) => {
+                let nonce = nonces.next().ok_or(AppendError::Unsound("a statement has too many parts"))?;
+                let name = KeyName::at(created_us, class);
+                let sealed = vault.seal(name, &part.hash, *nonce, plain(opened))?;
+                frame::put_encrypted(body, part.tag, &part.hash, (name.month, class), nonce, &sealed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// salt ‖ content, with room for the tag.
+fn plain(opened: &Opened) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(opened.salt.len() + opened.content.len() + 16);
+    plain.extend_from_slice(&opened.salt);
+    plain.extend_from_slice(&opened.content);
+    plain
+}

@@ -1,0 +1,173 @@
+//! What waits to be written. Bounded in bytes and calls; the writer takes all that waits at once.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::AppendError;
+use super::job::Job;
+
+/// How long something that nobody waits for may lie.
+const LATER: Duration = Duration::from_millis(5);
+
+/// What the writer finds.
+pub(crate) enum Taken {
+    /// Work for one commit.
+    Jobs(Vec<Job>),
+    /// Nothing came for the idle time.
+    Idle,
+    /// Nothing will come any more.
+    Closed,
+}
+
+/// The queue between callers and the writer.
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    wake: Condvar,
+    bytes_max: usize,
+    items_max: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    /// Jobs that somebody waits for.
+    urgent: usize,
+    /// When what nobody waits for must be written.
+    later: Option<Instant>,
+    /// The writer sleeps; until when, unless it is woken.
+    asleep: Option<Sleep>,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+struct Sleep {
+    until: Option<Instant>,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// What is in the queue is still written.
+    Closing,
+    /// Nothing is written any more.
+    Stopped,
+}
+
+impl Queue {
+    pub(crate) fn new(bytes_max: usize, items_max: usize) -> Self {
+        Self { inner: Mutex::default(), wake: Condvar::new(), bytes_max, items_max }
+    }
+
+    /// Puts a job at the end. Wakes the writer only if it sleeps and would sleep too long.
+    pub(crate) fn push(&self, job: Job) -> Result<(), AppendError> {
+        let mut inner = self.lock();
+        if inner.state != State::Open {
+            return Err(AppendError::Stopped);
+        }
+        let bytes = inner.bytes.saturating_add(job.bytes());
+        if bytes > self.bytes_max || inner.jobs.len() >= self.items_max {
+            return Err(AppendError::Overloaded);
+        }
+        inner.bytes = bytes;
+        let due = if job.is_awaited() {
+            inner.urgent += 1;
+            None
+        } else {
+            Some(*inner.later.get_or_insert_with(|| Instant::now() + LATER))
+        };
+        inner.jobs.push_back(job);
+        let wake = inner.asleep.is_some_and(|sleep| match (due, sleep.until) {
+            (Some(due), Some(until)) => until > due,
+            _ => true,
+        });
+        if wake {
+            inner.asleep = None;
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for work. At most `bytes_max` bytes are taken, but at least one job. `idle`: tell when nothing came for so long.
+    pub(crate) fn take(&self, bytes_max: usize, idle: Option<Duration>) -> Taken {
+        let idle_at = idle.map(|idle| Instant::now() + idle);
+        let mut inner = self.lock();
+        loop {
+            let closing = inner.state != State::Open;
+            let later = inner.later;
+            if inner.urgent > 0 || (closing && !inner.jobs.is_empty()) || later.is_some_and(|at| at <= Instant::now()) {
+                return Taken::Jobs(inner.drain(bytes_max));
+            }
+            if closing {
+                return Taken::Closed;
+            }
+            let until = match (later, idle_at) {
+                (Some(later), _) => Some(later),
+                // Short naps while the ledger is in use: who comes with something for later need not wake the writer.
+                (None, Some(idle_at)) if idle_at <= Instant::now() => return Taken::Idle,
+                (None, Some(idle_at)) => Some(idle_at.min(Instant::now() + LATER)),
+                (None, None) => None,
+            };
+            inner.asleep = Some(Sleep { until });
+            inner = self.sleep(inner, until);
+            inner.asleep = None;
+        }
+    }
+
+    fn sleep<'a>(&self, inner: MutexGuard<'a, Inner>, until: Option<Instant>) -> MutexGuard<'a, Inner> {
+        match until {
+            None => self.wake.wait(inner).unwrap_or_else(PoisonError::into_inner),
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.wake.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+
+    /// Lets nothing more in; what is there is still written.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        if inner.state == State::Open {
+            inner.state = State::Closing;
+        }
+        self.wake.notify_one();
+    }
+
+    /// Lets nothing more in and drops what is there: whoever waits learns that the ledger stopped.
+    pub(crate) fn stop(&self) {
+        let dropped = {
+            let mut inner = self.lock();
+            inner.state = State::Stopped;
+            inner.drain(usize::MAX)
+        };
+        for job in dropped {
+            job.refuse(&AppendError::Stopped);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn drain(&mut self, bytes_max: usize) -> Vec<Job> {
+        let mut taken = Vec::with_capacity(self.jobs.len());
+        let mut bytes = 0usize;
+        while let Some(job) = self.jobs.front() {
+            let with = bytes.saturating_add(job.bytes());
+            if with > bytes_max && !taken.is_empty() {
+                break;
+            }
+            bytes = with;
+            taken.extend(self.jobs.pop_front());
+        }
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.urgent = self.jobs.iter().filter(|job| job.is_awaited()).count();
+        // What stays behind is next in turn.
+        self.later = (!self.jobs.is_empty()).then(Instant::now);
+        taken
+    }
+}

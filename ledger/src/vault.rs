@@ -1,0 +1,289 @@
+//! Keys for what is personal: one AES-256-GCM key per month and data class, so that destroying a key erases all it covers.
+//!
+//! Each data key is a file of its own, `vault/<month>-<class>.key` in the key store, wrapped by the store's secret
+//! `vault`. A key is durable before the first byte is encrypted under it, or a crash could leave statements that nobody
+//! can open again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jisr_certs::error::CertError;
+use jisr_certs::keys::KeyStore;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use crate::Hash;
+use crate::frame::month_of;
+
+/// `"JISRKEY" ‖ 0x01`, in front of every wrapped data key.
+const MAGIC: &[u8; 8] = b"JISRKEY\x01";
+
+/// Bytes of an authentication tag.
+const TAG: usize = 16;
+
+/// Why a part could not be encrypted or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The key store cannot be read or written, or refuses what it finds.
+    #[error(transparent)]
+    Store(#[from] CertError),
+    /// The file is there but was not made by this key store.
+    #[error("own node: data key {0} does not open under this key store; restore the key store it was made with")]
+    Unwrap(String),
+    /// The ciphertext or what it is bound to was changed.
+    #[error("own node: a personal part of class {class}, month {month}, does not decrypt: its bytes were changed")]
+    Changed {
+        /// Months since January 1970.
+        month: u16,
+        /// Data class.
+        class: u8,
+    },
+    /// The system's random numbers failed.
+    #[error("own node: the system gives no random numbers")]
+    Random,
+}
+
+/// Which data key: month and class, as they stand in the stored statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyName {
+    /// Months since January 1970, UTC.
+    pub month: u16,
+    /// Data class, 1 to 255.
+    pub class: u8,
+}
+
+impl KeyName {
+    /// The key for something that was made at `created_us` (microseconds since 1970).
+    #[must_use]
+    pub fn at(created_us: u64, class: u8) -> Self {
+        Self { month: month_of(created_us), class }
+    }
+
+    /// `u16` month ‖ `u8` class ‖ `u8` 0.
+    fn bytes(self) -> [u8; 4] {
+        let [high, low] = self.month.to_be_bytes();
+        [high, low, self.class, 0]
+    }
+
+    fn file(self) -> String {
+        format!("{}-{}.key", self.month, self.class)
+    }
+}
+
+/// The data keys of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    store: KeyStore,
+    wrapping: LessSafeKey,
+    keys: RwLock<HashMap<KeyName, Arc<LessSafeKey>>>,
+    /// Held while a key is made, so that two threads do not make two keys of one name.
+    making: Mutex<()>,
+    random: SystemRandom,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault")
+    }
+}
+
+impl Vault {
+    /// Opens the data keys of a key store; its directory `vault` and secret `vault` are made where they lack.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn open(store: &KeyStore) -> Result<Self, VaultError> {
+        let wrapping = store.secret32("vault")?;
+        Ok(Self(Arc::new(Inner {
+            store: KeyStore::create(store.path().join("vault"))?,
+            wrapping: aes(wrapping.as_bytes()),
+            keys: RwLock::new(HashMap::new()),
+            making: Mutex::new(()),
+            random: SystemRandom::new(),
+        })))
+    }
+
+    /// Fills `nonces` with fresh random nonces: one draw for all parts of a statement.
+    pub fn nonces(&self, nonces: &mut [u8]) -> Result<(), VaultError> {
+        self.0.random.fill(nonces).map_err(|_| VaultError::Random)
+    }
+
+    /// Encrypts `salt ‖ content` of a part, bound to its part hash and key name; the tag comes last. Makes the key, durably,
+    /// where this is the first part of its month and class.
+    pub fn seal(
+        &self,
+        name: KeyName,
+        part: &Hash,
+        nonce: [u8; NONCE_LEN],
+        mut plain: Vec<u8>,
+    ) -> Result<Vec<u8>, VaultError> {
+        let key = match self.key(name)? {
+            Some(key) => key,
+            None => self.make(name)?,
+        };
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound(name, part)), &mut plain)
+            .map_err(|_| VaultError::Changed { month: name.month, class: name.class })?;
+        Ok(plain)
+    }
+
+    /// Decrypts what [`Vault::seal`] made. `None`: the key is not there (destroyed, or another node's).
+    pub fn unseal(
+        &self,
+        name: KeyName,
+        part: &Hash,
+        nonce: [u8; NONCE_LEN],
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, VaultError> {
+        let Some(key) = self.key(name)? else { return Ok(None) };
+        let mut plain = sealed.to_vec();
+        let opened = key
+            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(bound(name, part)), &mut plain)
+            .map_err(|_| VaultError::Changed { month: name.month, class: name.class })?
+            .len();
+        plain.truncate(opened);
+        Ok(Some(plain))
+    }
+
+    /// The key of that name if there is one.
+    fn key(&self, name: KeyName) -> Result<Option<Arc<LessSafeKey>>, VaultError> {
+        if let Some(key) = self.0.keys.read().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            return Ok(Some(Arc::clone(key)));
+        }
+        let file = name.file();
+        let Some(wrapped) = self.0.store.read(&file)? else { return Ok(None) };
+        let key = self.unwrap(name, &wrapped).ok_or(VaultError::Unwrap(file))?;
+        Ok(Some(self.keep(name, key)))
+    }
+
+    fn make(&self, name: KeyName) -> Result<Arc<LessSafeKey>, VaultError> {
+        let _making = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have made it while this one waited.
+        if let Some(key) = self.key(name)? {
+            return Ok(key);
+        }
+        let mut raw = Zeroizing::new([0u8; 32]);
+        self.0.random.fill(raw.as_mut_slice()).map_err(|_| VaultError::Random)?;
+        self.0.store.write(&name.file(), &self.wrap(name, &raw)?)?;
+        Ok(self.keep(name, aes(raw.as_slice())))
+    }
+
+    fn keep(&self, name: KeyName, key: LessSafeKey) -> Arc<LessSafeKey> {
+        let mut keys = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(keys.entry(name).or_insert_with(|| Arc::new(key)))
+    }
+
+    /// `MAGIC ‖ nonce ‖ AES-256-GCM of the key`, bound to its name.
+    fn wrap(&self, name: KeyName, raw: &Zeroizing<[u8; 32]>) -> Result<Vec<u8>, VaultError> {
+        let mut nonce = [0u8; NONCE_LEN];
+        self.nonces(&mut nonce)?;
+        let mut sealed = raw.to_vec();
+        self.0
+            .wrapping
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.bytes()), &mut sealed)
+            .map_err(|_| VaultError::Random)?;
+        Ok([MAGIC.as_slice(), &nonce, &sealed].concat())
+    }
+
+    fn unwrap(&self, name: KeyName, wrapped: &[u8]) -> Option<LessSafeKey> {
+        let (nonce, sealed) = wrapped.strip_prefix(MAGIC)?.split_first_chunk::<NONCE_LEN>()?;
+        if sealed.len() != 32 + TAG {
+            return None;
+        }
+        let mut sealed = Zeroizing::new(sealed.to_vec());
+        let raw = self
+            .0
+            .wrapping
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name.bytes()), &mut sealed)
+            .ok()?;
+        Some(aes(raw))
+    }
+}
+
+/// Additional data of an encrypted part: part hash ‖ month ‖ class ‖ 0.
+fn bound(name: KeyName, part: &Hash) -> [u8; 36] {
+    let mut data = [0u8; 36];
+    let (hash, rest) = data.split_at_mut(32);
+    hash.copy_from_slice(part);
+    rest.copy_from_slice(&name.bytes());
+    data
+}
+
+fn aes(key: &[u8]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("the key is 32 bytes long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(dir: &tempfile::TempDir, name: &str) -> KeyStore {
+        KeyStore::create(dir.path().join(name)).unwrap()
+    }
+
+    const NAME: KeyName = KeyName { month: 681, class: 1 };
+
+    #[test]
+    fn what_is_sealed_opens_after_a_restart_and_not_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = store(&dir, "keys");
+        let first = Vault::open(&keys).unwrap();
+        let sealed = first.seal(NAME, &[7; 32], [9; 12], b"salt and content".to_vec()).unwrap();
+        assert!(!sealed.windows(4).any(|w| w == b"salt"));
+
+        let again = Vault::open(&keys).unwrap();
+        assert_eq!(again.unseal(NAME, &[7; 32], [9; 12], &sealed).unwrap().unwrap(), b"salt and content");
+        assert!(again.unseal(NAME, &[8; 32], [9; 12], &sealed).is_err(), "another part hash");
+        assert!(again.unseal(NAME, &[7; 32], [8; 12], &sealed).is_err(), "another nonce");
+        assert!(again.unseal(KeyName { class: 2, ..NAME }, &[7; 32], [9; 12], &sealed).unwrap().is_none());
+        assert!(again.unseal(NAME, &[7; 32], [9; 12], &[]).is_err(), "nothing");
+
+        let others = store(&dir, "others");
+        let other = Vault::open(&others).unwrap();
+        other.0.store.write(&NAME.file(), &again.0.store.read(&NAME.file()).unwrap().unwrap()).unwrap();
+        assert!(matches!(other.unseal(NAME, &[7; 32], [9; 12], &sealed), Err(VaultError::Unwrap(_))));
+    }
+
+    #[test]
+    fn a_destroyed_key_withholds_and_a_renamed_one_refuses() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = store(&dir, "keys");
+        let first = Vault::open(&keys).unwrap();
+        let sealed = first.seal(NAME, &[7; 32], [9; 12], b"x".to_vec()).unwrap();
+        let wrapped = first.0.store.read(&NAME.file()).unwrap().unwrap();
+        first.0.store.write("681-2.key", &wrapped).unwrap();
+        first.0.store.destroy(&NAME.file()).unwrap();
+
+        let after = Vault::open(&keys).unwrap();
+        assert!(after.unseal(NAME, &[7; 32], [9; 12], &sealed).unwrap().is_none());
+        assert!(after.unseal(KeyName { class: 2, ..NAME }, &[7; 32], [9; 12], &sealed).is_err());
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_stored_encrypts_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = store(&dir, "keys");
+        let vault = Vault::open(&keys).unwrap();
+        std::fs::remove_dir(keys.path().join("vault")).unwrap();
+        assert!(matches!(vault.seal(NAME, &[7; 32], [9; 12], b"x".to_vec()), Err(VaultError::Store(_))));
+        assert!(vault.0.keys.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn many_threads_make_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&store(&dir, "keys")).unwrap();
+        let sealed: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4u8)
+                .map(|n| scope.spawn({ let vault = &vault; move || vault.seal(NAME, &[n; 32], [n; 12], vec![n]).unwrap() }))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for (n, sealed) in (0u8..).zip(sealed) {
+            assert_eq!(vault.unseal(NAME, &[n; 32], [n; 12], &sealed).unwrap(), Some(vec![n]));
+        }
+    }
+}
