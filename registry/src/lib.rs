@@ -1,1 +1,56 @@
-//! x
+//! The registry: the central server of an instance.
+//!
+//! Its state is its ledger. Every act is checked, appended, durable, and only then applied and visible; the snapshot that
+//! every node holds is made from the state, and each version of it is an entry too. The registry is on the path of no exchange.
+//!
+//! - [`Config`] what it is told, [`init`] how its directory is made, [`Registry`] the running one (`server`);
+//! - `door`, `gate`, `service`, `admin` who comes in, and the table of contents of what can be asked;
+//! - `office` and its tasks `admit`, `enrol`, `publish`, `agree`, `cosign`, `entries`, `follow`;
+//! - `desk` and `book` the one writer; `state` the fold over the acts and the rules that they alone decide;
+//! - `snapshot` what is published; `schemas`, `proposals` files beside the ledger; `agreement` what a document must say.
+//!
+//! Invariants:
+//! - One task changes the state; a caller who hangs up leaves nothing half done.
+//! - A token's secret is nowhere but in the token; the ledger knows its digest.
+//! - Whoever calls is a node that is listed at this moment; only enrolment needs no certificate.
+//! - Nobody is answered before the snapshot that shows the act is published.
+
+mod config;
+mod init;
+mod server;
+
+mod admin;
+mod door;
+mod gate;
+mod service;
+
+mod admit;
+mod agree;
+mod cosign;
+mod enrol;
+mod entries;
+mod follow;
+mod office;
+mod publish;
+
+mod book;
+mod desk;
+mod keys;
+mod proposals;
+mod rate;
+mod schemas;
+mod text;
+mod token;
+
+mod agreement;
+mod error;
+mod refusal;
+mod snapshot;
+mod state;
+
+pub use config::{Config, Limits};
+pub use error::Error;
+pub use init::init;
+pub use refusal::Refusal;
+pub use server::Registry;
+pub use state::StateError;

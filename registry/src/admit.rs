@@ -1,0 +1,173 @@
+//! What administrators do: admit and approve members, issue tokens, revoke nodes.
+
+use jisr_certs::digest;
+use jisr_proto::ident::{MemberId, NodeId};
+use jisr_proto::reason::Reason;
+use jisr_proto::registry as wire;
+
+use crate::office::Office;
+use crate::refusal::Refusal;
+use crate::state::{Act, MemberAct, RevokeNodeAct, TokenAct};
+use crate::token::{Secret, Token};
+
+/// Lifetime of a token where none is asked for, seconds.
+const TOKEN_LIFETIME_S: u64 = 24 * 3600;
+/// Longest lifetime of a token, seconds.
+const TOKEN_LIFETIME_S_MAX: u64 = 30 * 86_400;
+
+impl Office {
+    /// Admits a member; another administrator has to approve it.
+    ///
+    /// # Errors
+    /// ALREADY_ADMITTED, REQUEST_INVALID.
+    pub(crate) async fn admit(&self, request: wire::AdmitRequest) -> Result<wire::AdmitResponse, Refusal> {
+        let act = MemberAct {
+            member: request.member.parse()?,
+            name_ar: request.name_ar,
+            name_en: request.name_en,
+            administrator: request.administrator,
+        };
+        tracing::info!(member = %act.member, administrator = act.administrator, "admission");
+        self.desk.submit(move |_, _| Ok((Act::Admit(act), ()))).await?;
+        Ok(wire::AdmitResponse {})
+    }
+
+    /// Approves a member that somebody else admitted.
+    ///
+    /// # Errors
+    /// NOT_ADMITTED, ALREADY_ADMITTED, FOUR_EYES, REQUEST_INVALID.
+    pub(crate) async fn approve(&self, request: wire::ApproveRequest) -> Result<wire::ApproveResponse, Refusal> {
+        let member: MemberId = request.member.parse()?;
+        let administrator = request.administrator;
+        tracing::info!(%member, administrator, "approval");
+        self.desk
+            .submit(move |state, _| {
+                let row = state
+                    .members()
+                    .get(&member)
+                    .ok_or_else(|| Refusal::new(Reason::NotAdmitted, format!("{member} was not admitted")))?;
+                let (name_ar, name_en) = (row.name_ar.clone(), row.name_en.clone());
+                Ok((
+                    Act::Approve(MemberAct {
+                        member,
+                        name_ar,
+                        name_en,
+                        administrator,
+                    }),
+                    (),
+                ))
+            })
+            .await?;
+        Ok(wire::ApproveResponse {})
+    }
+
+    /// Issues a one-time token for a node of an approved member. The ledger holds its digest only; the secret is nowhere but in
+    /// the text that is returned.
+    ///
+    /// # Errors
+    /// NOT_ADMITTED, REQUEST_INVALID, OVERLOADED where the node has too many unused ones.
+    pub(crate) async fn issue_token(
+        &self,
+        request: wire::IssueTokenRequest,
+    ) -> Result<wire::IssueTokenResponse, Refusal> {
+        let node: NodeId = request.node.parse()?;
+        let lifetime_s = if request.lifetime_s == 0 {
+            TOKEN_LIFETIME_S
+        } else {
+            request.lifetime_s
+        };
+        if lifetime_s > TOKEN_LIFETIME_S_MAX {
+            let rule = format!("a token lives at most {TOKEN_LIFETIME_S_MAX} s, not {lifetime_s}");
+            return Err(Refusal::invalid(rule));
+        }
+        let secret = Secret::draw()?;
+        let digest = secret.digest();
+        let (of, administrator) = (node.clone(), request.administrator);
+        let done = self
+            .desk
+            .submit(move |_, at_us| {
+                let expires_us = at_us + lifetime_s * 1_000_000;
+                Ok((
+                    Act::Token(TokenAct {
+                        node: of,
+                        token: digest,
+                        expires_us,
+                        administrator,
+                    }),
+                    expires_us,
+                ))
+            })
+            .await?;
+        let text = Token {
+            instance: &self.base.config.instance,
+            node: &node,
+            registry: &self.base.public,
+            secret: &secret,
+            root: &self.base.root,
+            registry_key: &self.base.registry_key,
+            checkpoint: &self.base.ledger.checkpoint().note,
+            expires_us: done.value,
+        }
+        .text();
+        tracing::info!(%node, "token issued");
+        Ok(wire::IssueTokenResponse { token: text })
+    }
+
+    /// Revokes the certificates of a listed node; it is not listed any more, and its open calls end.
+    ///
+    /// # Errors
+    /// UNKNOWN_NODE, REQUEST_INVALID.
+    pub(crate) async fn revoke_node(
+        &self,
+        request: wire::RevokeNodeRequest,
+    ) -> Result<wire::RevokeNodeResponse, Refusal> {
+        let node: NodeId = request.node.parse()?;
+        tracing::warn!(%node, reason = request.reason, administrator = request.administrator, "node revoked");
+        let done = self
+            .desk
+            .submit(move |state, _| {
+                let listed = state.nodes().get(&node);
+                let row = &listed
+                    .ok_or_else(|| Refusal::new(Reason::UnknownNode, format!("{node} is not listed")))?
+                    .row;
+                let certificates = [&row.tls_certificate, &row.seal_certificate];
+                let act = RevokeNodeAct {
+                    certificates: certificates.iter().map(|der| digest::sha256(&[der])).collect(),
+                    reason: request.reason,
+                    node,
+                    administrator: request.administrator,
+                };
+                Ok((Act::RevokeNode(act), ()))
+            })
+            .await?;
+        Ok(wire::RevokeNodeResponse {
+            snapshot_version: done.snapshot.version,
+        })
+    }
+
+    /// What the registry is and holds.
+    pub(crate) fn status(&self) -> wire::RegistryStatusResponse {
+        let checkpoint = self.base.ledger.checkpoint();
+        let newest = self.desk.newest();
+        self.desk.look(|state| wire::RegistryStatusResponse {
+            instance: self.base.config.instance.to_string(),
+            origin: checkpoint.origin.to_string(),
+            size: checkpoint.size,
+            root: checkpoint.root.to_vec().into(),
+            snapshot_version: newest.version,
+            snapshot_expires_us: newest.expires_us,
+            members: state.members().keys().map(MemberId::to_string).collect(),
+            nodes: state.nodes().keys().map(NodeId::to_string).collect(),
+            services: state
+                .services()
+                .keys()
+                .map(|(name, provider)| format!("{name} {provider}"))
+                .collect(),
+            agreements: state
+                .agreements()
+                .keys()
+                .map(|digest| crate::text::hex(digest))
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! The book: the registry's ledger and the state that follows from it, in the hands of one writer.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use jisr_certs::seal::SnapshotKey;
+use jisr_ledger::clock::Clock;
+use jisr_ledger::ledger::{AppendError, Ledger};
+use jisr_ledger::statement::Draft;
+use jisr_proto::reason::Reason;
+use jisr_proto::snapshot::SignedSnapshot;
+use jisr_proto::statement::{Core, Sealed};
+
+use crate::error::Error;
+use crate::refusal::Refusal;
+use crate::snapshot::{self, Frame, Published};
+use crate::state::{Act, State};
+
+/// Ledger, state, and what snapshots are made with.
+pub(crate) struct Book {
+    pub(crate) ledger: Ledger,
+    pub(crate) state: Arc<RwLock<State>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) key: SnapshotKey,
+    pub(crate) frame: Frame,
+    /// Time of the newest entry, microseconds: time in the ledger never goes back, whatever the clock does.
+    pub(crate) newest_us: u64,
+}
+
+impl Book {
+    /// Looks at the state.
+    pub(crate) fn look<R>(&self, at: impl FnOnce(&State) -> R) -> R {
+        at(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The time of the next entry.
+    pub(crate) fn time_us(&self) -> u64 {
+        self.clock.now_us().max(self.newest_us)
+    }
+
+    /// Appends a checked act, and applies it once it is durable.
+    ///
+    /// # Errors
+    /// [`Failed::Refused`] where the ledger took nothing; [`Failed::Fatal`] where the process must end.
+    pub(crate) async fn append(&mut self, act: &Act, at_us: u64) -> Result<Sealed, Failed> {
+        let core = Core {
+            kind: act.kind().into(),
+            instance: self.frame.instance.to_string(),
+            created_us: at_us,
+            ..Core::default()
+        };
+        let closed = act.onto(Draft::new(core)).close();
+        let stands = self.ledger.append(vec![closed.clone()]).await?;
+        let stands = stands
+            .first()
+            .expect("an append of one statement returns where it stands");
+        self.newest_us = at_us;
+        let index = stands.index;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state
+            .apply(index, at_us, act)
+            .map_err(|cause| Failed::Fatal(Error::State { index, cause }))?;
+        Ok(stands.sealed(&closed))
+    }
+
+    /// Publishes the state as the next snapshot: first the entry, durable, then the signed note.
+    ///
+    /// # Errors
+    /// As [`Book::append`].
+    pub(crate) async fn publish(&mut self) -> Result<Published, Failed> {
+        let now_us = self.time_us();
+        let draft = self.look(|state| snapshot::draft(state, &self.frame, now_us));
+        let entry = self.append(&Act::Snapshot(draft.act.clone()), now_us).await?;
+        let act = draft.act;
+        let note = self
+            .key
+            .sign_snapshot(act.version, &act.digest, act.expires_us / 1_000_000);
+        let signed = SignedSnapshot {
+            snapshot: draft.bytes,
+            note: Bytes::from(note),
+            entry: Some(entry),
+        };
+        tracing::debug!(version = act.version, "snapshot published");
+        Ok(Published {
+            version: act.version,
+            expires_us: act.expires_us,
+            signed: Arc::new(signed),
+        })
+    }
+}
+
+/// Why an act does not stand.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The ledger took nothing of it; the registry goes on.
+    Refused(Refusal),
+    /// The ledger or the state is in doubt: the process must end.
+    Fatal(Error),
+}
+
+impl From<AppendError> for Failed {
+    fn from(error: AppendError) -> Failed {
+        match error {
+            AppendError::Stopped => Failed::Fatal(Error::Ledger(error.to_string())),
+            AppendError::Full => Failed::Refused(Refusal::new(Reason::LedgerFull, error.to_string())),
+            AppendError::Overloaded => Failed::Refused(Refusal::new(Reason::Overloaded, error.to_string())),
+            AppendError::TooLarge { .. } | AppendError::Vault(_) | AppendError::Unsound(_) => {
+                Failed::Refused(Refusal::new(Reason::LedgerUnavailable, error.to_string()))
+            }
+        }
+    }
+}

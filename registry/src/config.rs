@@ -1,0 +1,362 @@
+//! The registry's configuration: one TOML file, read once, checked completely before anything starts.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use jisr_certs::validity::SEAL_DAYS;
+use jisr_proto::ident::{Epoch, Instance, Origin};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::error::Error;
+
+/// What a registry runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The network it governs.
+    pub instance: Instance,
+    /// Epoch of its own ledger and of the ledgers it lists (docs/formats.md, identifiers).
+    pub epoch: Epoch,
+    /// Its directory: keys, ledger, schemas, witness state, admin socket, anchor.
+    pub data: PathBuf,
+    /// Where it listens for nodes.
+    pub listen: SocketAddr,
+    /// host:port that is put into tokens; without it the address that is really bound.
+    pub public: Option<String>,
+    /// DNS names and IP addresses of its TLS certificate.
+    pub names: Vec<String>,
+    /// How long a snapshot is valid.
+    pub snapshot_lifetime: Duration,
+    /// How often a snapshot is made when nothing changes.
+    pub snapshot_refresh: Duration,
+    /// Days that a node's TLS certificate is valid.
+    pub tls_days: u64,
+    /// Days that a node's seal certificate is valid.
+    pub seal_days: u64,
+    /// Sizes and rates.
+    pub limits: Limits,
+}
+
+/// What the registry bears at most; beyond it there is a clear refusal.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections, handshakes included.
+    pub connections: usize,
+    /// Calls at once on one connection.
+    pub streams_per_connection: u32,
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
+    /// Bytes of one request of an enrolled node.
+    pub body_bytes_max: usize,
+    /// Bytes of one request without a certificate.
+    pub enrol_bytes_max: usize,
+    /// Calls a minute without a certificate, by IP address.
+    pub enrolments_per_minute: u32,
+    /// Calls a minute of one node.
+    pub requests_per_minute: u32,
+    /// Proposed agreements of one member that wait for the other party.
+    pub proposals_per_member: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 4096,
+            streams_per_connection: 64,
+            handshake: Duration::from_secs(10),
+            body_bytes_max: 4 << 20,
+            enrol_bytes_max: 64 << 10,
+            enrolments_per_minute: 60,
+            requests_per_minute: 6000,
+            proposals_per_member: 256,
+        }
+    }
+}
+
+impl Config {
+    /// A configuration with the defaults for everything that has one.
+    pub fn new(instance: Instance, epoch: Epoch, data: PathBuf, listen: SocketAddr, names: Vec<String>) -> Config {
+        Config {
+            instance,
+            epoch,
+            data,
+            listen,
+            public: None,
+            names,
+            snapshot_lifetime: Duration::from_secs(72 * 3600),
+            snapshot_refresh: Duration::from_secs(60),
+            tls_days: 90,
+            seal_days: SEAL_DAYS,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Reads a file. A relative `data` is taken from the file's own directory.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming key and line.
+    pub fn load(path: &Path) -> Result<Config, Error> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let mut config = Config::parse(&text)?;
+        if let Some(folder) = path.parent() {
+            config.data = folder.join(&config.data);
+        }
+        Ok(config)
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming key and line.
+    pub fn parse(text: &str) -> Result<Config, Error> {
+        let raw: RawConfig = toml::from_str(text).map_err(|e| Error::Config(e.to_string().trim_end().to_owned()))?;
+        raw.check(&Lines(text))
+    }
+
+    /// Origin of the registry's ledger.
+    pub fn origin(&self) -> Origin {
+        Origin::registry(&self.instance, &self.epoch)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    instance: Spanned<String>,
+    epoch: Spanned<String>,
+    data: PathBuf,
+    listen: Spanned<String>,
+    public: Option<Spanned<String>>,
+    names: Spanned<Vec<String>>,
+    #[serde(default)]
+    snapshot: RawSnapshot,
+    #[serde(default)]
+    certificates: RawCertificates,
+    #[serde(default)]
+    limits: RawLimits,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawSnapshot {
+    lifetime_s: Option<Spanned<u64>>,
+    refresh_s: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawCertificates {
+    tls_days: Option<Spanned<u64>>,
+    seal_days: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    connections: Option<Spanned<u64>>,
+    streams_per_connection: Option<Spanned<u64>>,
+    handshake_s: Option<Spanned<u64>>,
+    body_bytes_max: Option<Spanned<u64>>,
+    enrol_bytes_max: Option<Spanned<u64>>,
+    enrolments_per_minute: Option<Spanned<u64>>,
+    requests_per_minute: Option<Spanned<u64>>,
+    proposals_per_member: Option<Spanned<u64>>,
+}
+
+impl RawConfig {
+    fn check(self, lines: &Lines<'_>) -> Result<Config, Error> {
+        let instance: Instance = lines.parse("instance", &self.instance)?;
+        let listen: SocketAddr = lines.parse("listen", &self.listen)?;
+        let public = match self.public {
+            Some(public) => Some(lines.address("public", &public)?),
+            None => None,
+        };
+        if self.names.get_ref().is_empty() {
+            return Err(lines.fault(
+                "names",
+                self.names.span().start,
+                "at least one DNS name or IP address is needed",
+            ));
+        }
+        let epoch: Epoch = lines.parse("epoch", &self.epoch)?;
+        let mut config = Config::new(instance, epoch, self.data, listen, self.names.into_inner());
+        config.public = public;
+        self.snapshot.fill(&mut config, lines)?;
+        self.certificates.fill(&mut config, lines)?;
+        config.limits = self.limits.check(lines)?;
+        Ok(config)
+    }
+}
+
+impl RawSnapshot {
+    fn fill(self, config: &mut Config, lines: &Lines<'_>) -> Result<(), Error> {
+        let lifetime = lines.within("snapshot.lifetime_s", self.lifetime_s.as_ref(), 60, 30 * 86_400)?;
+        let refresh = lines.within("snapshot.refresh_s", self.refresh_s.as_ref(), 1, 86_400)?;
+        config.snapshot_lifetime = lifetime.map_or(config.snapshot_lifetime, Duration::from_secs);
+        config.snapshot_refresh = refresh.map_or(config.snapshot_refresh, Duration::from_secs);
+        if config.snapshot_refresh >= config.snapshot_lifetime {
+            let at = self.refresh_s.map_or(0, |value| value.span().start);
+            return Err(lines.fault("snapshot.refresh_s", at, "must be shorter than snapshot.lifetime_s"));
+        }
+        Ok(())
+    }
+}
+
+impl RawCertificates {
+    fn fill(self, config: &mut Config, lines: &Lines<'_>) -> Result<(), Error> {
+        let tls = lines.within("certificates.tls_days", self.tls_days.as_ref(), 1, 398)?;
+        let seal = lines.within("certificates.seal_days", self.seal_days.as_ref(), 1, 800)?;
+        config.tls_days = tls.unwrap_or(config.tls_days);
+        config.seal_days = seal.unwrap_or(config.seal_days);
+        Ok(())
+    }
+}
+
+impl RawLimits {
+    fn check(self, lines: &Lines<'_>) -> Result<Limits, Error> {
+        let standard = Limits::default();
+        let size = |key, value: &Option<Spanned<u64>>, least, most, otherwise: usize| {
+            let found = lines.within(key, value.as_ref(), least, most)?;
+            Ok::<usize, Error>(found.and_then(|n| usize::try_from(n).ok()).unwrap_or(otherwise))
+        };
+        let count = |key, value: &Option<Spanned<u64>>, most, otherwise: u32| {
+            let found = lines.within(key, value.as_ref(), 1, most)?;
+            Ok::<u32, Error>(found.and_then(|n| u32::try_from(n).ok()).unwrap_or(otherwise))
+        };
+        let handshake = lines.within("limits.handshake_s", self.handshake_s.as_ref(), 1, 60)?;
+        Ok(Limits {
+            connections: size(
+                "limits.connections",
+                &self.connections,
+                1,
+                100_000,
+                standard.connections,
+            )?,
+            streams_per_connection: count(
+                "limits.streams_per_connection",
+                &self.streams_per_connection,
+                10_000,
+                standard.streams_per_connection,
+            )?,
+            handshake: handshake.map_or(standard.handshake, Duration::from_secs),
+            body_bytes_max: size(
+                "limits.body_bytes_max",
+                &self.body_bytes_max,
+                64 << 10,
+                64 << 20,
+                standard.body_bytes_max,
+            )?,
+            enrol_bytes_max: size(
+                "limits.enrol_bytes_max",
+                &self.enrol_bytes_max,
+                8 << 10,
+                1 << 20,
+                standard.enrol_bytes_max,
+            )?,
+            enrolments_per_minute: count(
+                "limits.enrolments_per_minute",
+                &self.enrolments_per_minute,
+                1_000_000,
+                standard.enrolments_per_minute,
+            )?,
+            requests_per_minute: count(
+                "limits.requests_per_minute",
+                &self.requests_per_minute,
+                10_000_000,
+                standard.requests_per_minute,
+            )?,
+            proposals_per_member: size(
+                "limits.proposals_per_member",
+                &self.proposals_per_member,
+                1,
+                100_000,
+                standard.proposals_per_member,
+            )?,
+        })
+    }
+}
+
+/// The text of the file, to say in which line a value stands.
+struct Lines<'a>(&'a str);
+
+impl Lines<'_> {
+    fn fault(&self, key: &str, offset: usize, rule: impl Display) -> Error {
+        let before = self.0.get(..offset).unwrap_or_default();
+        Error::Config(format!(
+            "key `{key}`, line {}: {rule}",
+            before.matches('\n').count() + 1
+        ))
+    }
+
+    fn parse<T>(&self, key: &str, value: &Spanned<String>) -> Result<T, Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        value
+            .get_ref()
+            .parse()
+            .map_err(|e: T::Err| self.fault(key, value.span().start, e))
+    }
+
+    fn address(&self, key: &str, value: &Spanned<String>) -> Result<String, Error> {
+        crate::text::address(value.get_ref()).map_err(|e| self.fault(key, value.span().start, e))
+    }
+
+    fn within(&self, key: &str, value: Option<&Spanned<u64>>, least: u64, most: u64) -> Result<Option<u64>, Error> {
+        match value {
+            None => Ok(None),
+            Some(value) if (least..=most).contains(value.get_ref()) => Ok(Some(*value.get_ref())),
+            Some(value) => {
+                let rule = format!("{} is not from {least} to {most}", value.get_ref());
+                Err(self.fault(key, value.span().start, rule))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"instance = "JO"
+epoch = "2026"
+data = "registry"
+listen = "127.0.0.1:0"
+names = ["localhost", "127.0.0.1"]
+
+[snapshot]
+lifetime_s = 3600
+refresh_s = 10
+"#;
+
+    fn refusal(text: &str) -> String {
+        Config::parse(text).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn reads_a_file() {
+        let config = Config::parse(SAMPLE).unwrap();
+        assert_eq!(config.snapshot_lifetime, Duration::from_secs(3600));
+        assert_eq!(config.origin().to_string(), "jisr/JO/registry/2026");
+    }
+
+    #[test]
+    fn names_key_and_line() {
+        assert!(refusal(&SAMPLE.replace("\"JO\"", "\"jo\"")).contains("key `instance`, line 1"));
+        assert!(refusal(&SAMPLE.replace("\"2026\"", "\"last\"")).contains("key `epoch`, line 2"));
+        assert!(refusal(&SAMPLE.replace("127.0.0.1:0", "nowhere")).contains("key `listen`, line 4"));
+        assert!(refusal(&SAMPLE.replace("= 10", "= 3600")).contains("key `snapshot.refresh_s`, line 9"));
+        assert!(refusal(&SAMPLE.replace("= 10", "= 0")).contains("line 9: 0 is not from 1"));
+    }
+
+    #[test]
+    fn refuses_unknown_keys_and_missing_names() {
+        let unknown = refusal(&format!("{SAMPLE}\nsurprise = 1\n"));
+        assert!(unknown.contains("surprise"), "{unknown}");
+        assert!(refusal(&SAMPLE.replace(r#""localhost", "127.0.0.1""#, "")).contains("key `names`, line 5"));
+    }
+}

@@ -1,0 +1,167 @@
+//! Enrolment: a token and keys made at the node become two certificates and a listed origin.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jisr_certs::ed25519::PublicKey;
+use jisr_certs::issue::Issuing;
+use jisr_certs::profile;
+use jisr_certs::validity::Validity;
+use jisr_proto::ident::{Epoch, NodeId};
+use jisr_proto::reason::Reason;
+use jisr_proto::registry::{EnrolRequest, EnrolResponse};
+use jisr_proto::snapshot as wire;
+
+use crate::office::{Office, SKEW_US};
+use crate::refusal::Refusal;
+use crate::state::{Act, EnrolAct, Hash, State};
+use crate::{text, token};
+
+/// Largest certificate or request that is read, bytes.
+const DER_BYTES_MAX: usize = 8 << 10;
+
+/// A request to enrol whose form is right; the token and the keys are still to be checked.
+struct Enrolment {
+    node: NodeId,
+    token: Hash,
+    tls_csr: Bytes,
+    seal_csr: Bytes,
+    witness_key: Bytes,
+    address: String,
+    local_ca: Bytes,
+}
+
+/// What certificates are issued with.
+struct Issuance {
+    issuing: Arc<Issuing>,
+    epoch: Epoch,
+    tls_days: u64,
+    seal_days: u64,
+}
+
+impl Office {
+    /// Enrols a node. The token is checked before anything is computed for the caller; the entry is durable before
+    /// anything is returned.
+    ///
+    /// # Errors
+    /// TOKEN_INVALID, TOKEN_USED, TOKEN_EXPIRED, CLOCK_SKEW, CSR_INVALID, REQUEST_INVALID.
+    pub(crate) async fn enrol(&self, request: EnrolRequest) -> Result<EnrolResponse, Refusal> {
+        self.check_clock(request.now_us)?;
+        let enrolment = Enrolment::read(request)?;
+        let issuance = Issuance {
+            issuing: Arc::clone(&self.base.issuing),
+            epoch: self.base.config.epoch.clone(),
+            tls_days: self.base.config.tls_days,
+            seal_days: self.base.config.seal_days,
+        };
+        let done = self
+            .desk
+            .submit(move |state, at_us| {
+                state.check_token_use(&enrolment.token, &enrolment.node, at_us)?;
+                let row = enrolment.issue(&issuance, state, at_us)?;
+                Ok((
+                    Act::Enrol(EnrolAct {
+                        row: row.clone(),
+                        token: enrolment.token,
+                    }),
+                    row,
+                ))
+            })
+            .await?;
+        let row = done.value;
+        tracing::info!(node = row.id, origin = row.origin, "node enrolled");
+        Ok(EnrolResponse {
+            tls_certificate: row.tls_certificate,
+            seal_certificate: row.seal_certificate,
+            issuers: self
+                .base
+                .issuing
+                .issuers()
+                .iter()
+                .map(|der| Bytes::copy_from_slice(der))
+                .collect(),
+            origin: row.origin,
+            snapshot: Some(done.snapshot.signed.as_ref().clone()),
+            anchor: self.base.anchor.clone(),
+        })
+    }
+
+    fn check_clock(&self, theirs_us: u64) -> Result<(), Refusal> {
+        let ours_us = self.base.clock.now_us();
+        if ours_us.abs_diff(theirs_us) <= SKEW_US {
+            return Ok(());
+        }
+        let (ours_s, theirs_s) = (ours_us / 1_000_000, theirs_us / 1_000_000);
+        let off_s = ours_s.abs_diff(theirs_s);
+        let way = if theirs_us < ours_us { "behind" } else { "ahead of" };
+        let rule = format!(
+            "the node's clock says {theirs_s} s since 1970, the registry's {ours_s}: {off_s} s {way} the registry; at most 60 s are allowed"
+        );
+        Err(Refusal::new(Reason::ClockSkew, rule))
+    }
+}
+
+impl Enrolment {
+    fn read(request: EnrolRequest) -> Result<Enrolment, Refusal> {
+        if request.token.len() != 32 {
+            let rule = format!("the token's secret has {} instead of 32 bytes", request.token.len());
+            return Err(Refusal::new(Reason::TokenInvalid, rule));
+        }
+        let sized = [
+            (&request.tls_csr, "tls_csr"),
+            (&request.seal_csr, "seal_csr"),
+            (&request.local_ca, "local_ca"),
+        ];
+        for (der, what) in sized {
+            if der.is_empty() || der.len() > DER_BYTES_MAX {
+                return Err(Refusal::invalid(format!(
+                    "{what} has {} bytes, 1 to {DER_BYTES_MAX} are possible",
+                    der.len()
+                )));
+            }
+        }
+        Ok(Enrolment {
+            node: request.node.parse()?,
+            token: token::digest_of(&request.token),
+            tls_csr: request.tls_csr,
+            seal_csr: request.seal_csr,
+            witness_key: request.witness_key,
+            address: text::address(&request.address).map_err(|e| Refusal::invalid(format!("address: {e}")))?,
+            local_ca: request.local_ca,
+        })
+    }
+
+    fn issue(&self, issuance: &Issuance, state: &State, at_us: u64) -> Result<wire::Node, Refusal> {
+        let refuse = |what: &str, e: &dyn std::fmt::Display| Refusal::new(Reason::CsrInvalid, format!("{what}: {e}"));
+        PublicKey::from_slice(&self.witness_key).map_err(|e| refuse("witness key", &e))?;
+        let local_ca = profile::check_local_ca(&self.local_ca, at_us).map_err(|e| refuse("local CA", &e))?;
+        let origin = state
+            .next_origin(&self.node, &issuance.epoch)
+            .ok_or_else(|| Refusal::invalid(format!("{} has used up the origins of this year", self.node)))?;
+        let tls = issuance
+            .issuing
+            .issue_node_tls(&self.tls_csr, &self.node, Validity::days(at_us, issuance.tls_days))
+            .map_err(|e| refuse("TLS request", &e))?;
+        let seal = issuance
+            .issuing
+            .issue_seal(&self.seal_csr, &origin, Validity::days(at_us, issuance.seal_days))
+            .map_err(|e| refuse("seal request", &e))?;
+        let [issuing, root] = issuance.issuing.issuers();
+        let root = profile::check_root(&root, at_us).map_err(|e| refuse("own root", &e))?;
+        // What was issued is checked as everybody else will check it, before it is listed.
+        let chain = [seal.clone(), issuing.clone()];
+        let checked = profile::check_seal(&chain, &root, at_us).map_err(|e| refuse("seal certificate", &e))?;
+        profile::check_node_tls(&[tls.clone(), issuing], &root, at_us).map_err(|e| refuse("TLS certificate", &e))?;
+        Ok(wire::Node {
+            id: self.node.to_string(),
+            origin: origin.to_string(),
+            address: self.address.clone(),
+            tls_certificate: Bytes::copy_from_slice(&tls),
+            seal_certificate: Bytes::copy_from_slice(&seal),
+            seal_key: Bytes::copy_from_slice(checked.key.as_bytes()),
+            witness_key: self.witness_key.clone(),
+            local_ca: Bytes::copy_from_slice(&local_ca.sha256),
+            entry: 0,
+        })
+    }
+}

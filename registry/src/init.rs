@@ -1,0 +1,230 @@
+//! Making a registry's directory, and opening it again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jisr_certs::Verified;
+use jisr_certs::issue::Issuing;
+use jisr_certs::profile::Authority;
+use jisr_certs::seal::{SnapshotKey, WitnessKey};
+use jisr_certs::tls::{self, Identity};
+use jisr_ledger::clock::Clock;
+use jisr_ledger::files::{Disk, RealDisk, create_directory};
+use jisr_ledger::ledger::{self, Ledger};
+use jisr_ledger::vault::Vault;
+use jisr_ledger::witness::WitnessState;
+use tokio_rustls::TlsAcceptor;
+
+use crate::agree;
+use crate::book::Book;
+use crate::config::Config;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::proposals::Proposals;
+use crate::schemas::Schemas;
+use crate::snapshot::Frame;
+use crate::state::{Act, Hash, State};
+
+/// Where things lie in the data directory.
+pub(crate) struct Layout {
+    pub(crate) data: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn of(config: &Config) -> Layout {
+        Layout {
+            data: config.data.clone(),
+        }
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+
+    fn schemas(&self) -> PathBuf {
+        self.data.join("schemas")
+    }
+
+    fn proposals(&self) -> PathBuf {
+        self.data.join("proposals")
+    }
+
+    fn witness(&self) -> PathBuf {
+        self.data.join("witness")
+    }
+
+    pub(crate) fn anchor(&self) -> PathBuf {
+        self.data.join("anchor")
+    }
+
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.data.join("admin.sock")
+    }
+}
+
+/// Makes directory, keys, ledger and anchor file of a new registry; returns the path of the anchor file. Blocks.
+///
+/// # Errors
+/// [`Error::Certificates`] where the directory holds a registry already; [`Error::Io`], [`Error::Ledger`].
+pub fn init(config: &Config, clock: Arc<dyn Clock>) -> Result<PathBuf, Error> {
+    let layout = Layout::of(config);
+    create_directory(&layout.data).map_err(|e| Error::io("make", &layout.data, e))?;
+    let keys = Keys::create(&layout.keys(), config, clock.now_us())?;
+    // A name that cannot stand in a certificate is found now rather than at the first start.
+    keys.identity(config, clock.now_us())?;
+    let anchor = keys.anchor(config)?.to_string();
+    open_ledger(config, keys, clock)?.1.close();
+    let path = layout.anchor();
+    RealDisk
+        .replace(&path, anchor.as_bytes())
+        .map_err(|e| Error::io("write", &path, e))?;
+    Ok(path)
+}
+
+/// An opened registry whose doors are still closed.
+pub(crate) struct Opened {
+    pub(crate) ledger: Ledger,
+    pub(crate) book: Book,
+    pub(crate) base: Base,
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) root: Verified<Authority>,
+}
+
+/// What the doors work with besides the desk.
+pub(crate) struct Base {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ledger: Ledger,
+    pub(crate) schemas: Schemas,
+    pub(crate) proposals: Proposals,
+    pub(crate) witness: Arc<WitnessState>,
+    pub(crate) issuing: Arc<Issuing>,
+    /// SHA-256 of the root certificate.
+    pub(crate) root: Hash,
+    /// Key of the registry's ledger as text.
+    pub(crate) registry_key: String,
+    /// Text of the anchor file.
+    pub(crate) anchor: String,
+    /// host:port that stands in tokens.
+    pub(crate) public: String,
+}
+
+impl Opened {
+    /// Opens keys, ledger, schemas, proposals and witness state of the directory; recovers what a crash left. Blocks.
+    ///
+    /// # Errors
+    /// What is missing, damaged or of another registry.
+    pub(crate) fn open(config: Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<Opened, Error> {
+        let layout = Layout::of(&config);
+        let now_us = clock.now_us();
+        let keys = Keys::open(&layout.keys(), &config, now_us)?;
+        let identity = keys.identity(&config, now_us)?;
+        let anchor = keys.anchor(&config)?.to_string();
+        let root = keys.root.clone();
+        let issuing = Arc::clone(&keys.issuing);
+        let registry_key = keys.seal.vkey();
+        let (keys, ledger) = open_ledger(&config, keys, Arc::clone(&clock))?;
+        let frame = Frame {
+            instance: config.instance.clone(),
+            witness_key: *keys.witness.public().as_bytes(),
+            issuing: Bytes::copy_from_slice(&issuing.certificate().der),
+            lifetime_us: micros(config.snapshot_lifetime),
+        };
+        let (state, newest_us) = replay(&ledger, &config)?;
+        let read = |stored: &_| agree::read_stored(stored, &config.instance);
+        let proposals = Proposals::open(layout.proposals(), config.limits.proposals_per_member, read)?;
+        let witness = WitnessState::open(&layout.witness(), keys.witness, Arc::new(RealDisk))
+            .map_err(|e| Error::Directory(e.to_string()))?;
+        let book = Book {
+            ledger: ledger.clone(),
+            state: Arc::new(RwLock::new(state)),
+            clock: Arc::clone(&clock),
+            key: keys.snapshot,
+            frame,
+            newest_us,
+        };
+        let acceptor = acceptor(&identity, &root, &clock)?;
+        let base = Base {
+            public: config.public.clone().unwrap_or_else(|| address.to_string()),
+            schemas: Schemas::open(layout.schemas())?,
+            proposals,
+            witness: Arc::new(witness),
+            issuing,
+            root: root.sha256,
+            registry_key,
+            anchor,
+            ledger: ledger.clone(),
+            config,
+            clock,
+        };
+        Ok(Opened {
+            ledger,
+            book,
+            base,
+            acceptor,
+            root,
+        })
+    }
+}
+
+/// The keys that are left when the ledger has taken its own.
+struct Rest {
+    witness: WitnessKey,
+    snapshot: SnapshotKey,
+}
+
+fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Rest, Ledger), Error> {
+    let failed = |e: String| Error::Ledger(e);
+    let vault = Vault::open(&keys.store).map_err(|e| failed(e.to_string()))?;
+    let started = keys.started();
+    let at = ledger::Config::in_data_directory(&config.data, config.origin());
+    let (ledger, opened) = Ledger::open(at, keys.seal, vault, clock, started).map_err(|e| failed(e.to_string()))?;
+    if let Some(torn) = opened.torn {
+        tracing::warn!(
+            ?torn,
+            "an unfinished write was cut from the ledger; nobody had been told of it"
+        );
+    }
+    Ok((
+        Rest {
+            witness: keys.witness,
+            snapshot: keys.snapshot,
+        },
+        ledger,
+    ))
+}
+
+/// Folds the ledger into the state; also the time of its newest entry, microseconds.
+fn replay(ledger: &Ledger, config: &Config) -> Result<(State, u64), Error> {
+    let mut state = State::new(config.instance.clone());
+    let mut newest_us = 0;
+    for index in 0..ledger.checkpoint().size {
+        let entry = ledger.entry(index).map_err(|e| Error::Ledger(e.to_string()))?;
+        let missing = || Error::Ledger(format!("entry {index} cannot be found"));
+        let statement = entry.ok_or_else(missing)?.statement;
+        let at_us = statement.core().created_us;
+        newest_us = newest_us.max(at_us);
+        let wrong = |cause| Error::State { index, cause };
+        let Some(act) = statement.act() else { continue };
+        if let Some(act) = Act::take(statement.kind(), act).map_err(wrong)? {
+            state.apply(index, at_us, &act).map_err(wrong)?;
+        }
+    }
+    Ok((state, newest_us))
+}
+
+fn acceptor(identity: &Identity, root: &Verified<Authority>, clock: &Arc<dyn Clock>) -> Result<TlsAcceptor, Error> {
+    let clock = Arc::clone(clock);
+    let clock: tls::Clock = Arc::new(move || clock.now_us());
+    // The handshake takes every certificate that the authority issued and that is in force; each call then asks whether it
+    // is listed. So a node that was revoked or enrolled again is told so in words rather than by a broken connection.
+    let listed: tls::PeerPolicy = Arc::new(|_, _| Ok(()));
+    Ok(TlsAcceptor::from(tls::registry_server(identity, root, listed, &clock)?))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

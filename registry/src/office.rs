@@ -1,0 +1,135 @@
+//! The office: everything that the doors need, in one value. Each task of the registry is a file that adds its method.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jisr_ledger::seal::SealVerifier;
+use jisr_proto::ident::{MemberId, NodeId};
+use jisr_proto::reason::Reason;
+
+use crate::desk::Desk;
+use crate::door::Peer;
+use crate::init::Base;
+use crate::rate::Rate;
+use crate::refusal::Refusal;
+use crate::state::{Hash, State};
+
+/// How far a caller's clock may be off, microseconds.
+pub(crate) const SKEW_US: u64 = 60_000_000;
+
+/// What the registry works with.
+pub(crate) struct Office {
+    pub(crate) desk: Desk,
+    pub(crate) base: Base,
+    pub(crate) verifier: Arc<SealVerifier>,
+    strangers: Rate<IpAddr>,
+    callers: Rate<NodeId>,
+}
+
+/// A listed node that calls. Only [`Office::caller`] makes one.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Its member.
+    pub(crate) member: MemberId,
+    /// SHA-256 of the TLS certificate that it showed.
+    certificate: Hash,
+}
+
+impl Office {
+    /// Opens the office.
+    pub(crate) fn new(desk: Desk, base: Base) -> Office {
+        let limits = &base.config.limits;
+        Office {
+            strangers: Rate::new(limits.enrolments_per_minute),
+            callers: Rate::new(limits.requests_per_minute),
+            verifier: Arc::new(SealVerifier::new()),
+            desk,
+            base,
+        }
+    }
+
+    /// Who calls: a node whose certificate is in force and listed now.
+    ///
+    /// # Errors
+    /// CALLER_UNAUTHENTICATED, CERTIFICATE_REVOKED, CERTIFICATE_INVALID where it expired, OVERLOADED.
+    pub(crate) fn caller(&self, peer: &Peer) -> Result<Caller, Refusal> {
+        let missing = || {
+            Refusal::new(
+                Reason::CallerUnauthenticated,
+                "no client certificate came; only Enrol needs none",
+            )
+        };
+        let identity = peer.identity.as_ref().ok_or_else(missing)?;
+        let now_us = self.base.clock.now_us();
+        if identity.not_after_us < now_us {
+            let rule = format!(
+                "the TLS certificate of {} has expired; enrol again with a new token",
+                identity.node
+            );
+            return Err(Refusal::new(Reason::CertificateInvalid, rule));
+        }
+        let caller = Caller {
+            node: identity.node.clone(),
+            member: identity.node.member(),
+            certificate: identity.sha256,
+        };
+        self.desk.look(|state| caller.listed(state))?;
+        if !self.callers.admit(caller.node.clone(), now_us) {
+            let rule = format!(
+                "{} made more calls in this minute than the registry answers",
+                caller.node
+            );
+            return Err(Refusal::new(Reason::Overloaded, rule));
+        }
+        Ok(caller)
+    }
+
+    /// Counts a call without a certificate.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(crate) fn stranger(&self, peer: &Peer) -> Result<(), Refusal> {
+        if self.strangers.admit(peer.address, self.base.clock.now_us()) {
+            return Ok(());
+        }
+        let rule = "more enrolments were tried from this address in this minute than the registry answers";
+        Err(Refusal::new(Reason::Overloaded, rule))
+    }
+}
+
+impl Caller {
+    /// Whether it is still listed with this certificate.
+    ///
+    /// # Errors
+    /// CERTIFICATE_REVOKED or CALLER_UNAUTHENTICATED.
+    pub(crate) fn listed(&self, state: &State) -> Result<(), Refusal> {
+        match state.node_by_tls_certificate(&self.certificate) {
+            Some((node, _)) if *node == self.node => Ok(()),
+            _ if state.revoked().contains(&self.certificate) => {
+                let rule = format!(
+                    "the certificate of {} was revoked; ask the registry's administrators",
+                    self.node
+                );
+                Err(Refusal::new(Reason::CertificateRevoked, rule))
+            }
+            _ => {
+                let rule = format!(
+                    "the certificate is not the one listed for {}; it enrolled again or never",
+                    self.node
+                );
+                Err(Refusal::new(Reason::CallerUnauthenticated, rule))
+            }
+        }
+    }
+}
+
+/// A digest in a request.
+///
+/// # Errors
+/// REQUEST_INVALID where it is not 32 bytes.
+pub(crate) fn hash(value: &[u8], what: &str) -> Result<Hash, Refusal> {
+    let wrong = |_| Refusal::invalid(format!("{what} has {} instead of 32 bytes", value.len()));
+    value.try_into().map_err(wrong)
+}

@@ -1,0 +1,111 @@
+//! The door's table of contents: who may ask what, and what becomes of refusals.
+
+use std::sync::Arc;
+
+use jisr_proto::registry as wire;
+use jisr_proto::registry::registry_server::Registry;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+use crate::door::Peer;
+use crate::follow::Follow;
+use crate::office::{Caller, Office, hash};
+use crate::refusal::Refusal;
+
+/// `jisr.registry.v1.Registry`.
+pub(crate) struct NodeService {
+    pub(crate) office: Arc<Office>,
+    /// True when the registry is stopping: open streams end.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl Registry for NodeService {
+    async fn enrol(&self, request: Request<wire::EnrolRequest>) -> Result<Response<wire::EnrolResponse>, Status> {
+        let peer = peer(&request)?;
+        self.office.stranger(&peer).map_err(status)?;
+        answer(self.office.enrol(request.into_inner()).await)
+    }
+
+    type FollowStream = Follow;
+
+    async fn follow(&self, request: Request<wire::FollowRequest>) -> Result<Response<Follow>, Status> {
+        let caller = self.caller(&request)?;
+        let held = request.into_inner().version;
+        answer(Follow::open(Arc::clone(&self.office), caller, held, self.stop.clone()))
+    }
+
+    async fn publish(&self, request: Request<wire::PublishRequest>) -> Result<Response<wire::PublishResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.publish(caller, request.into_inner()).await)
+    }
+
+    async fn schema(&self, request: Request<wire::SchemaRequest>) -> Result<Response<wire::SchemaResponse>, Status> {
+        self.caller(&request)?;
+        let digest = hash(&request.into_inner().digest, "the digest").map_err(status)?;
+        answer(
+            self.office
+                .base
+                .schemas
+                .find(digest)
+                .await
+                .map(|schema| wire::SchemaResponse { schema }),
+        )
+    }
+
+    async fn agree(&self, request: Request<wire::AgreeRequest>) -> Result<Response<wire::AgreeResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.agree(caller, request.into_inner()).await)
+    }
+
+    async fn proposals(
+        &self,
+        request: Request<wire::ProposalsRequest>,
+    ) -> Result<Response<wire::ProposalsResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(Ok(self.office.proposed(&caller)))
+    }
+
+    async fn revoke_agreement(
+        &self,
+        request: Request<wire::RevokeAgreementRequest>,
+    ) -> Result<Response<wire::RevokeAgreementResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.revoke_agreement(caller, request.into_inner()).await)
+    }
+
+    async fn entries(&self, request: Request<wire::EntriesRequest>) -> Result<Response<wire::EntriesResponse>, Status> {
+        self.caller(&request)?;
+        answer(self.office.entries(request.into_inner()).await)
+    }
+
+    async fn add_checkpoint(
+        &self,
+        request: Request<wire::AddCheckpointRequest>,
+    ) -> Result<Response<wire::AddCheckpointResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.add_checkpoint(&caller, request.into_inner()).await)
+    }
+}
+
+impl NodeService {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        self.office.caller(&peer(request)?).map_err(status)
+    }
+}
+
+fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
+    let missing = || Status::internal("the connection does not say who is there");
+    request.extensions().get::<Peer>().cloned().ok_or_else(missing)
+}
+
+/// An answer, or the refusal in the form of `google.rpc.Status`.
+pub(crate) fn answer<T>(outcome: Result<T, Refusal>) -> Result<Response<T>, Status> {
+    outcome.map(Response::new).map_err(status)
+}
+
+/// A refusal as its caller sees it.
+pub(crate) fn status(refusal: Refusal) -> Status {
+    tracing::info!(reason = %refusal.reason, detail = refusal.detail, "refused");
+    refusal.fault().into()
+}

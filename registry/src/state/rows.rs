@@ -1,0 +1,71 @@
+//! The rows of the state.
+
+use bytes::Bytes;
+use jisr_proto::ident::{NodeId, Origin, SubsystemId};
+use jisr_proto::snapshot as wire;
+use jisr_proto::statement::Agreement;
+
+use super::Hash;
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Arabic name.
+    pub(crate) name_ar: String,
+    /// English name.
+    pub(crate) name_en: String,
+    /// Who admitted it; somebody else has to approve.
+    pub(crate) admitted_by: String,
+    /// Index of its MEMBER_APPROVED entry, once there is one.
+    pub(crate) approved: Option<u64>,
+}
+
+/// A one-time token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// The node it is for.
+    pub(crate) node: NodeId,
+    /// Valid until, microseconds.
+    pub(crate) expires_us: u64,
+    /// A node enrolled with it.
+    pub(crate) used: bool,
+}
+
+/// A listed node.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    /// Origin of its ledger.
+    pub(crate) origin: Origin,
+    /// Index of its NODE_ENROLLED entry.
+    pub(crate) entry: u64,
+    /// The row as it stands in its act, without `entry`.
+    pub(crate) row: wire::Node,
+}
+
+/// A published service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// Digest of its FileDescriptorSet.
+    pub(crate) schema: Hash,
+    /// Arabic title.
+    pub(crate) title_ar: String,
+    /// English title.
+    pub(crate) title_en: String,
+    /// Index of its SERVICE_PUBLISHED entry.
+    pub(crate) entry: u64,
+}
+
+/// A registered agreement.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AgreementRow {
+    /// Who asks.
+    pub(crate) consumer: SubsystemId,
+    /// Who answers.
+    pub(crate) provider: SubsystemId,
+    /// Canonical bytes.
+    pub(crate) document: Bytes,
+    /// What they say.
+    pub(crate) agreement: Agreement,
+    /// Index of its AGREEMENT_REGISTERED entry.
+    pub(crate) entry: u64,
+}

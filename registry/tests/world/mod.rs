@@ -1,0 +1,281 @@
+//! A registry on loopback, and nodes that talk to it as real ones do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use jisr_certs::csr;
+use jisr_certs::issue::{Credential, LocalCa};
+use jisr_certs::keys::KeyStore;
+use jisr_certs::officer::OfficerKey;
+use jisr_certs::profile;
+use jisr_certs::seal::{SealKey, WitnessKey};
+use jisr_certs::tls::{self, Identity};
+use jisr_certs::tls_key::TlsKey;
+use jisr_certs::validity::Validity;
+use jisr_ledger::anchor::Anchor;
+use jisr_ledger::clock::{Clock, ManualClock};
+use jisr_ledger::ledger::{self, Ledger};
+use jisr_ledger::statement::Draft;
+use jisr_ledger::vault::Vault;
+use jisr_proto::ident::{NodeId, Origin};
+use jisr_proto::reason::Reason;
+use jisr_proto::registry as wire;
+use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
+use jisr_proto::registry::registry_client::RegistryClient;
+use jisr_proto::statement::{Agreed, Core, Kind, Sealed, Started};
+use jisr_proto::status::Fault;
+use jisr_registry::{Config, Registry};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+/// 1 June 2026, noon.
+pub const NOON_US: u64 = 1_780_315_200_000_000;
+
+pub type Nodes = RegistryClient<Channel>;
+
+/// A registry that runs in this process.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub clock: Arc<ManualClock>,
+    pub config: Config,
+    running: Option<(Registry, oneshot::Sender<()>)>,
+}
+
+impl World {
+    /// A fresh registry of the instance JO, running.
+    pub async fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOON_US));
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let data = dir.path().join("registry");
+        let config = Config::new("JO".parse().unwrap(), "2026".parse().unwrap(), data, listen, names);
+        jisr_registry::init(&config, clock.clone()).unwrap();
+        let mut world = World { dir, clock, config, running: None };
+        world.start().await;
+        world
+    }
+
+    pub async fn start(&mut self) {
+        let listener = TcpListener::bind(self.config.listen).await.unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move { drop(stopped.await) };
+        let registry = Registry::start(self.config.clone(), self.clock.clone(), listener, shutdown).await.unwrap();
+        self.running = Some((registry, stop));
+    }
+
+    pub async fn stop(&mut self) {
+        let (registry, stop) = self.running.take().unwrap();
+        stop.send(()).unwrap();
+        registry.finished().await.unwrap();
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.running.as_ref().unwrap().0
+    }
+
+    pub fn anchor(&self) -> Anchor {
+        std::fs::read_to_string(self.registry().anchor()).unwrap().parse().unwrap()
+    }
+
+    pub async fn admin(&self) -> RegistryAdminClient<Channel> {
+        let path = self.registry().admin_socket().to_owned();
+        let connector = service_fn(move |_| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        });
+        let channel = Endpoint::from_static("http://registry").connect_with_connector(connector).await.unwrap();
+        RegistryAdminClient::new(channel)
+    }
+
+    /// Calls the node door, as a node or as nobody.
+    pub async fn call(&self, identity: Option<&Identity>) -> Nodes {
+        let clock = self.clock.clone();
+        let clock: tls::Clock = Arc::new(move || clock.now_us());
+        let settings = match identity {
+            None => tls::registry_client_by_root_fingerprint(self.anchor().root, self.config.instance.clone(), &clock),
+            Some(_) => {
+                let roots = profile::check_root(&self.root(), clock()).unwrap();
+                tls::registry_client(identity, &roots, self.config.instance.clone(), &clock)
+            }
+        };
+        let connector = TlsConnector::from(settings.unwrap());
+        let address = self.registry().address();
+        let connect = service_fn(move |_| {
+            let connector = connector.clone();
+            async move {
+                let stream = TcpStream::connect(address).await?;
+                let stream = connector.connect(tls::server_name(), stream).await?;
+                Ok::<_, std::io::Error>(TokioIo::new(stream))
+            }
+        });
+        let channel = Endpoint::from_static("http://registry").connect_with_connector(connect).await.unwrap();
+        RegistryClient::new(channel).max_decoding_message_size(16 << 20)
+    }
+
+    fn root(&self) -> Vec<u8> {
+        let text = std::fs::read(self.config.data.join("keys").join("ca-root.crt")).unwrap();
+        jisr_certs::pem::certificates_from_pem(&text).unwrap().remove(0).to_vec()
+    }
+
+    /// Admits and approves a member.
+    pub async fn member(&self, id: &str) {
+        let mut admin = self.admin().await;
+        admin.admit(admission(id)).await.unwrap();
+        admin.approve(approval(id, "omar")).await.unwrap();
+    }
+
+    /// Issues a token and takes it apart.
+    pub async fn token(&self, node: &str) -> wire::Token {
+        let request = wire::IssueTokenRequest { node: node.into(), lifetime_s: 0, administrator: "rania".into() };
+        let text = self.admin().await.issue_token(request).await.unwrap().into_inner().token;
+        take_apart(&text)
+    }
+
+    /// A node that is enrolled.
+    pub async fn node(&self, id: &str) -> Node {
+        let token = self.token(id).await;
+        let draft = NodeDraft::new(self.dir.path(), id);
+        let response = self.call(None).await.enrol(draft.request(&token)).await.unwrap().into_inner();
+        draft.enrolled(response)
+    }
+}
+
+pub fn admission(id: &str) -> wire::AdmitRequest {
+    wire::AdmitRequest {
+        member: id.into(),
+        name_ar: "وزارة العمل".into(),
+        name_en: "Ministry of Labour".into(),
+        administrator: "rania".into(),
+    }
+}
+
+pub fn approval(id: &str, administrator: &str) -> wire::ApproveRequest {
+    wire::ApproveRequest { member: id.into(), administrator: administrator.into() }
+}
+
+/// Reads a token as docs/formats.md says.
+pub fn take_apart(text: &str) -> wire::Token {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text.strip_prefix("jisr1-").unwrap()).unwrap();
+    let (message, check) = bytes.split_at(bytes.len() - 4);
+    assert_eq!(check, &jisr_certs::digest::sha256(&[message])[..4]);
+    jisr_proto::canonical::decode(&Bytes::copy_from_slice(message)).unwrap()
+}
+
+/// The reason in a status.
+pub fn reason<T: std::fmt::Debug>(outcome: Result<T, tonic::Status>) -> Reason {
+    let status = outcome.expect_err("must be refused");
+    Fault::from_tonic(&status).unwrap_or_else(|| panic!("no reason in {status:?}")).reason
+}
+
+/// A node before its enrolment: keys and local authority.
+pub struct NodeDraft {
+    pub id: NodeId,
+    pub dir: PathBuf,
+    pub store: KeyStore,
+    pub tls: TlsKey,
+    pub seal: SealKey,
+    pub witness: WitnessKey,
+    pub local: LocalCa,
+}
+
+impl NodeDraft {
+    pub fn new(world: &Path, id: &str) -> NodeDraft {
+        NodeDraft::with_epoch(world, id, "2026")
+    }
+
+    pub fn with_epoch(world: &Path, id: &str, epoch: &str) -> NodeDraft {
+        let dir = world.join(format!("{}.{epoch}", id.replace('/', ".")));
+        let id: NodeId = id.parse().unwrap();
+        let store = KeyStore::create(dir.join("keys")).unwrap();
+        NodeDraft {
+            tls: TlsKey::load_or_make(&store, "node").unwrap(),
+            seal: SealKey::load_or_make(&store, &id.origin(&epoch.parse().unwrap())).unwrap(),
+            witness: WitnessKey::of_node(&store, &id).unwrap(),
+            local: LocalCa::create(&store, &id.member(), NOON_US).unwrap(),
+            store,
+            dir,
+            id,
+        }
+    }
+
+    pub fn request(&self, token: &wire::Token) -> wire::EnrolRequest {
+        wire::EnrolRequest {
+            token: token.secret.clone(),
+            node: self.id.to_string(),
+            tls_csr: csr::tls_csr(&self.tls, &self.id).unwrap().into(),
+            seal_csr: csr::seal_csr(&self.seal).unwrap().into(),
+            witness_key: Bytes::copy_from_slice(self.witness.public().as_bytes()),
+            address: "127.0.0.1:7000".into(),
+            local_ca: Bytes::copy_from_slice(&self.local.certificate().der),
+            now_us: NOON_US,
+        }
+    }
+
+    pub fn enrolled(self, response: wire::EnrolResponse) -> Node {
+        let chain = [&response.tls_certificate, response.issuers.first().unwrap()];
+        let chain = chain.iter().map(|der| der.to_vec().into()).collect();
+        let identity = Identity::new(&self.tls, chain).unwrap();
+        let officer = self.id.member().officer(&"samir".parse().unwrap());
+        let officer = self.local.issue_officer(&officer, Validity::days(NOON_US, 30)).unwrap();
+        let origin: Origin = response.origin.parse().unwrap();
+        let config = ledger::Config::in_data_directory(&self.dir, origin.clone());
+        let started = Started {
+            origin: origin.to_string(),
+            certificates: std::iter::once(response.seal_certificate.clone()).chain(response.issuers.clone()).collect(),
+            seal_key: Bytes::copy_from_slice(self.seal.public().as_bytes()),
+        };
+        let vault = Vault::open(&self.store).unwrap();
+        let clock = Arc::new(ManualClock::new(NOON_US));
+        let (ledger, _) = Ledger::open(config, self.seal, vault, clock, started).unwrap();
+        Node { id: self.id, identity, officer, ledger, response }
+    }
+}
+
+/// An enrolled node.
+pub struct Node {
+    pub id: NodeId,
+    pub identity: Identity,
+    pub officer: Credential,
+    pub ledger: Ledger,
+    pub response: wire::EnrolResponse,
+}
+
+impl Node {
+    /// An officer's signature over a document.
+    pub fn signature(&self, document: &[u8]) -> Bytes {
+        let key = OfficerKey::from_pem(self.officer.key_pem().as_bytes()).unwrap();
+        key.sign_agreement(document).unwrap().into()
+    }
+
+    /// The act by which this node's officer agrees.
+    pub fn agreed(&self, document: &[u8]) -> Agreed {
+        Agreed {
+            agreement: Bytes::copy_from_slice(&jisr_certs::digest::domain("jisr.agreement", &[document])),
+            member: self.id.member().to_string(),
+            certificates: [&self.officer.certificate, &self.officer.authority]
+                .map(|der| Bytes::copy_from_slice(der))
+                .to_vec(),
+            signature: self.signature(document),
+        }
+    }
+
+    /// Seals an AGREED in the node's ledger.
+    pub async fn seal(&self, act: &Agreed) -> Sealed {
+        let core = Core {
+            kind: Kind::Agreed.into(),
+            instance: "JO".into(),
+            created_us: NOON_US,
+            ..Core::default()
+        };
+        let closed = Draft::new(core).act(act).close();
+        let stands = self.ledger.append(vec![closed.clone()]).await.unwrap();
+        stands.first().unwrap().sealed(&closed)
+    }
+}
