@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jisr_proto::ident::{Instance, NodeId};
 use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 
@@ -12,6 +13,7 @@ use super::verifier::Verifier;
 use super::{Clock, Identity, PeerPolicy};
 use crate::digest::Hash;
 use crate::error::CertError;
+use crate::pem::certificates_from_pem;
 use crate::profile::{
     Authority, NodeTls, Rule, check_client, check_node_tls, check_registry_tls, refuse_node, root_by_fingerprint,
 };
@@ -136,10 +138,28 @@ pub fn local_client(
 ) -> Result<Arc<ClientConfig>, CertError> {
     let mut roots = RootCertStore::empty();
     roots.add(local_ca.der.clone())?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-        .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let verifier = by_name(roots, provider())?;
     client(Some(identity), verifier, true, clock)
+}
+
+/// A call to an agency's own backend, whose certificate is issued, for the name or address that is called (RFC 9525), by one of the
+/// authorities in this PEM text. They are the agency's own: any algorithm that rustls knows, no profile of ours.
+///
+/// # Errors
+/// [`CertError::Pem`] where the text holds no certificate, [`CertError::Tls`] where one cannot be an authority.
+pub fn backend_client(authorities_pem: &[u8], clock: &Clock) -> Result<Arc<ClientConfig>, CertError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates_from_pem(authorities_pem)? {
+        roots.add(authority)?;
+    }
+    by_name(roots, rustls::crypto::ring::default_provider()).and_then(|verifier| client(None, verifier, true, clock))
+}
+
+/// Verifies a server by its host name.
+fn by_name(roots: RootCertStore, provider: CryptoProvider) -> Result<Arc<WebPkiServerVerifier>, CertError> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider))
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()).into())
 }
 
 fn listed(

@@ -14,8 +14,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, ServerName};
 
 pub use doors::{
-    local_client, local_server, peer_client, peer_server, registry_client, registry_client_by_root_fingerprint,
-    registry_server,
+    backend_client, local_client, local_server, peer_client, peer_server, registry_client,
+    registry_client_by_root_fingerprint, registry_server,
 };
 
 use crate::digest::Hash;

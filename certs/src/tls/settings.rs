@@ -34,7 +34,7 @@ pub(super) fn server(
     clients: Arc<dyn ClientCertVerifier>,
     clock: &Clock,
 ) -> Result<Arc<ServerConfig>, CertError> {
-    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(Time(Arc::clone(clock))))
+    let mut config = ServerConfig::builder_with_details(Arc::new(provider()), Arc::new(Time(Arc::clone(clock))))
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
@@ -52,7 +52,7 @@ pub(super) fn client(
     names: bool,
     clock: &Clock,
 ) -> Result<Arc<ClientConfig>, CertError> {
-    let builder = ClientConfig::builder_with_details(provider(), Arc::new(Time(Arc::clone(clock))))
+    let builder = ClientConfig::builder_with_details(Arc::new(provider()), Arc::new(Time(Arc::clone(clock))))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(server);
@@ -70,8 +70,8 @@ pub(super) fn client(
     Ok(Arc::new(config))
 }
 
-pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
+    CryptoProvider {
         cipher_suites: vec![
             TLS13_AES_128_GCM_SHA256,
             TLS13_AES_256_GCM_SHA384,
@@ -80,7 +80,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
         kx_groups: vec![X25519, SECP256R1],
         signature_verification_algorithms: ALGORITHMS,
         ..rustls::crypto::ring::default_provider()
-    })
+    }
 }
 
 /// Our clock in the form that rustls asks for.

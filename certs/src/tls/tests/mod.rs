@@ -1,5 +1,6 @@
 //! Handshakes in memory.
 
+mod backend;
 mod local;
 mod peers;
 mod registry;
