@@ -1,1 +1,51 @@
-//! x
+//! The agency's server. Every node is the same program and does both sides of an exchange.
+//!
+//! Two corridors know the order of steps: [`consumer`] asks, [`provider`] answers. Beside them lie closets that return
+//! values and never call each other: [`directory`] (the snapshot), [`agreements`] (what is allowed), [`schemas`],
+//! [`peers`], [`backends`], [`answers`], [`proofs`], [`refusals`], [`registry_link`]; [`closets`] holds them side by side.
+//! [`doors`] turn bytes into questions and faults into statuses. [`settling`] and [`asking`] end what was cut off.
+//!
+//! Invariants:
+//! - nothing leaves this node before the statement that covers it is durable (DELIVERED excepted);
+//! - the corridors work only on what a check returned: a verified seal, a permit;
+//! - every exchange closes once in this node's ledger;
+//! - no call with effects runs twice: the replay set is entered before RECEIVED, and rebuilt before the peer door opens.
+
+mod agreeing;
+mod agreements;
+mod answers;
+mod asking;
+mod backends;
+mod cancelled;
+mod closets;
+pub mod config;
+mod connections;
+mod consumer;
+mod counters;
+mod directory;
+mod doors;
+pub mod error;
+mod evidence;
+mod facts;
+mod files;
+mod grpc;
+mod identity;
+mod node;
+mod paying;
+mod peers;
+mod proofs;
+mod provider;
+mod refusals;
+mod registry_link;
+mod routes;
+mod running;
+mod schemas;
+mod settling;
+pub mod setup;
+pub mod snapshots;
+mod workers;
+
+pub use config::Config;
+pub use error::StartError;
+pub use node::Node;
+pub use setup::Layout;

@@ -1,0 +1,97 @@
+//! The same exchange id asked again by the application: the same answer, or what became of it; never a second run.
+
+use std::sync::Arc;
+
+use jisr_ledger::ledger::Entry;
+use jisr_ledger::statement::Draft;
+use jisr_proto::ident::ExchangeId;
+use jisr_proto::reason::Reason;
+use jisr_proto::statement::{Core, Kind};
+use jisr_proto::status::Fault;
+
+use crate::closets::Closets;
+use crate::consumer::{self, Allowed, Answer, Asked};
+use crate::settling;
+
+/// What the own ledger holds of an exchange that this node asked.
+pub(crate) struct Earlier {
+    asked: Entry,
+    closing: Option<Entry>,
+}
+
+/// Looks an id up. `None`: this node never asked it.
+pub(crate) async fn earlier(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Option<Earlier>, Fault> {
+    let entries = settling::entries(closets, exchange).await?;
+    let mut asked = None;
+    let mut closing = None;
+    for entry in entries {
+        let by_us = entry.statement.core().provider_origin != closets.origin.as_str();
+        match entry.statement.kind() {
+            Kind::Asked => asked = Some(entry),
+            Kind::LateAnswer => {}
+            _ if by_us && closing.is_none() => closing = Some(entry),
+            _ => {}
+        }
+    }
+    match (asked, closing) {
+        (Some(asked), closing) => Ok(Some(Earlier { asked, closing })),
+        // Refused at home: nothing was asked, and the refusal stands.
+        (None, Some(closing)) => {
+            let reason = closing.statement.core().rule.parse().unwrap_or(Reason::ExchangeIdReused);
+            Err(Fault::new(reason, format!("exchange {exchange} was refused before; a new call needs a new id")))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Answers a call whose id was asked before.
+pub(crate) async fn again(closets: &Arc<Closets>, allowed: &Allowed, earlier: Earlier) -> Result<Answer, Fault> {
+    let core = earlier.asked.statement.core();
+    let same = core.consumer == allowed.consumer.to_string()
+        && core.provider == allowed.provider.to_string()
+        && core.service == allowed.call.path.service.as_str()
+        && core.method == allowed.call.path.method.as_str()
+        && earlier.asked.statement.payload_matches(&allowed.call.payload);
+    if !same {
+        let detail = "the id was used for another call; a new call needs a new id";
+        return Err(Fault::new(Reason::ExchangeIdReused, detail));
+    }
+    if let Some(closing) = &earlier.closing {
+        let never_ran = match closing.statement.kind() {
+            Kind::NotSent => Some(Reason::NotSent),
+            Kind::NeverReceived => Some(Reason::NeverReceived),
+            Kind::Refused => Some(closing.statement.core().rule.parse().unwrap_or(Reason::PeerMisbehaved)),
+            _ => None,
+        };
+        if let Some(reason) = never_ran {
+            return Err(Fault::new(reason, "that is how this exchange ended; a new call needs a new id"));
+        }
+    }
+    let asked = settling::asked_of(closets, &earlier.asked)?;
+    fetch(closets, allowed, &asked, earlier.closing.as_ref()).await
+}
+
+/// Fetches the answer again from the node that gave it.
+async fn fetch(
+    closets: &Arc<Closets>,
+    allowed: &Allowed,
+    asked: &Asked,
+    closing: Option<&Entry>,
+) -> Result<Answer, Fault> {
+    let to = settling::asked_node(closets, asked)?;
+    let told = settling::ask_until(closets, asked, &to, allowed.call.deadline).await;
+    let Some(response) = told else {
+        return Err(Fault::new(Reason::PeerUnreachable, format!("{} did not say how it ended", to.id)));
+    };
+    let Some(closing) = closing else { return asked.conclude(closets, &to, response).await };
+    let verified = asked.verify(closets, &to, &response)?;
+    let closed_without = matches!(closing.statement.kind(), Kind::Failed | Kind::Cancelled);
+    if closed_without && verified.statement.kind() == Kind::Answered {
+        let core = Core {
+            status: verified.statement.core().status,
+            ..asked.facts.core(Kind::LateAnswer, closets.now_us())
+        };
+        closets.append_later(Draft::new(core).citing(verified.clone()));
+    }
+    consumer::outcome(&verified, response)
+}

@@ -1,0 +1,204 @@
+//! The closets of a node, side by side. Only the corridors know in which order they are used.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use jisr_ledger::clock::Clock;
+use jisr_ledger::replay::ReplaySet;
+use jisr_ledger::seal::{SealVerifier, Sealed};
+use jisr_ledger::statement::{Closed, Draft};
+use jisr_ledger::ledger::{AppendError, Ledger, Record, Stands};
+use jisr_ledger::Verified;
+use jisr_proto::ident::{ExchangeId, NodeId, Origin};
+use jisr_proto::peer::{HelloRequest, HelloResponse};
+use jisr_proto::reason::Reason;
+use jisr_proto::status::Fault;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::sync::Semaphore;
+
+use crate::answers::Answers;
+use crate::backends::Backends;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::directory::{Directory, NodeRow};
+use crate::identity::Identity;
+use crate::peers::{Greeter, PROTOCOL_VERSION, Peers};
+use crate::proofs::Owed;
+use crate::refusals::Refusals;
+use crate::registry_link::RegistryLink;
+use crate::running::RunningIds;
+use crate::schemas::Schemas;
+
+/// Everything a corridor may use.
+pub(crate) struct Closets {
+    /// Configuration.
+    pub config: Config,
+    /// This node.
+    pub node: NodeId,
+    /// Origin of its ledger.
+    pub origin: Origin,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The snapshot.
+    pub directory: Arc<Directory>,
+    /// Schemas of services.
+    pub schemas: Schemas,
+    /// What happened.
+    pub ledger: Ledger,
+    /// Verifies the seals of peers; remembers roots it has verified.
+    pub seals: SealVerifier,
+    /// What this node has taken on as a provider.
+    pub replay: ReplaySet,
+    /// Exchanges that this node is asking right now.
+    pub asking: RunningIds,
+    /// Replies of methods with effects.
+    pub answers: Answers,
+    /// Other nodes.
+    pub peers: Peers,
+    /// The member's own servers.
+    pub backends: Backends,
+    /// Final proofs that peers owe.
+    pub owed: Owed,
+    /// Calls to the registry.
+    pub registry: RegistryLink,
+    /// Numbers for the operator.
+    pub counters: Counters,
+    /// What was refused without a statement.
+    pub refusals: Refusals,
+    /// Places for exchanges asked here and answered here.
+    pub places: Places,
+    /// Newest time that stands in the ledger or was given out.
+    pub newest_us: AtomicU64,
+    /// TLS identity.
+    pub identity: Arc<Identity>,
+    /// Issuers of seal certificates, DER: issuing authority, root.
+    pub issuers: Vec<Bytes>,
+    /// Random numbers for exchange ids.
+    pub random: SystemRandom,
+}
+
+/// Places for exchanges in flight, bounded apart so that askers cannot starve those who answer.
+pub(crate) struct Places {
+    /// Asked by the agency's own applications.
+    pub asked: Arc<Semaphore>,
+    /// Asked by peers.
+    pub answered: Arc<Semaphore>,
+}
+
+impl Closets {
+    /// Now: the clock, but never before a time that stands in the own ledger or was given out before.
+    pub(crate) fn now_us(&self) -> u64 {
+        let now = self.clock.now_us();
+        now.max(self.newest_us.fetch_max(now, Ordering::Relaxed))
+    }
+
+    /// The own row of the snapshot.
+    pub(crate) fn own_row(&self, view: &crate::directory::View) -> Result<Arc<NodeRow>, Fault> {
+        view.node(&self.node).cloned().ok_or_else(|| {
+            let detail = format!("snapshot {} does not list this node; ask the registry's operator", view.version);
+            Fault::new(Reason::NotAdmitted, detail)
+        })
+    }
+
+    /// A fresh exchange id.
+    pub(crate) fn new_exchange_id(&self) -> Result<ExchangeId, Fault> {
+        let mut random = [0; 10];
+        self.random
+            .fill(&mut random)
+            .map_err(|_| Fault::new(Reason::Internal, "the system gives no random numbers".to_owned()))?;
+        Ok(ExchangeId::new_v7(self.clock.now_us(), random))
+    }
+
+    /// Appends statements in one commit; durable when it returns.
+    pub(crate) async fn append(&self, statements: Vec<Closed>) -> Result<Vec<Stands>, Fault> {
+        self.ledger.append(statements).await.map_err(|error| append_fault(&error))
+    }
+
+    /// Appends a statement that nobody waits for. If that cannot be done it is said in the log.
+    pub(crate) fn append_later(&self, draft: Draft) {
+        if let Err(error) = self.ledger.append_later(&[draft.close()]) {
+            tracing::error!(%error, "a closing statement could not be appended");
+        }
+    }
+
+    /// Keeps the certificates that bind a peer's seal key to its origin, so that the ledger verifies alone.
+    fn keep_certificates(&self, row: &NodeRow) {
+        let chain = std::iter::once(&row.row.seal_certificate).chain(&self.issuers).cloned().collect();
+        let record = Record::PeerCertificates { origin: row.origin.to_string(), certificates: chain };
+        if let Err(error) = self.ledger.note_later(record) {
+            tracing::error!(%error, peer = %row.id, "a peer's certificates could not be kept");
+        }
+    }
+
+    /// Verifies a peer's seal with the key that the snapshot lists for `row`, and notes that the final proof is owed.
+    pub(crate) fn verify_seal(
+        &self,
+        sealed: &jisr_proto::statement::Sealed,
+        row: &Arc<NodeRow>,
+    ) -> Result<Verified<Sealed>, Fault> {
+        let verified = self
+            .seals
+            .verify(sealed, &row.seal_key)
+            .map_err(|error| Fault::new(Reason::SealInvalid, format!("{}: {error}", row.id)))?;
+        if self.owed.note(row, &verified) {
+            self.keep_certificates(row);
+        }
+        Ok(verified)
+    }
+}
+
+/// What a caller is told when the ledger does not take a statement.
+pub(crate) fn append_fault(error: &AppendError) -> Fault {
+    let reason = match error {
+        AppendError::Full => Reason::LedgerFull,
+        AppendError::Overloaded => Reason::Overloaded,
+        AppendError::Stopped => Reason::NodeStopping,
+        _ => Reason::LedgerUnavailable,
+    };
+    Fault::new(reason, error.to_string())
+}
+
+/// The gRPC status code of a fault, as it stands in statements.
+pub(crate) fn code(fault: &Fault) -> u32 {
+    fault.code() as u32
+}
+
+impl Greeter for Closets {
+    fn greet(&self, peer: &NodeRow) -> HelloRequest {
+        let view = self.directory.newest();
+        HelloRequest {
+            versions: vec![PROTOCOL_VERSION],
+            origin: self.origin.to_string(),
+            snapshot_version: view.as_ref().map_or(0, |view| view.version),
+            snapshot: view.map(|view| view.digest.to_vec()).unwrap_or_default().into(),
+            checkpoint: self.ledger.checkpoint().note.clone(),
+            yours: self.owed.newest_checkpoint(peer.origin.as_str()),
+        }
+    }
+
+    fn hear(&self, peer: &NodeRow, answer: &HelloResponse) -> Result<(), Fault> {
+        if answer.origin != peer.origin.as_str() {
+            let detail = format!("{} says its ledger is {}, the snapshot says {}", peer.id, answer.origin, peer.origin);
+            return Err(Fault::new(Reason::OriginUnlisted, detail));
+        }
+        self.compare_snapshots(&peer.id, answer.snapshot_version, &answer.snapshot)
+    }
+}
+
+impl Closets {
+    /// Compares what a peer says of the snapshot: the same version must be the same snapshot.
+    pub(crate) fn compare_snapshots(&self, peer: &NodeId, version: u64, digest: &[u8]) -> Result<(), Fault> {
+        let Some(view) = self.directory.newest() else { return Ok(()) };
+        if version == view.version && digest != view.digest {
+            let detail = format!("{peer} holds another snapshot {version} than this node: the registry shows two histories");
+            tracing::error!(%peer, version, "{detail}");
+            return Err(Fault::new(Reason::SnapshotInvalid, detail));
+        }
+        if version > view.version {
+            self.registry.look_again();
+        }
+        Ok(())
+    }
+}

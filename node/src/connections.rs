@@ -1,0 +1,135 @@
+//! HTTP/2 client connections, one per target and worker thread.
+//!
+//! A task stays on the thread it began on, so each thread keeps its own connections and no message crosses threads.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::grpc::Chunks;
+use crate::workers;
+
+/// Window that one stream may fill before the reader catches up.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// Window of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// Largest HTTP/2 frame we take.
+const FRAME_BYTES_MAX: u32 = 128 << 10;
+
+/// Why a request got no response.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// Provably nothing of it left this node.
+    Unsent(String),
+    /// It may have arrived.
+    Broken(String),
+}
+
+/// Connections by target.
+pub(crate) struct Connections<K> {
+    threads: Vec<Mutex<HashMap<K, Arc<Slot>>>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    current: Mutex<Option<SendRequest<Chunks>>>,
+    connecting: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn usable(&self) -> Option<SendRequest<Chunks>> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().filter(|sender| !sender.is_closed()).cloned()
+    }
+}
+
+impl<K: Hash + Eq + Clone> Connections<K> {
+    /// No connections yet.
+    pub(crate) fn new() -> Connections<K> {
+        Connections { threads: (0..workers::THREADS_MAX).map(|_| Mutex::default()).collect() }
+    }
+
+    fn slot(&self, key: &K) -> Arc<Slot> {
+        let thread = self.threads.get(workers::current_index()).expect("a worker's index is below THREADS_MAX");
+        let mut slots = thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(key) {
+            return Arc::clone(slot);
+        }
+        Arc::clone(slots.entry(key.clone()).or_default())
+    }
+
+    /// The live connection to `key`, or a new one made by `connect`. Concurrent callers share one attempt.
+    pub(crate) async fn sender<F>(&self, key: &K, connect: F) -> Result<SendRequest<Chunks>, String>
+    where
+        F: AsyncFnOnce() -> Result<SendRequest<Chunks>, String>,
+    {
+        let slot = self.slot(key);
+        if let Some(sender) = slot.usable() {
+            return Ok(sender);
+        }
+        let _connecting = slot.connecting.lock().await;
+        if let Some(sender) = slot.usable() {
+            return Ok(sender);
+        }
+        let sender = connect().await?;
+        *slot.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+        Ok(sender)
+    }
+
+    /// Whether this thread or another one holds a live connection to `key`.
+    pub(crate) fn connected(&self, key: &K) -> bool {
+        self.threads.iter().any(|thread| {
+            let slots = thread.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.get(key).is_some_and(|slot| slot.usable().is_some())
+        })
+    }
+
+    /// Forgets every connection to targets that `keep` refuses; calls in flight on them go on, new ones connect anew.
+    pub(crate) fn retain(&self, keep: impl Fn(&K) -> bool) {
+        for thread in &self.threads {
+            thread.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
+        }
+    }
+}
+
+/// HTTP/2 over a transport that is connected already.
+pub(crate) async fn handshake<T>(transport: T) -> Result<SendRequest<Chunks>, String>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .keep_alive_interval(std::time::Duration::from_secs(20))
+        .keep_alive_timeout(std::time::Duration::from_secs(10))
+        .handshake(TokioIo::new(transport))
+        .await
+        .map_err(|error| error.to_string())?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a client connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+/// Sends one request on a connection and waits for the head of the response.
+pub(crate) async fn send(
+    sender: &mut SendRequest<Chunks>,
+    request: Request<Chunks>,
+) -> Result<Response<Incoming>, CallError> {
+    sender.ready().await.map_err(|error| CallError::Unsent(error.to_string()))?;
+    sender.try_send_request(request).await.map_err(|mut error| {
+        let unsent = error.take_message().is_some();
+        let text = error.into_error().to_string();
+        if unsent { CallError::Unsent(text) } else { CallError::Broken(text) }
+    })
+}

@@ -1,0 +1,421 @@
+//! The consumer's corridor: from the application's call to its answer.
+//!
+//! 1 resolve, permit · 2 append ASKED · 3 send · 8 verify the seal, append DELIVERED, hand over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jisr_ledger::seal::Sealed;
+use jisr_ledger::statement::{Closed, Draft};
+use jisr_ledger::Verified;
+use jisr_proto::ident::{ExchangeId, MethodPath, SubsystemId};
+use jisr_proto::metadata::Asserted;
+use jisr_proto::peer::{ExchangeRequest, ExchangeResponse, Metadata};
+use jisr_proto::reason::Reason;
+use jisr_proto::statement::{Core, Kind};
+use jisr_proto::status::Fault;
+use tokio::time::Instant;
+
+use crate::agreements::{self, Permit, Wanted};
+use crate::closets::{Closets, code};
+use crate::directory::{NodeRow, View};
+use crate::facts::{Facts, Parties};
+use crate::grpc::Status;
+use crate::peers::PeerError;
+use crate::cancelled::Cancelled;
+use crate::{asking, routes, settling};
+
+/// What an application wants, as it came through the local door.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Subsystems that the caller's credential stands for.
+    pub callers: Arc<[SubsystemId]>,
+    /// Service and method.
+    pub path: MethodPath,
+    /// What the caller says of purpose, case and so on.
+    pub asserted: Asserted,
+    /// Metadata that passes through.
+    pub metadata: Vec<Metadata>,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// The message.
+    pub payload: Bytes,
+}
+
+/// What the application gets.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Metadata before the message.
+    pub initial: Vec<Metadata>,
+    /// The message, where the status is OK.
+    pub payload: Bytes,
+    /// Metadata after the message.
+    pub trailing: Vec<Metadata>,
+    /// The backend's status.
+    pub status: Status,
+}
+
+/// A call, its permit and where it goes: all that the steps after the permit need.
+pub(crate) struct Allowed {
+    /// The call.
+    pub call: Call,
+    /// The snapshot it rests on.
+    pub view: Arc<View>,
+    /// Consumer subsystem.
+    pub consumer: SubsystemId,
+    /// Provider subsystem.
+    pub provider: SubsystemId,
+    /// What allows it.
+    pub permit: Permit,
+}
+
+/// Asks. The exchange id is known as soon as there is one, whatever comes of it.
+pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled) -> (Option<ExchangeId>, Result<Answer, Fault>) {
+    let (exchange, repeated) = match &call.asserted.exchange_id {
+        Some(exchange) => (*exchange, true),
+        None => match closets.new_exchange_id() {
+            Ok(exchange) => (exchange, false),
+            Err(fault) => return (None, Err(fault)),
+        },
+    };
+    let Some(_running) = closets.asking.enter(exchange) else {
+        let detail = format!("exchange {exchange} is being asked at this moment");
+        return (Some(exchange), Err(Fault::new(Reason::ExchangeRunning, detail)));
+    };
+    let allowed = match allow(&closets, call, exchange) {
+        Ok(allowed) => allowed,
+        Err(fault) => return (Some(exchange), Err(fault)),
+    };
+    if repeated {
+        match asking::earlier(&closets, exchange).await {
+            Ok(Some(earlier)) => return (Some(exchange), asking::again(&closets, &allowed, earlier).await),
+            Ok(None) => {}
+            Err(fault) => return (Some(exchange), Err(fault)),
+        }
+    }
+    let first = attempt(&closets, &allowed, exchange, None, &cancelled).await;
+    match first {
+        // A read that provably was not run, or whose answer is lost, is asked again under a new id; what the caller named
+        // itself stays under that name.
+        Err(fault) if !repeated && may_repeat(&allowed, &fault) => match closets.new_exchange_id() {
+            Ok(second) => (Some(second), attempt(&closets, &allowed, second, Some(exchange), &cancelled).await),
+            Err(_) => (Some(exchange), Err(fault)),
+        },
+        outcome => (Some(exchange), outcome),
+    }
+}
+
+fn may_repeat(allowed: &Allowed, fault: &Fault) -> bool {
+    let lost = matches!(
+        fault.reason,
+        Reason::NeverReceived | Reason::OutcomeUnknown | Reason::NotSent | Reason::PeerUnreachable | Reason::AnswerGone
+    );
+    lost && allowed.permit.no_side_effects() && Instant::now() < allowed.call.deadline
+}
+
+/// Steps 1: who asks, whom, and may it. A denial by right is sealed in the own ledger.
+fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Allowed, Fault> {
+    let now = closets.now_us();
+    let view = closets.directory.current(now)?;
+    let consumer = routes::consumer(&call)?;
+    let provider = routes::provider(&view, &call, &consumer)?;
+    let instance = closets.node.instance();
+    let parties = Parties {
+        instance: instance.as_str(),
+        exchange,
+        consumer: &consumer,
+        provider: &provider,
+        path: &call.path,
+    };
+    let permit = permit(closets, &view, &call, &parties, now);
+    match permit {
+        Ok(permit) => Ok(Allowed { view, consumer, provider, permit, call }),
+        Err(denied) => {
+            let core = Core {
+                status: code(&denied),
+                rule: denied.reason.as_str().to_owned(),
+                ..Facts::new(&parties, &view).core(Kind::Refused, now)
+            };
+            closets.append_later(asserted(Draft::new(core), &call.asserted));
+            closets.counters.refused.up();
+            Err(denied)
+        }
+    }
+}
+
+fn permit(closets: &Closets, view: &View, call: &Call, parties: &Parties<'_>, now_us: u64) -> Result<Permit, Fault> {
+    let purpose = call.asserted.purpose.as_deref().ok_or_else(|| {
+        let detail = format!("the call of {} states no purpose; send the metadata jisr-purpose", call.path);
+        Fault::new(Reason::PurposeMissing, detail)
+    })?;
+    let wanted = Wanted {
+        consumer: parties.consumer,
+        provider: parties.provider,
+        path: &call.path,
+        purpose,
+        consent: call.asserted.consent.is_some(),
+        duty: call.asserted.duty.is_some(),
+    };
+    let permit = agreements::permit(view, &wanted, now_us)?;
+    closets.schemas.check_unary(permit.schema(), &call.path)?;
+    Ok(permit)
+}
+
+/// The parts that the caller asserted.
+fn asserted(mut draft: Draft, asserted: &Asserted) -> Draft {
+    if let Some(purpose) = &asserted.purpose {
+        draft = draft.purpose(purpose);
+    }
+    if let Some(case) = &asserted.case {
+        draft = draft.case(case);
+    }
+    if let Some(officer) = &asserted.officer {
+        draft = draft.officer(officer);
+    }
+    if let Some(consent) = &asserted.consent {
+        draft = draft.consent(consent);
+    }
+    if let Some(duty) = &asserted.duty {
+        draft = draft.duty(duty);
+    }
+    draft
+}
+
+/// One ASKED and what comes of it.
+async fn attempt(
+    closets: &Arc<Closets>,
+    allowed: &Allowed,
+    exchange: ExchangeId,
+    repeats: Option<ExchangeId>,
+    cancelled: &Cancelled,
+) -> Result<Answer, Fault> {
+    let to = routes::node(closets, allowed, exchange)?;
+    let (facts, closed) = asked(closets, allowed, exchange, repeats, &to)?;
+    let stands = closets.append(vec![closed.clone()]).await?;
+    let stands = stands.first().expect("the one statement appended stands somewhere");
+    let own = Asked { facts, exchange, citation: stands.citation(&closed), sealed: stands.sealed(&closed) };
+    let request = ExchangeRequest {
+        asked: Some(own.sealed.clone()),
+        metadata: allowed.call.metadata.clone(),
+        timeout_us: left(allowed.call.deadline).as_micros().try_into().unwrap_or(u64::MAX),
+        payload: allowed.call.payload.clone(),
+    };
+    let sent = tokio::select! {
+        sent = send(closets, &to, request, allowed.call.deadline) => Some(sent),
+        () = tokio::time::sleep_until(allowed.call.deadline) => None,
+        () = cancelled.wait() => {
+            own.close_alone(closets, Kind::Cancelled, &Fault::new(Reason::Cancelled, ""));
+            settling::learn_later(closets, own, to);
+            return Err(Fault::new(Reason::Cancelled, "the application gave up".to_owned()));
+        }
+    };
+    match sent {
+        Some(Ok(response)) => own.conclude(closets, &to, response).await,
+        Some(Err(PeerError::Unsent(text))) => {
+            let fault = Fault::new(Reason::NotSent, text);
+            own.close_alone(closets, Kind::NotSent, &fault);
+            Err(fault)
+        }
+        Some(Err(PeerError::Refused(fault))) => {
+            own.close_alone(closets, Kind::Failed, &fault);
+            Err(fault)
+        }
+        Some(Err(PeerError::Broken(text))) => own.settle(closets, to, text, allowed.call.deadline).await,
+        None => {
+            let fault = Fault::new(Reason::DeadlineExceeded, format!("{} did not answer in time", to.id));
+            own.close_alone(closets, Kind::Failed, &fault);
+            settling::learn_later(closets, own, to);
+            Err(fault)
+        }
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Makes ASKED.
+fn asked(
+    closets: &Closets,
+    allowed: &Allowed,
+    exchange: ExchangeId,
+    repeats: Option<ExchangeId>,
+    to: &NodeRow,
+) -> Result<(Facts, Closed), Fault> {
+    let instance = closets.node.instance();
+    let parties = Parties {
+        instance: instance.as_str(),
+        exchange,
+        consumer: &allowed.consumer,
+        provider: &allowed.provider,
+        path: &allowed.call.path,
+    };
+    let own = closets.own_row(&allowed.view)?;
+    let facts = Facts::new(&parties, &allowed.view).permitted(&allowed.permit).between(&own, to);
+    let now = closets.now_us();
+    let lifetime = u64::try_from(left(allowed.call.deadline).as_micros()).unwrap_or(u64::MAX);
+    let core = Core {
+        expires_us: now.saturating_add(lifetime.clamp(1, closets.config.limits.lifetime_max_us)),
+        repeats: repeats.map(|id| Bytes::copy_from_slice(id.as_bytes())).unwrap_or_default(),
+        ..facts.core(Kind::Asked, now)
+    };
+    let mut draft = asserted(Draft::new(core), &allowed.call.asserted).payload(&allowed.call.payload);
+    let subject = closets.schemas.subject(allowed.permit.schema(), &allowed.call.path, &allowed.call.payload)?;
+    if let Some(subject) = subject {
+        draft = draft.subject(&subject);
+    }
+    Ok((facts, draft.close()))
+}
+
+/// Sends, and sends again on a new connection while provably nothing has left: the statement is the same.
+async fn send(
+    closets: &Closets,
+    to: &NodeRow,
+    request: ExchangeRequest,
+    deadline: Instant,
+) -> Result<ExchangeResponse, PeerError> {
+    let give_up = deadline.min(Instant::now() + closets.config.limits.connect_timeout);
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let outcome = closets.peers.exchange(closets, to, request.clone()).await;
+        match outcome {
+            Err(PeerError::Unsent(_)) if Instant::now() + pause < give_up => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(500));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// An ASKED that stands in the own ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// What its statements have in common.
+    pub facts: Facts,
+    /// Exchange id.
+    pub exchange: ExchangeId,
+    /// How the provider's statements must cite it.
+    pub citation: jisr_proto::statement::Citation,
+    /// The statement and its seal.
+    pub sealed: jisr_proto::statement::Sealed,
+}
+
+impl Asked {
+    /// Closes the exchange here without a statement of the provider.
+    pub(crate) fn close_alone(&self, closets: &Closets, kind: Kind, fault: &Fault) {
+        let core = Core {
+            status: code(fault),
+            rule: fault.reason.as_str().to_owned(),
+            ..self.facts.core(kind, closets.now_us())
+        };
+        closets.append_later(Draft::new(core));
+        closets.counters.failed.up();
+    }
+
+    /// The connection broke: asks the provider how it ended, for as long as the application waits.
+    async fn settle(self, closets: &Arc<Closets>, to: Arc<NodeRow>, text: String, deadline: Instant) -> Result<Answer, Fault> {
+        match settling::ask_until(closets, &self, &to, deadline).await {
+            Some(response) => self.conclude(closets, &to, response).await,
+            None => {
+                let fault = Fault::new(Reason::PeerUnreachable, text);
+                self.close_alone(closets, Kind::Failed, &fault);
+                settling::learn_later(closets, self, to);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Step 8: verifies what came and closes the exchange with it.
+    pub(crate) async fn conclude(
+        &self,
+        closets: &Closets,
+        to: &Arc<NodeRow>,
+        response: ExchangeResponse,
+    ) -> Result<Answer, Fault> {
+        match self.verify(closets, to, &response) {
+            Ok(closing) => {
+                let kind = closing_kind(closing.statement.kind());
+                let theirs = closing.statement.core();
+                let core = Core { status: theirs.status, rule: theirs.rule.clone(), ..self.facts.core(kind, closets.now_us()) };
+                let told = outcome(&closing, response);
+                closets.append_later(Draft::new(core).citing(closing));
+                match &told {
+                    Ok(_) => closets.counters.answered.up(),
+                    Err(_) if kind == Kind::Refused => closets.counters.refused.up(),
+                    Err(_) => closets.counters.failed.up(),
+                }
+                told
+            }
+            Err(fault) => {
+                closets.refusals.count(&to.id.to_string(), fault.reason);
+                self.close_alone(closets, Kind::Failed, &fault);
+                Err(fault)
+            }
+        }
+    }
+
+    /// The provider's closing statement: sealed by the node that was asked, about this very ASKED, with this payload.
+    pub(crate) fn verify(
+        &self,
+        closets: &Closets,
+        to: &Arc<NodeRow>,
+        response: &ExchangeResponse,
+    ) -> Result<Verified<Sealed>, Fault> {
+        let misbehaved = |detail: String| Fault::new(Reason::PeerMisbehaved, format!("{}: {detail}", to.id));
+        let closing = response.closing.as_ref().ok_or_else(|| misbehaved("no closing statement came".to_owned()))?;
+        let closing = closets.verify_seal(closing, to)?;
+        let statement = &closing.statement;
+        if !is_providers_closing(statement.kind()) {
+            return Err(misbehaved(format!("{:?} closes no exchange at a provider", statement.kind())));
+        }
+        if !self.facts.same_exchange(statement.core()) {
+            return Err(Fault::new(Reason::AnswerMismatch, format!("{} answered another exchange", to.id)));
+        }
+        let cited = statement.citation().is_some_and(|cited| {
+            cited.origin == self.citation.origin && cited.index == self.citation.index && cited.leaf == self.citation.leaf
+        });
+        if !cited {
+            return Err(Fault::new(Reason::AnswerMismatch, format!("{} does not cite this question", to.id)));
+        }
+        if statement.kind() == Kind::Answered && !statement.payload_matches(&response.payload) {
+            return Err(Fault::new(Reason::PayloadMismatch, format!("{} sent another message than it sealed", to.id)));
+        }
+        Ok(closing)
+    }
+}
+
+fn is_providers_closing(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Answered | Kind::Refused | Kind::Failed | Kind::Cancelled | Kind::NeverReceived | Kind::OutcomeUnknown | Kind::AnswerGone
+    )
+}
+
+/// How the consumer closes what the provider closed with a statement of this kind.
+fn closing_kind(theirs: Kind) -> Kind {
+    if theirs == Kind::Answered { Kind::Delivered } else { theirs }
+}
+
+/// What the application is told.
+pub(crate) fn outcome(closing: &Sealed, response: ExchangeResponse) -> Result<Answer, Fault> {
+    let core = closing.statement.core();
+    let reason = match closing.statement.kind() {
+        Kind::Answered => {
+            let status = Status { code: core.status, message: response.status_message, details: response.status_details };
+            return Ok(Answer {
+                initial: response.initial_metadata,
+                payload: response.payload,
+                trailing: response.trailing_metadata,
+                status,
+            });
+        }
+        Kind::NeverReceived => Reason::NeverReceived,
+        Kind::OutcomeUnknown => Reason::OutcomeUnknown,
+        Kind::AnswerGone => Reason::AnswerGone,
+        Kind::Cancelled => Reason::Cancelled,
+        _ => core.rule.parse().unwrap_or(Reason::PeerMisbehaved),
+    };
+    Err(Fault::by_peer(reason, response.status_message))
+}

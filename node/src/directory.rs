@@ -1,0 +1,315 @@
+//! The closet that holds the snapshot: who is who, who publishes what, which agreements stand.
+//!
+//! A [`View`] is one verified snapshot with the look-ups a corridor needs. It is immutable; a newer snapshot replaces it
+//! as a whole, so a corridor that took a view works from one consistent picture.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use jisr_certs::digest::{self, Hash};
+use jisr_ledger::anchor::Anchor;
+use jisr_ledger::note::VerifierKey;
+use jisr_proto::ident::{MemberId, NodeId, Origin, ServiceName, SubsystemId};
+use jisr_proto::reason::Reason;
+use jisr_proto::snapshot::{self, SignedSnapshot, Snapshot};
+use jisr_proto::statement::{AgreedMethod, Agreement};
+use jisr_proto::status::Fault;
+use prost::Message as _;
+
+use crate::snapshots::{self, SnapshotError};
+
+/// A node as the snapshot lists it.
+#[derive(Debug)]
+pub(crate) struct NodeRow {
+    /// Its id.
+    pub id: NodeId,
+    /// Origin of its ledger.
+    pub origin: Origin,
+    /// host:port of its peer door.
+    pub address: String,
+    /// Key of its ledger; the name is the origin.
+    pub seal_key: VerifierKey,
+    /// SHA-256 of its TLS certificate.
+    pub tls_certificate: Hash,
+    /// SHA-256 of the member's local CA.
+    pub local_ca: Bytes,
+    /// What it adds to a key set: digests of certificates and keys.
+    items: [Hash; 4],
+    /// Its certificates and keys as they stand in the snapshot.
+    pub row: snapshot::Node,
+}
+
+/// A service as the snapshot lists it.
+#[derive(Debug)]
+pub(crate) struct ServiceRow {
+    /// Who publishes it.
+    pub provider: SubsystemId,
+    /// Digest of its FileDescriptorSet.
+    pub schema: Hash,
+    /// As it stands in the snapshot.
+    pub row: snapshot::Service,
+}
+
+/// An agreement as the snapshot lists it.
+#[derive(Debug)]
+pub(crate) struct AgreementRow {
+    /// Its digest.
+    pub digest: Hash,
+    /// Who asks.
+    pub consumer: SubsystemId,
+    /// Who answers.
+    pub provider: SubsystemId,
+    /// The document.
+    pub document: Agreement,
+    /// Index of its entry in the registry's ledger.
+    pub entry: u64,
+}
+
+impl AgreementRow {
+    /// The row of the agreement for this method, if it has one.
+    pub(crate) fn method(&self, service: &ServiceName, method: &str) -> Option<&AgreedMethod> {
+        self.document.methods.iter().find(|row| row.service == service.as_str() && row.method == method)
+    }
+}
+
+/// One verified snapshot, ready for look-ups.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// Version.
+    pub version: u64,
+    /// Digest.
+    pub digest: Hash,
+    /// Valid until, microseconds.
+    pub expires_us: u64,
+    /// Witness keys in force and who operates them.
+    pub witnesses: Vec<(VerifierKey, String)>,
+    /// Cosigners needed, by evidence class: ROUTINE, STANDARD, HIGH.
+    pub quorum: Vec<u32>,
+    /// The snapshot with what proves it.
+    pub signed: SignedSnapshot,
+    nodes: HashMap<NodeId, Arc<NodeRow>>,
+    members: HashMap<MemberId, Vec<Arc<NodeRow>>>,
+    origins: HashMap<Origin, Arc<NodeRow>>,
+    services: HashMap<ServiceName, Vec<Arc<ServiceRow>>>,
+    agreements: HashMap<SubsystemId, Vec<Arc<AgreementRow>>>,
+    revoked: HashSet<Hash>,
+}
+
+impl View {
+    /// Builds the look-ups. Rows that break a rule of the format make the whole snapshot unusable: the registry is at
+    /// fault, and a half-read picture would be worse than yesterday's.
+    pub(crate) fn build(signed: SignedSnapshot, snapshot: &Snapshot, digest: Hash) -> Result<View, SnapshotError> {
+        let mut view = View {
+            version: snapshot.version,
+            digest,
+            expires_us: snapshot.expires_us,
+            witnesses: Vec::new(),
+            quorum: snapshot.quorum.clone(),
+            signed,
+            nodes: HashMap::new(),
+            members: HashMap::new(),
+            origins: HashMap::new(),
+            services: HashMap::new(),
+            agreements: HashMap::new(),
+            revoked: snapshot.revoked.iter().filter_map(|digest| hash(digest)).collect(),
+        };
+        for row in &snapshot.witnesses {
+            let key = raw_key(&row.key)?;
+            let key = VerifierKey::new_witness(&row.name, key).map_err(|e| SnapshotError::Row(e.to_string()))?;
+            view.witnesses.push((key, row.operator.clone()));
+        }
+        for row in &snapshot.nodes {
+            let row = Arc::new(node_row(row)?);
+            view.origins.insert(row.origin.clone(), Arc::clone(&row));
+            view.members.entry(row.id.member()).or_default().push(Arc::clone(&row));
+            view.nodes.insert(row.id.clone(), row);
+        }
+        for row in &snapshot.services {
+            let (name, row) = service_row(row)?;
+            view.services.entry(name).or_default().push(Arc::new(row));
+        }
+        for row in &snapshot.agreements {
+            let row = Arc::new(agreement_row(row)?);
+            view.agreements.entry(row.consumer.clone()).or_default().push(row);
+        }
+        Ok(view)
+    }
+
+    /// A node by id.
+    pub(crate) fn node(&self, id: &NodeId) -> Option<&Arc<NodeRow>> {
+        self.nodes.get(id)
+    }
+
+    /// A node by the origin of its ledger.
+    pub(crate) fn node_of_origin(&self, origin: &Origin) -> Option<&Arc<NodeRow>> {
+        self.origins.get(origin)
+    }
+
+    /// All nodes of a member, by id.
+    pub(crate) fn nodes_of(&self, member: &MemberId) -> &[Arc<NodeRow>] {
+        self.members.get(member).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who publishes this service.
+    pub(crate) fn publishers(&self, service: &ServiceName) -> &[Arc<ServiceRow>] {
+        self.services.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every publication: name and row.
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&ServiceName, &Arc<ServiceRow>)> {
+        self.services.iter().flat_map(|(name, rows)| rows.iter().map(move |row| (name, row)))
+    }
+
+    /// Agreements in which this subsystem asks.
+    pub(crate) fn agreements_of(&self, consumer: &SubsystemId) -> &[Arc<AgreementRow>] {
+        self.agreements.get(consumer).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a subsystem of `member` may ask `provider` for this service, or answers it.
+    pub(crate) fn has_agreement(&self, member: &MemberId, provider: &SubsystemId, service: &ServiceName) -> bool {
+        self.agreements.values().flatten().any(|row| {
+            row.provider == *provider
+                && row.consumer.member() == *member
+                && row.document.methods.iter().any(|method| method.service == service.as_str())
+        })
+    }
+
+    /// The agreement with this digest.
+    pub(crate) fn agreement(&self, consumer: &SubsystemId, digest: &[u8]) -> Option<&Arc<AgreementRow>> {
+        self.agreements_of(consumer).iter().find(|row| row.digest == digest)
+    }
+
+    /// Whether this certificate is listed for this node and not revoked.
+    pub(crate) fn lists_certificate(&self, node: &NodeId, certificate: &Hash) -> Result<(), String> {
+        let row = self.node(node).ok_or_else(|| format!("snapshot {} does not list {node}", self.version))?;
+        if self.revoked.contains(certificate) {
+            return Err(format!("snapshot {} lists the certificate of {node} as revoked", self.version));
+        }
+        if row.tls_certificate != *certificate {
+            return Err(format!("snapshot {} lists another certificate for {node}", self.version));
+        }
+        Ok(())
+    }
+}
+
+/// Key-set digest of both nodes of an exchange (docs/formats.md, key sets).
+pub(crate) fn key_set(consumer: &NodeRow, provider: &NodeRow) -> Hash {
+    let mut items: Vec<&Hash> = consumer.items.iter().chain(&provider.items).collect();
+    items.sort_unstable();
+    let items: Vec<&[u8]> = items.into_iter().map(Hash::as_slice).collect();
+    digest::domain("jisr.keyset", &items)
+}
+
+fn hash(bytes: &[u8]) -> Option<Hash> {
+    bytes.try_into().ok()
+}
+
+fn raw_key(bytes: &[u8]) -> Result<[u8; 32], SnapshotError> {
+    hash(bytes).ok_or_else(|| SnapshotError::Row("a key that is not 32 bytes".into()))
+}
+
+fn row_error(error: impl std::fmt::Display) -> SnapshotError {
+    SnapshotError::Row(error.to_string())
+}
+
+fn node_row(row: &snapshot::Node) -> Result<NodeRow, SnapshotError> {
+    let origin: Origin = row.origin.parse().map_err(row_error)?;
+    let tls_certificate = digest::sha256(&[&row.tls_certificate]);
+    Ok(NodeRow {
+        id: row.id.parse().map_err(row_error)?,
+        address: row.address.clone(),
+        seal_key: VerifierKey::new_seal(&row.origin, raw_key(&row.seal_key)?).map_err(row_error)?,
+        tls_certificate,
+        local_ca: row.local_ca.clone(),
+        items: [
+            tls_certificate,
+            digest::sha256(&[&row.seal_certificate]),
+            digest::sha256(&[&row.seal_key]),
+            digest::sha256(&[&row.witness_key]),
+        ],
+        origin,
+        row: row.clone(),
+    })
+}
+
+fn service_row(row: &snapshot::Service) -> Result<(ServiceName, ServiceRow), SnapshotError> {
+    let name = row.name.parse().map_err(row_error)?;
+    let schema = hash(&row.schema).ok_or_else(|| row_error("a schema digest that is not 32 bytes"))?;
+    Ok((name, ServiceRow { provider: row.provider.parse().map_err(row_error)?, schema, row: row.clone() }))
+}
+
+fn agreement_row(row: &snapshot::AgreementRow) -> Result<AgreementRow, SnapshotError> {
+    let document = Agreement::decode(row.document.clone()).map_err(row_error)?;
+    let computed = digest::domain("jisr.agreement", &[&row.document]);
+    if row.digest != computed.as_slice() {
+        return Err(row_error("an agreement whose digest is another one's"));
+    }
+    Ok(AgreementRow {
+        digest: computed,
+        consumer: document.consumer.parse().map_err(row_error)?,
+        provider: document.provider.parse().map_err(row_error)?,
+        document,
+        entry: row.entry,
+    })
+}
+
+/// The newest view, replaced as a whole.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    anchor: Anchor,
+    current: ArcSwapOption<View>,
+    changed: tokio::sync::watch::Sender<u64>,
+}
+
+impl Directory {
+    /// An empty directory under this anchor.
+    pub(crate) fn new(anchor: Anchor) -> Directory {
+        Directory { anchor, current: ArcSwapOption::empty(), changed: tokio::sync::watch::Sender::new(0) }
+    }
+
+    /// What this node trusts.
+    pub(crate) fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
+    /// The newest view, whether expired or not.
+    pub(crate) fn newest(&self) -> Option<Arc<View>> {
+        self.current.load_full()
+    }
+
+    /// The view to work from: refused once it has expired.
+    pub(crate) fn current(&self, now_us: u64) -> Result<Arc<View>, Fault> {
+        let view = self
+            .newest()
+            .ok_or_else(|| Fault::new(Reason::SnapshotExpired, "this node holds no snapshot yet".to_owned()))?;
+        if now_us >= view.expires_us {
+            let ago = (now_us - view.expires_us) / 1_000_000;
+            let detail = format!("snapshot {} expired {ago} s ago and the registry gave no newer one", view.version);
+            return Err(Fault::new(Reason::SnapshotExpired, detail));
+        }
+        Ok(view)
+    }
+
+    /// Follows versions as they are taken up.
+    pub(crate) fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Verifies a snapshot against the one held. `None`: it is the one held.
+    pub(crate) fn verify(&self, signed: SignedSnapshot, now_us: u64) -> Result<Option<View>, SnapshotError> {
+        let held = self.newest().map(|view| (view.version, view.digest));
+        match snapshots::verify(&self.anchor, signed, held, now_us)? {
+            Some((signed, snapshot, digest)) => View::build(signed, &snapshot, digest).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes a view the newest one.
+    pub(crate) fn adopt(&self, view: View) {
+        let version = view.version;
+        self.current.store(Some(Arc::new(view)));
+        self.changed.send_replace(version);
+    }
+}

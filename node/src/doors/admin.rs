@@ -1,0 +1,221 @@
+//! The admin door: a Unix socket that only the node's own user can open.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jisr_proto::admin::admin_server::{Admin, AdminServer};
+use jisr_proto::admin::{self as wire};
+use jisr_proto::ident::{ExchangeId, ServiceName, SubsystemId};
+use jisr_proto::reason::Reason;
+use jisr_proto::registry;
+use jisr_proto::status::Fault;
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{Request, Response, Status};
+
+use super::Stopped;
+use crate::closets::Closets;
+use crate::{agreeing, evidence};
+
+/// Largest message at the admin door: a schema or an evidence file.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Where the other doors are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    /// Local door.
+    pub local: SocketAddr,
+    /// Peer door.
+    pub peer: SocketAddr,
+}
+
+/// Makes the socket, mode 0600. A socket that a dead process left is replaced.
+pub(crate) fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        let text = format!("another process listens at {}; stop it first", path.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, text));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until `stopped`.
+pub(crate) async fn serve(closets: Arc<Closets>, listener: UnixListener, addresses: Addresses, mut stopped: Stopped) {
+    let service = AdminServer::new(Door { closets, addresses })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let served = tonic::transport::Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        })
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the admin door closed");
+    }
+}
+
+struct Door {
+    closets: Arc<Closets>,
+    addresses: Addresses,
+}
+
+/// What the registry refused, as its own words; anything else as an unreachable registry.
+fn relay(status: Status) -> Status {
+    if Fault::from_tonic(&status).is_some() {
+        return status;
+    }
+    Fault::new(Reason::RegistryUnreachable, status.to_string()).into()
+}
+
+#[tonic::async_trait]
+impl Admin for Door {
+    async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::StatusResponse>, Status> {
+        Ok(Response::new(status(&self.closets, self.addresses)))
+    }
+
+    async fn publish(
+        &self,
+        request: Request<wire::PublishServiceRequest>,
+    ) -> Result<Response<wire::PublishServiceResponse>, Status> {
+        let request = request.into_inner();
+        let request = registry::PublishRequest {
+            provider: request.provider,
+            service: request.service,
+            schema: request.schema,
+            title_ar: request.title_ar,
+            title_en: request.title_en,
+            withdraw: request.withdraw,
+        };
+        let published = self.closets.registry.client().publish(request).await.map_err(relay)?.into_inner();
+        Ok(Response::new(wire::PublishServiceResponse {
+            schema: published.schema,
+            snapshot_version: published.snapshot_version,
+        }))
+    }
+
+    async fn agree(&self, request: Request<wire::AgreeRequest>) -> Result<Response<wire::AgreeResponse>, Status> {
+        let agreed = agreeing::agree(&self.closets, request.into_inner()).await?;
+        let agreed = self.closets.registry.client().agree(agreed).await.map_err(relay)?.into_inner();
+        Ok(Response::new(wire::AgreeResponse {
+            digest: agreed.digest,
+            registered: agreed.registered,
+            snapshot_version: agreed.snapshot_version,
+        }))
+    }
+
+    async fn proposals(
+        &self,
+        _: Request<wire::ProposalsRequest>,
+    ) -> Result<Response<wire::ProposalsResponse>, Status> {
+        let found =
+            self.closets.registry.client().proposals(registry::ProposalsRequest {}).await.map_err(relay)?.into_inner();
+        let proposals = found
+            .proposals
+            .into_iter()
+            .map(|row| wire::Proposal { digest: row.digest, document: row.document, agreed: row.agreed })
+            .collect();
+        Ok(Response::new(wire::ProposalsResponse { proposals }))
+    }
+
+    async fn revoke_agreement(
+        &self,
+        request: Request<wire::RevokeAgreementRequest>,
+    ) -> Result<Response<wire::RevokeAgreementResponse>, Status> {
+        let request = request.into_inner();
+        let request = registry::RevokeAgreementRequest { digest: request.digest, reason: request.reason };
+        let revoked = self.closets.registry.client().revoke_agreement(request).await.map_err(relay)?.into_inner();
+        Ok(Response::new(wire::RevokeAgreementResponse { snapshot_version: revoked.snapshot_version }))
+    }
+
+    async fn describe_service(
+        &self,
+        request: Request<wire::DescribeServiceRequest>,
+    ) -> Result<Response<wire::DescribeServiceResponse>, Status> {
+        Ok(Response::new(describe(&self.closets, &request.into_inner().service).await?))
+    }
+
+    async fn export_evidence(
+        &self,
+        request: Request<wire::ExportEvidenceRequest>,
+    ) -> Result<Response<wire::ExportEvidenceResponse>, Status> {
+        let request = request.into_inner();
+        let exchange = ExchangeId::try_from(request.exchange_id.as_ref())
+            .map_err(|error| Fault::new(Reason::ExchangeIdInvalid, error.to_string()))?;
+        let wait = std::time::Duration::from_millis(u64::from(request.wait_ms)).min(std::time::Duration::from_secs(60));
+        let (evidence, lacks) = evidence::export(&self.closets, exchange, &request.withhold, wait).await?;
+        Ok(Response::new(wire::ExportEvidenceResponse { evidence, lacks }))
+    }
+}
+
+fn status(closets: &Closets, addresses: Addresses) -> wire::StatusResponse {
+    let view = closets.directory.newest();
+    let checkpoint = closets.ledger.checkpoint();
+    let owed = closets.owed.counts();
+    let peers = owed.iter().map(|(node, count)| wire::PeerStatus {
+        node: node.to_string(),
+        connected: closets.peers.connected(node),
+        proofs_owed: *count,
+        failures: closets.refusals.of(node.as_str()),
+    });
+    wire::StatusResponse {
+        node: closets.node.to_string(),
+        origin: closets.origin.to_string(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        ledger_size: checkpoint.size,
+        ledger_root: Bytes::copy_from_slice(&checkpoint.root),
+        cosigned_size: closets.ledger.cosigned().map_or(0, |(size, _)| size),
+        cosigned_us: closets.counters.cosigned_us.value(),
+        snapshot_version: view.as_ref().map_or(0, |view| view.version),
+        snapshot_expires_us: view.map_or(0, |view| view.expires_us),
+        tls_certificate_expires_us: closets.identity.expires_us(),
+        open_exchanges: closets.counters.open.value(),
+        exchanges_answered: closets.counters.answered.value(),
+        exchanges_refused: closets.counters.refused.value(),
+        exchanges_failed: closets.counters.failed.value(),
+        registry_connected: closets.counters.registry_connected.value() == 1,
+        local_address: addresses.local.to_string(),
+        peer_address: addresses.peer.to_string(),
+        proofs_owed: owed.iter().map(|(_, count)| count).sum(),
+        peers: peers.collect(),
+    }
+}
+
+async fn describe(closets: &Closets, service: &str) -> Result<wire::DescribeServiceResponse, Fault> {
+    let name: ServiceName =
+        service.parse().map_err(|error| Fault::new(Reason::UnknownService, format!("{error}")))?;
+    let view = closets.directory.current(closets.now_us())?;
+    let publishers = view.publishers(&name);
+    let row = publishers.first().ok_or_else(|| {
+        Fault::new(Reason::UnknownService, format!("nobody publishes {name} in snapshot {}", view.version))
+    })?;
+    let schema = match closets.schemas.find(&row.schema) {
+        Some(schema) => schema.bytes.clone(),
+        None => {
+            let request = registry::SchemaRequest { digest: Bytes::copy_from_slice(&row.schema) };
+            let fetched = closets.registry.client().schema(request).await;
+            let fetched = fetched.map_err(|status| Fault::new(Reason::RegistryUnreachable, status.to_string()))?;
+            let schema = fetched.into_inner().schema;
+            if jisr_certs::digest::domain("jisr.schema", &[&schema]) != row.schema {
+                return Err(Fault::new(Reason::RegistryRefused, "the registry sent another schema than its digest names"));
+            }
+            schema
+        }
+    };
+    let providers: Vec<SubsystemId> = publishers.iter().map(|row| row.provider.clone()).collect();
+    Ok(wire::DescribeServiceResponse {
+        providers: providers.iter().map(ToString::to_string).collect(),
+        digest: Bytes::copy_from_slice(&row.schema),
+        schema,
+        title_ar: row.row.title_ar.clone(),
+        title_en: row.row.title_en.clone(),
+    })
+}

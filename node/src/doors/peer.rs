@@ -1,0 +1,182 @@
+//! The peer door: other nodes ask here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use jisr_certs::digest::{self, Hash};
+use jisr_proto::ident::NodeId;
+use jisr_proto::peer::{
+    ExchangeRequest, ExchangeResponse, HelloRequest, HelloResponse, ProveRequest, SettleRequest, ShowRequest,
+};
+use jisr_proto::reason::Reason;
+use jisr_proto::status::Fault;
+use prost::Message;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::accept::{Stopped, serve_connection};
+use super::{body_fault, not_grpc, refuse};
+use crate::cancelled::Cancelled;
+use crate::closets::Closets;
+use crate::grpc::{self, Chunks, Status};
+use crate::peers::{ENVELOPE_BYTES_MAX, PROTOCOL_VERSION, head_before_payload};
+use crate::{paying, provider, settling};
+
+/// How long a peer may take to send one request.
+const REQUEST_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// One connection: who is at the other end, and whether it has introduced itself.
+struct Caller {
+    node: NodeId,
+    certificate: Hash,
+    greeted: AtomicBool,
+}
+
+/// Serves one connection.
+pub(crate) async fn serve(closets: Arc<Closets>, acceptor: TlsAcceptor, stream: TcpStream, stopped: Stopped) {
+    let limits = closets.config.limits.clone();
+    let accepted = tokio::time::timeout(limits.handshake_timeout, acceptor.accept(stream)).await;
+    let stream = match accepted {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::info!(%error, "peer door: a caller failed the TLS handshake");
+            return closets.refusals.count("", Reason::CertificateInvalid);
+        }
+        Err(_) => return closets.refusals.count("", Reason::CertificateInvalid),
+    };
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let (Ok(node), Some(certificate)) = (jisr_certs::tls::peer_identity(chain), chain.first()) else { return };
+    let certificate = digest::sha256(&[certificate]);
+    let caller = Arc::new(Caller { node, certificate, greeted: AtomicBool::new(false) });
+    serve_connection(stream, &limits, stopped, move |request| {
+        handle(Arc::clone(&closets), Arc::clone(&caller), request)
+    })
+    .await;
+}
+
+async fn handle(closets: Arc<Closets>, caller: Arc<Caller>, request: Request<Incoming>) -> Response<Chunks> {
+    if request.method() != Method::POST || !grpc::is_grpc(request.headers()) {
+        return not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    match dispatch(&closets, &caller, request).await {
+        Ok((head, payload)) => {
+            let mut trailers = http::HeaderMap::with_capacity(1);
+            Status::default().write(&mut trailers);
+            grpc::respond(grpc::response_headers(), Chunks::reply(head, payload, trailers))
+        }
+        Err(fault) => {
+            closets.refusals.count(caller.node.as_str(), fault.reason);
+            closets.counters.refused.up();
+            refuse(&fault, grpc::response_headers())
+        }
+    }
+}
+
+async fn dispatch(
+    closets: &Arc<Closets>,
+    caller: &Caller,
+    request: Request<Incoming>,
+) -> Result<(Bytes, Bytes), Fault> {
+    still_listed(closets, caller)?;
+    let (parts, body) = request.into_parts();
+    let limit = closets.config.limits.body_bytes_max + ENVELOPE_BYTES_MAX;
+    let message = tokio::time::timeout(REQUEST_WAIT, grpc::read_message(body, limit))
+        .await
+        .map_err(|_| Fault::new(Reason::DeadlineExceeded, "the request did not arrive in time"))?
+        .map_err(|error| body_fault(&error))?;
+    let method = parts.uri.path().strip_prefix("/jisr.peer.v1.Peer/").unwrap_or_default();
+    if method == "Hello" {
+        return hello(closets, caller, decode(message)?).map(|response| (response.encode_to_vec().into(), Bytes::new()));
+    }
+    if !caller.greeted.load(Ordering::Acquire) {
+        return Err(Fault::new(Reason::ProtocolVersion, "the first call on a connection is Hello"));
+    }
+    match method {
+        "Exchange" => exchange(closets, caller, decode(message)?).await.map(split),
+        "Settle" => settle(closets, caller, decode(message)?).await.map(split),
+        "Prove" => {
+            let request: ProveRequest = decode(message)?;
+            paying::prove(closets, request).await.map(|response| (response.encode_to_vec().into(), Bytes::new()))
+        }
+        "Show" => {
+            let request: ShowRequest = decode(message)?;
+            let shown = paying::show(closets, &caller.node, &request).await?;
+            Ok((shown.encode_to_vec().into(), Bytes::new()))
+        }
+        _ => Err(Fault::new(Reason::UnknownMethod, format!("{} is no method of the peer protocol", parts.uri.path()))),
+    }
+}
+
+fn decode<M: Message + Default>(message: Bytes) -> Result<M, Fault> {
+    M::decode(message).map_err(|error| Fault::new(Reason::MalformedFrame, error.to_string()))
+}
+
+fn split(mut response: ExchangeResponse) -> (Bytes, Bytes) {
+    let payload = std::mem::take(&mut response.payload);
+    (head_before_payload(&response, payload.len()), payload)
+}
+
+/// A certificate that the newest snapshot no longer lists is refused on the next call, whatever the handshake said.
+fn still_listed(closets: &Closets, caller: &Caller) -> Result<(), Fault> {
+    let view = closets.directory.current(closets.now_us())?;
+    view.lists_certificate(&caller.node, &caller.certificate)
+        .map_err(|detail| Fault::new(Reason::CertificateRevoked, detail))
+}
+
+fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<HelloResponse, Fault> {
+    if !request.versions.contains(&PROTOCOL_VERSION) {
+        let detail = format!("this node speaks version {PROTOCOL_VERSION}, the caller {:?}", request.versions);
+        return Err(Fault::new(Reason::ProtocolVersion, detail));
+    }
+    let view = closets.directory.current(closets.now_us())?;
+    let row = view
+        .node(&caller.node)
+        .ok_or_else(|| Fault::new(Reason::OriginUnlisted, format!("{} is not listed", caller.node)))?;
+    if request.origin != row.origin.as_str() {
+        let detail = format!("{} says its ledger is {}, the snapshot says {}", caller.node, request.origin, row.origin);
+        return Err(Fault::new(Reason::OriginUnlisted, detail));
+    }
+    closets.compare_snapshots(&caller.node, request.snapshot_version, &request.snapshot)?;
+    caller.greeted.store(true, Ordering::Release);
+    Ok(HelloResponse {
+        version: PROTOCOL_VERSION,
+        origin: closets.origin.to_string(),
+        snapshot_version: view.version,
+        snapshot: Bytes::copy_from_slice(&view.digest),
+        checkpoint: closets.ledger.checkpoint().note.clone(),
+        yours: closets.owed.newest_checkpoint(row.origin.as_str()),
+    })
+}
+
+/// Runs the corridor in a task of its own: a peer that goes away cancels it, but does not drop it between two statements.
+async fn exchange(closets: &Arc<Closets>, caller: &Caller, request: ExchangeRequest) -> Result<ExchangeResponse, Fault> {
+    let Ok(place) = Arc::clone(&closets.places.answered).try_acquire_owned() else {
+        return Err(Fault::new(Reason::Overloaded, "all places for exchanges at the peer door are taken"));
+    };
+    let (guard, cancelled) = Cancelled::pair();
+    let (closets, node) = (Arc::clone(closets), caller.node.clone());
+    let task = tokio::spawn(async move {
+        closets.counters.open.up();
+        let answered = provider::answer(&closets, &node, request, cancelled).await;
+        closets.counters.open.down();
+        drop(place);
+        answered
+    });
+    let answered = task.await;
+    drop(guard);
+    answered.unwrap_or_else(|error| {
+        tracing::error!(%error, "an exchange ended in a defect of this program");
+        Err(Fault::new(Reason::Internal, "see the node's log"))
+    })
+}
+
+async fn settle(closets: &Arc<Closets>, caller: &Caller, request: SettleRequest) -> Result<ExchangeResponse, Fault> {
+    let view = closets.directory.current(closets.now_us())?;
+    let asked =
+        request.asked.ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along"))?;
+    let question = provider::verify(closets, &view, &caller.node, &asked)?;
+    settling::tell(closets, &question).await
+}

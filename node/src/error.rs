@@ -1,0 +1,54 @@
+//! Why a node does not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use jisr_certs::CertError;
+use jisr_ledger::ledger::OpenError;
+use jisr_ledger::vault::VaultError;
+use jisr_proto::status::Fault;
+
+/// Why a node does not start. Each text names who has to act and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something of the enrolment is missing.
+    #[error("own node: cannot read {path}: {source}. If this node was never enrolled, run `jisr node enrol TOKEN`")]
+    NotEnrolled {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The anchor cannot be used.
+    #[error("own node: the anchor cannot be used: {0}. Restore it, or enrol anew")]
+    Anchor(String),
+    /// A key or certificate cannot be used.
+    #[error(transparent)]
+    Certs(#[from] CertError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// The keys of personal parts cannot be used.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// More exchanges within one lifetime than can be remembered.
+    #[error("own node: the replay set cannot be rebuilt: {0}")]
+    Replay(String),
+    /// A backend is configured wrongly.
+    #[error("own node: {0}")]
+    Backend(String),
+    /// What a crash left open could not be closed.
+    #[error("own node: what the last run left open could not be closed: {0}")]
+    Settling(Fault),
+    /// An address is taken or not this machine's.
+    #[error("own node: cannot listen at {address}: {source}. Choose another address in node.toml, or end what uses it")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Files or threads.
+    #[error("own node: {0}")]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,244 @@
+//! The closet that talks to other nodes: connections, `Hello`, typed calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderValue, Method, Request, Uri, header};
+use hyper::client::conn::http2::SendRequest;
+use jisr_proto::ident::NodeId;
+use jisr_proto::peer::{
+    ExchangeRequest, ExchangeResponse, HelloRequest, HelloResponse, ProveRequest, ProveResponse, SettleRequest,
+    ShowRequest, ShowResponse,
+};
+use jisr_proto::reason::Reason;
+use jisr_proto::status::Fault;
+use prost::Message;
+use tokio::net::TcpStream;
+
+use crate::connections::{self, CallError, Connections};
+use crate::directory::NodeRow;
+use crate::grpc::{self, Chunks, FrameError};
+use crate::identity::Identity;
+
+/// The one version of the protocol.
+pub(crate) const PROTOCOL_VERSION: u32 = 1;
+
+/// Room for statements, seals and metadata around a payload.
+pub(crate) const ENVELOPE_BYTES_MAX: usize = 1 << 20;
+
+/// What can come of a call to a peer instead of its answer.
+#[derive(Debug)]
+pub(crate) enum PeerError {
+    /// Provably nothing left this node.
+    Unsent(String),
+    /// It may have arrived; nobody knows what came of it.
+    Broken(String),
+    /// The peer refused it without a statement.
+    Refused(Fault),
+}
+
+/// Makes the `Hello` of this node.
+pub(crate) trait Greeter: Send + Sync {
+    /// What this node says on a new connection to `peer`.
+    fn greet(&self, peer: &NodeRow) -> HelloRequest;
+    /// Judges the answer; an error closes the connection.
+    fn hear(&self, peer: &NodeRow, answer: &HelloResponse) -> Result<(), Fault>;
+}
+
+/// Connections to peers.
+pub(crate) struct Peers {
+    identity: Arc<Identity>,
+    connections: Connections<NodeId>,
+    connect_timeout: Duration,
+    response_bytes_max: usize,
+}
+
+impl Peers {
+    /// No connections yet.
+    pub(crate) fn new(identity: Arc<Identity>, connect_timeout: Duration, body_bytes_max: usize) -> Peers {
+        Peers {
+            identity,
+            connections: Connections::new(),
+            connect_timeout,
+            response_bytes_max: body_bytes_max + ENVELOPE_BYTES_MAX,
+        }
+    }
+
+    /// Whether a connection to this node is up.
+    pub(crate) fn connected(&self, node: &NodeId) -> bool {
+        self.connections.connected(node)
+    }
+
+    /// Forgets connections to nodes that `keep` refuses.
+    pub(crate) fn retain(&self, keep: impl Fn(&NodeId) -> bool) {
+        self.connections.retain(keep);
+    }
+
+    /// Puts one question. The payload goes out from where it lies.
+    pub(crate) async fn exchange(
+        &self,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+        request: ExchangeRequest,
+    ) -> Result<ExchangeResponse, PeerError> {
+        let (head, payload) = split_payload(request);
+        self.call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload).await
+    }
+
+    /// Asks how an exchange ended.
+    pub(crate) async fn settle(
+        &self,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+        request: &SettleRequest,
+    ) -> Result<ExchangeResponse, PeerError> {
+        self.call(greeter, to, "/jisr.peer.v1.Peer/Settle", request.encode_to_vec().into(), Bytes::new()).await
+    }
+
+    /// Asks for final proofs.
+    pub(crate) async fn prove(
+        &self,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+        request: &ProveRequest,
+    ) -> Result<ProveResponse, PeerError> {
+        self.call(greeter, to, "/jisr.peer.v1.Peer/Prove", request.encode_to_vec().into(), Bytes::new()).await
+    }
+
+    /// Asks for the other side's statements of an exchange.
+    pub(crate) async fn show(
+        &self,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+        request: &ShowRequest,
+    ) -> Result<ShowResponse, PeerError> {
+        self.call(greeter, to, "/jisr.peer.v1.Peer/Show", request.encode_to_vec().into(), Bytes::new()).await
+    }
+
+    async fn call<R: Message + Default>(
+        &self,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+        path: &'static str,
+        head: Bytes,
+        tail: Bytes,
+    ) -> Result<R, PeerError> {
+        let mut sender = self
+            .connections
+            .sender(&to.id, async || self.connect(greeter, to).await)
+            .await
+            .map_err(PeerError::Unsent)?;
+        self.call_on(&mut sender, path, head, tail).await
+    }
+
+    async fn call_on<R: Message + Default>(
+        &self,
+        sender: &mut SendRequest<Chunks>,
+        path: &'static str,
+        head: Bytes,
+        tail: Bytes,
+    ) -> Result<R, PeerError> {
+        let response = connections::send(sender, request(path, head, tail)).await.map_err(|error| match error {
+            CallError::Unsent(text) => PeerError::Unsent(text),
+            CallError::Broken(text) => PeerError::Broken(text),
+        })?;
+        let received = grpc::read_response(response, self.response_bytes_max).await.map_err(broken)?;
+        let status = grpc::Status::read(&received.trailing).map_err(broken)?;
+        if status.code != 0 {
+            return Err(PeerError::Refused(refused(&status)));
+        }
+        let message = received.message.ok_or_else(|| PeerError::Broken("the peer sent no message".into()))?;
+        R::decode(message).map_err(|error| PeerError::Broken(format!("the peer's message does not parse: {error}")))
+    }
+
+    async fn connect(&self, greeter: &dyn Greeter, to: &NodeRow) -> Result<SendRequest<Chunks>, String> {
+        let connecting = async {
+            let stream = TcpStream::connect(&to.address)
+                .await
+                .map_err(|error| format!("cannot connect to {} at {}: {error}", to.id, to.address))?;
+            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let (connector, name) = self.identity.connector(&to.id)?;
+            let stream = connector
+                .connect(name, stream)
+                .await
+                .map_err(|error| format!("TLS with {} at {} failed: {error}", to.id, to.address))?;
+            let mut sender = connections::handshake(stream).await?;
+            self.hello(&mut sender, greeter, to).await?;
+            Ok(sender)
+        };
+        tokio::time::timeout(self.connect_timeout, connecting)
+            .await
+            .unwrap_or_else(|_| Err(format!("{} at {} did not answer in time", to.id, to.address)))
+    }
+
+    async fn hello(&self, sender: &mut SendRequest<Chunks>, greeter: &dyn Greeter, to: &NodeRow) -> Result<(), String> {
+        let hello = greeter.greet(to).encode_to_vec().into();
+        let answer: HelloResponse = self
+            .call_on(sender, "/jisr.peer.v1.Peer/Hello", hello, Bytes::new())
+            .await
+            .map_err(|error| format!("{} refused our Hello: {error:?}", to.id))?;
+        if answer.version != PROTOCOL_VERSION {
+            return Err(format!("{} speaks protocol version {}, this node speaks {PROTOCOL_VERSION}", to.id, answer.version));
+        }
+        greeter.hear(to, &answer).map_err(|fault| fault.to_string())
+    }
+}
+
+fn broken(error: FrameError) -> PeerError {
+    PeerError::Broken(error.to_string())
+}
+
+fn refused(status: &grpc::Status) -> Fault {
+    Fault::parse(&status.details).map(Fault::mirrored).unwrap_or_else(|| {
+        Fault::new(Reason::PeerMisbehaved, format!("the peer answered status {}: {}", status.code, status.message))
+    })
+}
+
+fn request(path: &'static str, head: Bytes, tail: Bytes) -> Request<Chunks> {
+    let mut request = Request::new(Chunks::message(head, tail));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::builder()
+        .scheme("https")
+        .authority("jisr")
+        .path_and_query(path)
+        .build()
+        .expect("a constant path is a valid URI");
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    request
+}
+
+/// Encodes everything but the payload, then the key and length of the payload, so that the payload itself need not be
+/// copied into the message.
+fn split_payload(mut request: ExchangeRequest) -> (Bytes, Bytes) {
+    let payload = std::mem::take(&mut request.payload);
+    (head_before_payload(&request, payload.len()), payload)
+}
+
+/// The encoded message, whose own payload is empty, followed by the key and length of a payload of `payload_bytes`.
+/// Works because `payload` has the highest field number in both messages.
+pub(crate) fn head_before_payload(message: &impl Message, payload_bytes: usize) -> Bytes {
+    let mut head = BytesMut::with_capacity(message.encoded_len() + 12);
+    message.encode(&mut head).expect("the buffer grows as needed");
+    if payload_bytes > 0 {
+        head.put_u8((15 << 3) | 2);
+        prost::encoding::encode_varint(payload_bytes as u64, &mut head);
+    }
+    head.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_message_is_the_same_message() {
+        let request = ExchangeRequest { timeout_us: 7, payload: Bytes::from(vec![1; 300]), ..Default::default() };
+        let (head, tail) = split_payload(request.clone());
+        assert_eq!([&head[..], &tail[..]].concat(), request.encode_to_vec());
+        let (head, tail) = split_payload(ExchangeRequest::default());
+        assert!(head.is_empty() && tail.is_empty());
+    }
+}

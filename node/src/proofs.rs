@@ -1,0 +1,149 @@
+//! The closet that remembers what peers owe: each seal is provisional until its leaf is shown under a checkpoint that
+//! the quorum cosigned.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use jisr_ledger::anchor::{Anchor, QuorumClass};
+use jisr_ledger::ledger::Record;
+use jisr_ledger::seal::{self, Sealed};
+use jisr_ledger::tree::{self, Hash};
+use jisr_ledger::{Verified, note};
+use jisr_proto::ident::NodeId;
+use jisr_proto::peer::{ProveRequest, ProveResponse};
+
+use crate::closets::Closets;
+use crate::directory::NodeRow;
+
+/// Seals remembered for one peer; older ones are proven when evidence is made.
+const OWED_MAX: usize = 65_536;
+/// Indexes asked for in one call.
+pub(crate) const INDEXES_MAX: usize = 1024;
+
+/// A seal whose final proof is owed.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    index: u64,
+    leaf: Hash,
+}
+
+#[derive(Debug)]
+struct Account {
+    row: Arc<NodeRow>,
+    due: VecDeque<Due>,
+    newest: (u64, Bytes),
+}
+
+/// What peers owe.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    accounts: Mutex<HashMap<NodeId, Account>>,
+}
+
+impl Owed {
+    /// Notes a provisional seal of this node. Returns whether it is the first one since the start.
+    pub(crate) fn note(&self, row: &Arc<NodeRow>, sealed: &Verified<Sealed>) -> bool {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = !accounts.contains_key(&row.id);
+        if first {
+            let account = Account { row: Arc::clone(row), due: VecDeque::new(), newest: (0, Bytes::new()) };
+            accounts.insert(row.id.clone(), account);
+        }
+        let Some(account) = accounts.get_mut(&row.id) else { return first };
+        if sealed.tree_size > account.newest.0 {
+            account.newest = (sealed.tree_size, sealed.note().clone());
+        }
+        if account.due.len() < OWED_MAX {
+            account.due.push_back(Due { index: sealed.index, leaf: sealed.statement.leaf() });
+        }
+        first
+    }
+
+    /// The newest checkpoint seen of this ledger; empty if none.
+    pub(crate) fn newest_checkpoint(&self, origin: &str) -> Bytes {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = accounts.values().find(|account| account.row.origin.as_str() == origin);
+        account.map(|account| account.newest.1.clone()).unwrap_or_default()
+    }
+
+    /// How many proofs each peer owes.
+    pub(crate) fn counts(&self) -> Vec<(NodeId, u64)> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.iter().map(|(node, account)| (node.clone(), account.due.len() as u64)).collect()
+    }
+
+    fn debtors(&self) -> Vec<(Arc<NodeRow>, Vec<Due>)> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts
+            .values_mut()
+            .filter(|account| !account.due.is_empty())
+            .map(|account| {
+                account.due.make_contiguous().sort_unstable_by_key(|due| due.index);
+                (Arc::clone(&account.row), account.due.iter().take(INDEXES_MAX).copied().collect())
+            })
+            .collect()
+    }
+
+    fn paid(&self, node: &NodeId, below: u64) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get_mut(node) {
+            account.due.retain(|due| due.index >= below);
+        }
+    }
+}
+
+/// Asks every debtor for what it owes and records what it pays.
+pub(crate) async fn collect(closets: &Closets) {
+    for (row, due) in closets.owed.debtors() {
+        let mut indexes: Vec<u64> = due.iter().map(|due| due.index).collect();
+        indexes.dedup();
+        let request = ProveRequest { indexes };
+        let response = match closets.peers.prove(closets, &row, &request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::debug!(peer = %row.id, ?error, "a peer did not show its proofs");
+                continue;
+            }
+        };
+        match record(closets, &row, &due, &response) {
+            Ok(Some(below)) => closets.owed.paid(&row.id, below),
+            Ok(None) => {}
+            Err(error) => tracing::error!(peer = %row.id, error, "a peer's ledger does not hold what it sealed"),
+        }
+    }
+}
+
+/// Verifies proofs and stores them. Returns the index below which nothing is owed any more.
+fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveResponse) -> Result<Option<u64>, String> {
+    if response.checkpoint.is_empty() {
+        return Ok(None);
+    }
+    let checkpoint = note::open(&response.checkpoint, &row.seal_key).map_err(|error| error.to_string())?;
+    if !cosigned(closets.directory.anchor(), &response.checkpoint, row) {
+        return Ok(None);
+    }
+    let covered: Vec<&Due> = due.iter().filter(|due| due.index < checkpoint.size).collect();
+    let mut proofs = Vec::with_capacity(covered.len());
+    for due in covered {
+        let at = response.paths.binary_search_by_key(&due.index, |path| path.index);
+        let path = at.ok().and_then(|at| response.paths.get(at));
+        let path = path.ok_or_else(|| format!("no path for entry {} came", due.index))?;
+        let path = seal::path(&path.hashes).map_err(|error| error.to_string())?;
+        if !tree::verify_inclusion(due.index, checkpoint.size, &tree::leaf_hash(&due.leaf), &path, &checkpoint.root) {
+            return Err(format!("entry {} is not in the tree of size {}", due.index, checkpoint.size));
+        }
+        proofs.push((due.index, due.leaf, path));
+    }
+    let below = proofs.last().map(|(index, ..): &(u64, Hash, Vec<Hash>)| index + 1);
+    for (index, leaf, path) in proofs {
+        let proof = Record::PeerProof { index, leaf, note: response.checkpoint.clone(), path };
+        closets.ledger.note_later(proof).map_err(|error| error.to_string())?;
+    }
+    Ok(below)
+}
+
+/// Whether the quorum for the highest class cosigned this checkpoint of `row`'s ledger.
+pub(crate) fn cosigned(anchor: &Anchor, checkpoint: &[u8], row: &NodeRow) -> bool {
+    anchor.cosigned(checkpoint, &row.origin, QuorumClass::High).is_ok_and(|cosigned| cosigned.is_quorum())
+}

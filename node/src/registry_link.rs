@@ -1,0 +1,205 @@
+//! The closet that talks to the registry: follows the snapshot, has checkpoints cosigned. Never on the path of an exchange.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use jisr_ledger::ledger::Record;
+use jisr_proto::registry::registry_client::RegistryClient;
+use jisr_proto::registry::{AddCheckpointRequest, FollowRequest, SchemaRequest};
+use jisr_proto::snapshot::SignedSnapshot;
+use prost::Message as _;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::closets::Closets;
+use crate::files;
+
+/// Between two cosignatures under traffic.
+const COSIGN_EVERY: Duration = Duration::from_secs(1);
+/// First pause before the registry is tried again; doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Largest message from the registry: a snapshot or a schema.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// The way to the registry.
+pub(crate) struct RegistryLink {
+    client: RegistryClient<Channel>,
+    again: Notify,
+    cosign: Notify,
+}
+
+/// A channel to the registry that connects when first used, and again whenever it broke.
+pub(crate) fn channel(
+    address: &str,
+    connector: TlsConnector,
+    name: rustls::pki_types::ServerName<'static>,
+) -> Result<Channel, tonic::transport::Error> {
+    let address = address.to_owned();
+    let connect = tower::service_fn(move |_| {
+        let (address, connector, name) = (address.clone(), connector.clone(), name.clone());
+        async move {
+            let stream = TcpStream::connect(&address).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, std::io::Error>(TokioIo::new(connector.connect(name, stream).await?))
+        }
+    });
+    Ok(Endpoint::from_static("http://registry")
+        .connect_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true)
+        .connect_with_connector_lazy(connect))
+}
+
+impl RegistryLink {
+    /// A link over this channel.
+    pub(crate) fn new(channel: Channel) -> RegistryLink {
+        let client = RegistryClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        RegistryLink { client, again: Notify::new(), cosign: Notify::new() }
+    }
+
+    /// A client for one call.
+    pub(crate) fn client(&self) -> RegistryClient<Channel> {
+        self.client.clone()
+    }
+
+    /// Somebody cites a newer snapshot than this node holds: asks for it.
+    pub(crate) fn look_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Has the newest checkpoint cosigned now rather than within the second.
+    pub(crate) fn cosign_now(&self) {
+        self.cosign.notify_one();
+    }
+}
+
+/// Follows the snapshot until `stopped`.
+pub(crate) async fn follow(closets: Arc<Closets>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        tokio::select! {
+            followed = follow_once(&closets) => match followed {
+                Ok(()) => pause = PAUSE_MIN,
+                Err(error) => tracing::warn!(registry = %closets.config.registry, %error, "the registry cannot be followed; exchanges go on until the snapshot expires"),
+            },
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        closets.counters.registry_connected.set(0);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+            () = closets.registry.again.notified() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+async fn follow_once(closets: &Closets) -> Result<(), String> {
+    let version = closets.directory.newest().map_or(0, |view| view.version);
+    let text = |status: tonic::Status| {
+        jisr_proto::status::Fault::from_tonic(&status).map_or_else(|| status.to_string(), |fault| fault.to_string())
+    };
+    let mut snapshots =
+        closets.registry.client().follow(FollowRequest { version }).await.map_err(text)?.into_inner();
+    closets.counters.registry_connected.set(1);
+    loop {
+        tokio::select! {
+            snapshot = snapshots.message() => match snapshot.map_err(text)? {
+                Some(signed) => take_up(closets, signed).await,
+                None => return Ok(()),
+            },
+            () = closets.registry.again.notified() => return Ok(()),
+        }
+    }
+}
+
+/// Takes a snapshot up: schemas first, so that a service is known completely once it is known at all.
+async fn take_up(closets: &Closets, signed: SignedSnapshot) {
+    let copy = Bytes::from(signed.encode_to_vec());
+    match closets.directory.verify(signed, closets.now_us()) {
+        Ok(Some(view)) => {
+            fetch_schemas(closets, &view).await;
+            let version = view.version;
+            closets.directory.adopt(view);
+            closets.peers.retain(|node| still_listed(closets, node));
+            tracing::info!(version, "snapshot taken up");
+            if let Err(error) = files::replace(&closets.config.data.join("snapshot"), &copy) {
+                tracing::error!(%error, "the snapshot could not be kept on disk; this node could not start without the registry");
+            }
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "a snapshot was refused"),
+    }
+}
+
+fn still_listed(closets: &Closets, node: &jisr_proto::ident::NodeId) -> bool {
+    closets.directory.newest().is_some_and(|view| view.node(node).is_some())
+}
+
+/// Fetches the schemas of every service that the own member publishes or has an agreement about.
+pub(crate) async fn fetch_schemas(closets: &Closets, view: &crate::directory::View) {
+    let member = closets.node.member();
+    for (service, row) in view.services() {
+        let concerned = row.provider.member() == member || view.has_agreement(&member, &row.provider, service);
+        if !concerned || closets.schemas.load(&row.schema, service.as_str()) {
+            continue;
+        }
+        let request = SchemaRequest { digest: Bytes::copy_from_slice(&row.schema) };
+        let fetched = closets.registry.client().schema(request).await;
+        let accepted = match fetched {
+            Ok(response) => closets.schemas.accept(&row.schema, service.as_str(), response.into_inner().schema),
+            Err(status) => Err(status.to_string()),
+        };
+        if let Err(error) = accepted {
+            tracing::error!(%service, error, "a schema could not be fetched; calls of this service are refused until it is");
+        }
+    }
+}
+
+/// Has the own checkpoint cosigned about once a second while there is something new, until `stopped`.
+pub(crate) async fn cosign(closets: Arc<Closets>, mut stopped: watch::Receiver<bool>) {
+    let mut cosigned_size = closets.ledger.cosigned().map_or(0, |(size, _)| size);
+    loop {
+        match cosign_once(&closets, cosigned_size).await {
+            Ok(size) => cosigned_size = size,
+            Err(error) => tracing::warn!(error, "the own checkpoint could not be cosigned; it is tried again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COSIGN_EVERY) => {}
+            () = closets.registry.cosign.notified() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Returns the size that the witness has cosigned.
+async fn cosign_once(closets: &Closets, old_size: u64) -> Result<u64, String> {
+    let newest = closets.ledger.checkpoint();
+    let (size, checkpoint) = (newest.size, &newest.note);
+    if size <= old_size {
+        return Ok(old_size);
+    }
+    let proof = closets.ledger.consistency(old_size, size).ok_or("no consistency proof can be made")?;
+    let request = AddCheckpointRequest {
+        old_size,
+        proof: proof.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
+        checkpoint: checkpoint.clone(),
+    };
+    let response = closets.registry.client().add_checkpoint(request).await.map_err(|status| status.to_string())?.into_inner();
+    if response.cosignatures.is_empty() {
+        // The witness remembers another size than this node: begin from there.
+        return Ok(response.size.min(size));
+    }
+    let mut cosigned = checkpoint.to_vec();
+    cosigned.extend_from_slice(response.cosignatures.as_bytes());
+    closets.ledger.note_later(Record::Cosigned(cosigned.into())).map_err(|error| error.to_string())?;
+    closets.counters.cosigned_us.set(closets.clock.now_us());
+    Ok(size)
+}
+

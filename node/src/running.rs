@@ -1,0 +1,31 @@
+//! Exchanges that are being asked right now, so that one id is not asked twice at once.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jisr_proto::ident::ExchangeId;
+
+/// The ids in flight.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunningIds(Arc<Mutex<HashSet<ExchangeId>>>);
+
+/// Holds an id until dropped.
+#[derive(Debug)]
+pub(crate) struct RunningId {
+    ids: RunningIds,
+    id: ExchangeId,
+}
+
+impl RunningIds {
+    /// Takes an id, if nobody holds it.
+    pub(crate) fn enter(&self, id: ExchangeId) -> Option<RunningId> {
+        let entered = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        entered.then(|| RunningId { ids: self.clone(), id })
+    }
+}
+
+impl Drop for RunningId {
+    fn drop(&mut self) {
+        self.ids.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}

@@ -1,0 +1,298 @@
+//! How exchanges end that were cut off: the consumer asks, the provider tells, both after a crash too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jisr_ledger::ledger::{Entry, OpenExchange, Side};
+use bytes::Bytes;
+use jisr_ledger::Hash;
+use jisr_ledger::replay::{ReplayError, State};
+use jisr_ledger::statement::Draft;
+use jisr_proto::ident::{ExchangeId, Origin};
+use jisr_proto::peer::{ExchangeResponse, SettleRequest};
+use jisr_proto::reason::Reason;
+use jisr_proto::statement::{Core, Kind, Seal, Sealed};
+use jisr_proto::status::Fault;
+use tokio::time::Instant;
+
+use crate::closets::{Closets, code};
+use crate::consumer::Asked;
+use crate::directory::NodeRow;
+use crate::facts::Facts;
+use crate::provider::{self, Question};
+
+/// How long a provider lets an asker wait for an exchange that is still running.
+const RUNNING_WAIT: Duration = Duration::from_secs(2);
+/// Between two looks at a running exchange.
+const RUNNING_LOOK: Duration = Duration::from_millis(10);
+/// First pause of an asker; doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Longest pause of an asker.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long an exchange that was closed without an answer is followed for a late one.
+const LATE_WAIT: Duration = Duration::from_secs(360);
+
+/// Provider: says how an exchange ended. One that is not known will not be run: that is sealed before it is said.
+pub(crate) async fn tell(closets: &Arc<Closets>, question: &Question) -> Result<ExchangeResponse, Fault> {
+    let give_up = Instant::now() + RUNNING_WAIT;
+    loop {
+        let Some(seen) = closets.replay.state(question.exchange) else {
+            return tell_from_ledger(closets, question).await;
+        };
+        if seen.asked != question.asked.statement.leaf() {
+            let detail = format!("exchange {} was taken on with other content", question.exchange);
+            return Err(Fault::new(Reason::ExchangeIdReused, detail));
+        }
+        match seen.state {
+            State::Closed { .. } => {
+                if let Some(kept) = closets.answers.find(&question.exchange, closets.now_us()) {
+                    return Ok(kept);
+                }
+                return tell_from_ledger(closets, question).await;
+            }
+            State::Running if Instant::now() < give_up => tokio::time::sleep(RUNNING_LOOK).await,
+            State::Running => return Ok(ExchangeResponse { pending: true, ..Default::default() }),
+        }
+    }
+}
+
+async fn tell_from_ledger(closets: &Arc<Closets>, question: &Question) -> Result<ExchangeResponse, Fault> {
+    let entries = entries(closets, question.exchange).await?;
+    let known = |entry: &&Entry| {
+        entry.statement.kind() != Kind::Asked && entry.statement.core().provider_origin == closets.origin.as_str()
+    };
+    let told: Vec<&Entry> = entries.iter().filter(known).collect();
+    let last = |kind: Kind| told.iter().rev().find(|entry| entry.statement.kind() == kind);
+    if told.is_empty() {
+        return never_received(closets, question).await;
+    }
+    let same = told.iter().any(|entry| {
+        entry.statement.citation().is_some_and(|cited| cited.leaf == question.asked.statement.leaf().as_slice())
+    });
+    if !same {
+        let detail = format!("exchange {} was taken on with other content", question.exchange);
+        return Err(Fault::new(Reason::ExchangeIdReused, detail));
+    }
+    if let Some(answered) = last(Kind::Answered) {
+        return if answered.statement.core().status == 0 {
+            answer_gone(closets, question, answered, last(Kind::AnswerGone).copied()).await
+        } else {
+            Ok(ExchangeResponse { closing: Some(sealed(closets, answered)?), ..Default::default() })
+        };
+    }
+    let closing = told.iter().rev().find(|entry| entry.statement.kind() != Kind::Received);
+    match closing {
+        Some(closing) => Ok(ExchangeResponse { closing: Some(sealed(closets, closing)?), ..Default::default() }),
+        None => Ok(ExchangeResponse { pending: true, ..Default::default() }),
+    }
+}
+
+async fn answer_gone(
+    closets: &Arc<Closets>,
+    question: &Question,
+    answered: &Entry,
+    gone: Option<&Entry>,
+) -> Result<ExchangeResponse, Fault> {
+    let closing = match gone {
+        Some(gone) => sealed(closets, gone)?,
+        None => {
+            let core = said(answered.statement.core(), Kind::AnswerGone, Reason::AnswerGone, closets.now_us());
+            provider::append_sealed(closets, vec![Draft::new(core).peer(&question.asked.citation())]).await?.0
+        }
+    };
+    let answered = Some(sealed(closets, answered)?);
+    Ok(ExchangeResponse { closing: Some(closing), answered, ..Default::default() })
+}
+
+/// The id is entered in the replay set first, so that a copy of the question that is still on its way finds it taken.
+async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<ExchangeResponse, Fault> {
+    let asked = question.asked.statement.core();
+    let until_us = asked.expires_us.saturating_add(2 * closets.config.limits.skew_us);
+    match closets.replay.enter(question.exchange, question.asked.statement.leaf(), until_us, closets.now_us()) {
+        Ok(()) => {}
+        Err(ReplayError::Seen(_)) => return Ok(ExchangeResponse { pending: true, ..Default::default() }),
+        Err(error @ ReplayError::Full) => return Err(Fault::new(Reason::Overloaded, error.to_string())),
+    }
+    let core = said(asked, Kind::NeverReceived, Reason::NeverReceived, closets.now_us());
+    let draft = Draft::new(core).citing(question.asked.clone());
+    match provider::close(closets, question, vec![draft], Kind::NeverReceived).await {
+        Ok(closing) => Ok(ExchangeResponse { closing: Some(closing), ..Default::default() }),
+        Err(fault) => {
+            closets.replay.withdraw(question.exchange);
+            Err(fault)
+        }
+    }
+}
+
+fn said(of: &Core, kind: Kind, reason: Reason, now_us: u64) -> Core {
+    let fault = Fault::new(reason, "");
+    Core { status: code(&fault), rule: reason.as_str().to_owned(), ..Facts::of(of).core(kind, now_us) }
+}
+
+/// Statements of this ledger about an exchange; looked up off the worker's thread, since it may wait for the disk.
+pub(crate) async fn entries(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Vec<Entry>, Fault> {
+    let ledger = closets.ledger.clone();
+    let found = tokio::task::spawn_blocking(move || ledger.find(exchange)).await;
+    match found {
+        Ok(Ok(entries)) => Ok(entries),
+        Ok(Err(error)) => Err(Fault::new(Reason::LedgerUnavailable, error.to_string())),
+        Err(error) => Err(Fault::new(Reason::Internal, error.to_string())),
+    }
+}
+
+/// An own statement that stands already, sealed under the newest own checkpoint.
+pub(crate) fn sealed(closets: &Closets, entry: &Entry) -> Result<Sealed, Fault> {
+    let checkpoint = closets.ledger.checkpoint();
+    let path = closets.ledger.prove(entry.index, checkpoint.size);
+    sealed_under(entry, path, checkpoint.note.clone())
+}
+
+/// An own statement with the path under that checkpoint.
+pub(crate) fn sealed_under(entry: &Entry, path: Option<Vec<Hash>>, checkpoint: Bytes) -> Result<Sealed, Fault> {
+    let (statement, path) = entry.statement.to_wire().zip(path).ok_or_else(|| {
+        let detail = format!("entry {} cannot be shown: a part of it is erased, or its key is gone", entry.index);
+        Fault::new(Reason::LedgerUnavailable, detail)
+    })?;
+    let path = path.iter().map(|hash| Bytes::copy_from_slice(hash)).collect();
+    Ok(Sealed { statement: Some(statement), seal: Some(Seal { index: entry.index, path, checkpoint }) })
+}
+
+/// Consumer: asks how it ended until it is told, or `deadline` has passed.
+pub(crate) async fn ask_until(
+    closets: &Closets,
+    asked: &Asked,
+    to: &NodeRow,
+    deadline: Instant,
+) -> Option<ExchangeResponse> {
+    let request = SettleRequest { asked: Some(asked.sealed.clone()) };
+    let mut pause = PAUSE_MIN;
+    loop {
+        let told = tokio::time::timeout_at(deadline, closets.peers.settle(closets, to, &request)).await.ok()?;
+        match told {
+            Ok(response) if !response.pending => return Some(response),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(exchange = %asked.exchange, peer = %to.id, ?error, "not settled yet"),
+        }
+        if Instant::now() + pause >= deadline {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Consumer: an exchange that was closed here without an answer is followed for a while; an answer that comes is recorded
+/// as late.
+pub(crate) fn learn_later(closets: &Arc<Closets>, asked: Asked, to: Arc<NodeRow>) {
+    let closets = Arc::clone(closets);
+    tokio::spawn(async move {
+        let Some(response) = ask_until(&closets, &asked, &to, Instant::now() + LATE_WAIT).await else { return };
+        match asked.verify(&closets, &to, &response) {
+            Ok(closing) if closing.statement.kind() == Kind::Answered => record_late(&closets, &asked, closing),
+            Ok(_) => late_by_citation(&closets, &asked, &to, &response),
+            Err(fault) => tracing::warn!(exchange = %asked.exchange, %fault, "what the provider told does not hold"),
+        }
+    });
+}
+
+/// The answer is gone, but the statement of it came along.
+fn late_by_citation(closets: &Closets, asked: &Asked, to: &Arc<NodeRow>, response: &ExchangeResponse) {
+    let Some(answered) = &response.answered else { return };
+    match closets.verify_seal(answered, to) {
+        Ok(answered) if answered.statement.kind() == Kind::Answered && asked.facts.same_exchange(answered.statement.core()) => {
+            record_late(closets, asked, answered);
+        }
+        Ok(_) => tracing::warn!(exchange = %asked.exchange, "the provider showed a statement of another exchange"),
+        Err(fault) => tracing::warn!(exchange = %asked.exchange, %fault, "what the provider showed does not hold"),
+    }
+}
+
+fn record_late(
+    closets: &Closets,
+    asked: &Asked,
+    answered: jisr_ledger::Verified<jisr_ledger::seal::Sealed>,
+) {
+    let core = Core { status: answered.statement.core().status, ..asked.facts.core(Kind::LateAnswer, closets.now_us()) };
+    closets.append_later(Draft::new(core).citing(answered));
+}
+
+/// After a start, provider: whatever was received and not closed has an unknown outcome. Before the peer door opens.
+pub(crate) async fn close_received(closets: &Arc<Closets>, open: &[OpenExchange]) -> Result<(), Fault> {
+    for exchange in open.iter().filter(|exchange| exchange.side == Side::Provider) {
+        let entry = &exchange.entry;
+        let Some(citation) = entry.statement.citation() else { continue };
+        let core = said(entry.statement.core(), Kind::OutcomeUnknown, Reason::OutcomeUnknown, closets.now_us());
+        let (_, index) = provider::append_sealed(closets, vec![Draft::new(core).peer(citation)]).await?;
+        if let Ok(exchange) = ExchangeId::try_from(entry.statement.core().exchange_id.as_ref()) {
+            closets.replay.close(exchange, Kind::OutcomeUnknown, index);
+            tracing::warn!(%exchange, "this node stopped between calling the backend and answering; the outcome is unknown");
+        }
+    }
+    Ok(())
+}
+
+/// After a start, consumer: asks the providers of all open exchanges, for as long as it takes.
+pub(crate) async fn settle_asked(closets: Arc<Closets>, open: Vec<OpenExchange>) {
+    for exchange in open.iter().filter(|exchange| exchange.side == Side::Consumer) {
+        let asked = match asked_of(&closets, &exchange.entry) {
+            Ok(asked) => asked,
+            Err(fault) => {
+                tracing::error!(%fault, "an exchange from before the start cannot be settled");
+                continue;
+            }
+        };
+        let mut pause = PAUSE_MIN;
+        let mut tries = 0_u32;
+        while let Err(fault) = settle_one(&closets, &asked).await {
+            if tries.is_multiple_of(10) {
+                tracing::warn!(exchange = %asked.exchange, %fault, "an exchange from before the start is not settled yet");
+            }
+            tries += 1;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// An ASKED of this ledger, as the steps after it need it.
+pub(crate) fn asked_of(closets: &Closets, entry: &Entry) -> Result<Asked, Fault> {
+    let core = entry.statement.core();
+    let checkpoint = closets.ledger.checkpoint();
+    let path = closets.ledger.prove(entry.index, checkpoint.size);
+    let sealed = sealed_under(entry, path, checkpoint.note.clone())?;
+    let exchange = ExchangeId::try_from(core.exchange_id.as_ref());
+    Ok(Asked {
+        facts: Facts::of(core),
+        exchange: exchange.map_err(|error| Fault::new(Reason::ExchangeIdInvalid, error.to_string()))?,
+        citation: jisr_proto::statement::Citation {
+            origin: closets.origin.to_string(),
+            index: entry.index,
+            leaf: entry.statement.leaf().to_vec().into(),
+            tree_size: checkpoint.size,
+            root: checkpoint.root.to_vec().into(),
+        },
+        sealed,
+    })
+}
+
+/// The row of the node that was asked.
+pub(crate) fn asked_node(closets: &Closets, asked: &Asked) -> Result<Arc<NodeRow>, Fault> {
+    let origin: Result<Origin, _> = asked.facts.provider_origin().parse();
+    let view = closets.directory.current(closets.now_us())?;
+    origin.ok().and_then(|origin| view.node_of_origin(&origin).cloned()).ok_or_else(|| {
+        let detail = format!("snapshot {} no longer lists {}", view.version, asked.facts.provider_origin());
+        Fault::new(Reason::OriginUnlisted, detail)
+    })
+}
+
+async fn settle_one(closets: &Arc<Closets>, asked: &Asked) -> Result<(), Fault> {
+    let to = asked_node(closets, asked)?;
+    let deadline = Instant::now() + RUNNING_WAIT * 2;
+    let Some(response) = ask_until(closets, asked, &to, deadline).await else {
+        return Err(Fault::new(Reason::PeerUnreachable, format!("{} did not say how it ended", to.id)));
+    };
+    // Whatever it says closes the exchange; what the application would have been told has no hearer any more.
+    let told = asked.conclude(closets, &to, response).await;
+    tracing::info!(exchange = %asked.exchange, answered = told.is_ok(), "an exchange from before the start is settled");
+    Ok(())
+}

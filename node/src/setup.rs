@@ -1,0 +1,324 @@
+//! Making a node: its directory, its keys, its enrolment, the credentials of its applications and officers.
+//!
+//! These run before the node does, or beside it; they touch files only, and the registry once.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use jisr_certs::issue::{Credential, LocalCa};
+use jisr_certs::keys::KeyStore;
+use jisr_certs::seal::{SealKey, WitnessKey};
+use jisr_certs::tls_key::TlsKey;
+use jisr_certs::validity::Validity;
+use jisr_certs::{CertError, csr, pem, tls};
+use jisr_ledger::anchor::Anchor;
+use jisr_proto::canonical;
+use jisr_proto::ident::{Epoch, NodeId, OfficerId, Origin, SubsystemId};
+use jisr_proto::registry::registry_client::RegistryClient;
+use jisr_proto::registry::{EnrolRequest, EnrolResponse, Token};
+use jisr_proto::status::Fault;
+use tokio_rustls::TlsConnector;
+
+use crate::config::{Config, ConfigError};
+use crate::registry_link::{MESSAGE_BYTES_MAX, channel};
+use crate::{files, snapshots};
+
+/// Days for which credentials of applications, officers and the local door are issued.
+const CREDENTIAL_DAYS: u64 = 365;
+
+/// Why a node could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The configuration is not right.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key or certificate is not right.
+    #[error(transparent)]
+    Certs(#[from] CertError),
+    /// A file could not be read or written.
+    #[error("own node: cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The token cannot be used.
+    #[error("caller: the token {0}. Ask the registry's operator for a new one")]
+    Token(String),
+    /// The registry cannot be reached.
+    #[error("registry: {address} cannot be reached: {detail}. Check address, port and firewall, and that the registry runs")]
+    Unreachable {
+        /// host:port.
+        address: String,
+        /// What was tried and failed.
+        detail: String,
+    },
+    /// The registry refused.
+    #[error("{0}")]
+    Refused(Fault),
+    /// The registry's answer does not hold.
+    #[error("registry: its answer does not hold: {0}. Do not use it; tell the registry's operator")]
+    Answer(String),
+    /// The node has not been enrolled, or has been already.
+    #[error("own node: {0}")]
+    State(String),
+}
+
+/// Files of a node's data directory.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The directory.
+    pub data: PathBuf,
+}
+
+impl Layout {
+    /// The layout below `data`.
+    #[must_use]
+    pub fn new(data: &Path) -> Layout {
+        Layout { data: data.to_owned() }
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.data.join("node.toml")
+    }
+
+    /// Private keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+
+    /// TLS certificate of the node, with its issuers (PEM).
+    #[must_use]
+    pub fn tls_chain(&self) -> PathBuf {
+        self.data.join("tls.pem")
+    }
+
+    /// Seal certificate, with its issuers (PEM).
+    #[must_use]
+    pub fn seal_chain(&self) -> PathBuf {
+        self.data.join("seal.pem")
+    }
+
+    /// What the node trusts.
+    #[must_use]
+    pub fn anchor(&self) -> PathBuf {
+        self.data.join("anchor")
+    }
+
+    /// The newest snapshot taken up.
+    #[must_use]
+    pub fn snapshot(&self) -> PathBuf {
+        self.data.join("snapshot")
+    }
+
+    /// The admin door.
+    #[must_use]
+    pub fn admin_socket(&self) -> PathBuf {
+        self.data.join("admin.sock")
+    }
+
+    /// The ledger directory of docs/formats.md.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.data.join("ledger")
+    }
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SetupError {
+    let path = path.to_owned();
+    move |source| SetupError::Io { action, path, source }
+}
+
+/// Makes the keys and the local CA of a node whose configuration stands in `data`.
+///
+/// # Errors
+/// The configuration is not right, or the directory is not the caller's own; what exists already is kept.
+pub fn init(data: &Path, now_us: u64) -> Result<Config, SetupError> {
+    let config = Config::load(data)?;
+    let store = KeyStore::create(Layout::new(data).keys())?;
+    TlsKey::load_or_make(&store, "tls")?;
+    TlsKey::load_or_make(&store, "local-door")?;
+    WitnessKey::of_node(&store, &config.node)?;
+    if LocalCa::open(&store, &config.node.member(), now_us).is_err() {
+        LocalCa::create(&store, &config.node.member(), now_us)?;
+    }
+    Ok(config)
+}
+
+/// Reads an enrolment token (docs/formats.md, enrolment token).
+///
+/// # Errors
+/// It is cut short, mistyped or of another version.
+pub fn read_token(text: &str) -> Result<Token, SetupError> {
+    use base64::Engine as _;
+    let wrong = |what: &str| SetupError::Token(what.to_owned());
+    let encoded = text.trim().strip_prefix("jisr1-").ok_or_else(|| wrong("does not begin with jisr1-"))?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|_| wrong("has characters that no token has, or was cut short"))?;
+    let (body, check) = bytes.split_last_chunk::<4>().ok_or_else(|| wrong("was cut short"))?;
+    if jisr_certs::digest::sha256(&[body]).first_chunk::<4>() != Some(check) {
+        return Err(wrong("was mistyped or cut short: its check digits do not match"));
+    }
+    canonical::decode(&Bytes::copy_from_slice(body)).map_err(|error| SetupError::Token(format!("does not parse: {error}")))
+}
+
+/// Enrols the node: its keys were made here, the registry returns certificates, the origin, the anchor and the snapshot.
+///
+/// # Errors
+/// The token, the registry or its answer; nothing is kept of an answer that does not hold.
+pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, SetupError> {
+    let token = read_token(token)?;
+    let config = init(data, now_us)?;
+    let layout = Layout::new(data);
+    if token.node != config.node.as_str() {
+        return Err(SetupError::Token(format!("is for {}, this is {}", token.node, config.node)));
+    }
+    if token.expires_us <= now_us {
+        return Err(SetupError::Token(format!("expired {} s ago by this machine's clock", (now_us - token.expires_us) / 1_000_000)));
+    }
+    if layout.ledger().join("segments").exists() {
+        return Err(SetupError::State(format!("{} holds a ledger already; a new origin begins in an empty directory", data.display())));
+    }
+    let store = KeyStore::open(layout.keys())?;
+    // The registry names the origin; until then the key stands under an epoch that no ledger has.
+    let pending = config.node.origin(&PENDING_EPOCH.parse::<Epoch>().expect("four digits are an epoch"));
+    store.destroy(&key_file(&pending))?;
+    let response = ask(&config, &store, &pending, &token, now_us).await?;
+    let origin = check(&config, &token, &response, now_us)?;
+    let key = store.read(&key_file(&pending))?.ok_or_else(|| SetupError::State("the seal key vanished".to_owned()))?;
+    store.write(&key_file(&origin), &key)?;
+    store.destroy(&key_file(&pending))?;
+    keep(&layout, &response)?;
+    Ok(origin)
+}
+
+/// Epoch under which a seal key waits for its origin.
+const PENDING_EPOCH: &str = "0000";
+
+fn key_file(origin: &Origin) -> String {
+    format!("seal-{}.pem", origin.as_str().replace('/', "."))
+}
+
+async fn ask(
+    config: &Config,
+    store: &KeyStore,
+    pending: &Origin,
+    token: &Token,
+    now_us: u64,
+) -> Result<EnrolResponse, SetupError> {
+    let tls_key = TlsKey::load_or_make(store, "tls")?;
+    let seal_key = SealKey::load_or_make(store, pending)?;
+    let witness = WitnessKey::of_node(store, &config.node)?;
+    let local_ca = LocalCa::open(store, &config.node.member(), now_us)?;
+    let request = EnrolRequest {
+        token: token.secret.clone(),
+        node: config.node.to_string(),
+        tls_csr: csr::tls_csr(&tls_key, &config.node)?.into(),
+        seal_csr: csr::seal_csr(&seal_key)?.into(),
+        witness_key: Bytes::copy_from_slice(witness.public().as_bytes()),
+        address: config.peer_door.public.clone(),
+        local_ca: Bytes::copy_from_slice(&local_ca.certificate().der),
+        now_us,
+    };
+    let root = token.root.as_ref().try_into().map_err(|_| SetupError::Token("names no root".to_owned()))?;
+    let clock: tls::Clock = std::sync::Arc::new(move || now_us);
+    let client = tls::registry_client_by_root_fingerprint(root, config.node.instance(), &clock)?;
+    let unreachable = |detail: String| SetupError::Unreachable { address: token.registry.clone(), detail };
+    let channel = channel(&token.registry, TlsConnector::from(client), tls::server_name())
+        .map_err(|error| unreachable(error.to_string()))?;
+    let mut registry = RegistryClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    match registry.enrol(request).await {
+        Ok(response) => Ok(response.into_inner()),
+        Err(status) => Err(match Fault::from_tonic(&status) {
+            Some(fault) => SetupError::Refused(fault),
+            None => unreachable(causes(&status)),
+        }),
+    }
+}
+
+/// A status with everything that led to it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The answer must rest on what the token pins: root, registry key; and the snapshot must list this node.
+fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) -> Result<Origin, SetupError> {
+    let wrong = |what: &str| SetupError::Answer(what.to_owned());
+    let anchor: Anchor = response.anchor.parse().map_err(|error| SetupError::Answer(format!("{error}")))?;
+    if anchor.root.as_slice() != token.root || anchor.registry_key.to_string() != token.registry_key {
+        return Err(wrong("its anchor is another one than the token pins"));
+    }
+    let origin: Origin = response.origin.parse().map_err(|error| SetupError::Answer(format!("{error}")))?;
+    let signed = response.snapshot.clone().ok_or_else(|| wrong("it holds no snapshot"))?;
+    let verified = snapshots::verify(&anchor, signed, None, now_us).map_err(|error| SetupError::Answer(error.to_string()))?;
+    let (_, snapshot, _) = verified.ok_or_else(|| wrong("it holds no snapshot"))?;
+    let listed = snapshot.nodes.iter().any(|row| {
+        row.id == config.node.as_str()
+            && row.origin == response.origin
+            && row.tls_certificate == response.tls_certificate
+            && row.seal_certificate == response.seal_certificate
+    });
+    if listed { Ok(origin) } else { Err(wrong("its snapshot does not list this node with these certificates")) }
+}
+
+fn keep(layout: &Layout, response: &EnrolResponse) -> Result<(), SetupError> {
+    let chain = |leaf: &Bytes| pem::certificates_to_pem(std::iter::once(leaf).chain(&response.issuers).map(Bytes::as_ref));
+    let snapshot = response.snapshot.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();
+    let kept = [
+        (layout.tls_chain(), chain(&response.tls_certificate).into_bytes()),
+        (layout.seal_chain(), chain(&response.seal_certificate).into_bytes()),
+        (layout.snapshot(), snapshot),
+        // Last: a node with an anchor is enrolled.
+        (layout.anchor(), response.anchor.clone().into_bytes()),
+    ];
+    for (path, bytes) in kept {
+        files::replace(&path, &bytes).map_err(io("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Issues a credential for an application that may ask as `subsystem`.
+///
+/// # Errors
+/// The subsystem is not of this member, or the local CA cannot be used.
+pub fn client_credential(data: &Path, subsystem: &SubsystemId, now_us: u64) -> Result<Credential, SetupError> {
+    let ca = local_ca(data, now_us)?;
+    Ok(ca.issue_client(subsystem, Validity::days(now_us, CREDENTIAL_DAYS))?)
+}
+
+/// Issues a credential for an officer who may agree on behalf of the member.
+///
+/// # Errors
+/// As [`client_credential`].
+pub fn officer_credential(data: &Path, officer: &OfficerId, now_us: u64) -> Result<Credential, SetupError> {
+    let ca = local_ca(data, now_us)?;
+    Ok(ca.issue_officer(officer, Validity::days(now_us, CREDENTIAL_DAYS))?)
+}
+
+fn local_ca(data: &Path, now_us: u64) -> Result<LocalCa, SetupError> {
+    let config = Config::load(data)?;
+    let store = KeyStore::open(Layout::new(data).keys())?;
+    Ok(LocalCa::open(&store, &config.node.member(), now_us)?)
+}
+
+/// The node this directory belongs to.
+///
+/// # Errors
+/// The configuration is not right.
+pub fn node_of(data: &Path) -> Result<NodeId, SetupError> {
+    Ok(Config::load(data)?.node)
+}
