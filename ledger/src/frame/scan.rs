@@ -74,6 +74,18 @@ impl<R: Read> SegmentScan<R> {
         Ok(Self { reader, header, offset: SEGMENT_HEADER_BYTES as u64 })
     }
 
+    /// Reads on in a segment whose header is known, from a frame's beginning, at which `reader` stands.
+    #[must_use]
+    pub fn resume(reader: R, header: SegmentHeader, offset: u64) -> Self {
+        Self { reader, header, offset }
+    }
+
+    /// Where the next frame begins in the file.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The segment's header.
     #[must_use]
     pub fn header(&self) -> SegmentHeader {
