@@ -11,6 +11,7 @@ pub mod frame;
 pub mod anchor;
 pub mod report;
 pub mod verify;
+pub mod evidence;
 pub mod files;
 pub mod vault;
 pub mod replay;
