@@ -92,16 +92,21 @@ fn body(file: &[u8]) -> Result<Bytes, (&'static str, &'static str)> {
     Ok(Bytes::copy_from_slice(body))
 }
 
+/// What a file holds, for showing it. It is whole and canonical; nothing else has been judged.
+///
+/// # Errors
+/// The report that [`verify`] would give.
+pub fn open(file: &[u8]) -> Result<Evidence, Report> {
+    let body = body(file).map_err(|(id, why)| Report::refused(id, why.to_owned()))?;
+    canonical::decode(&body).map_err(|error| Report::refused("format", error.to_string()))
+}
+
 /// Judges an evidence file. `time_us` is the instant as of which it is judged, microseconds since 1970-01-01T00:00:00Z.
 #[must_use]
 pub fn verify(file: &[u8], anchor: &Anchor, time_us: u64) -> Report {
-    let body = match body(file) {
-        Ok(body) => body,
-        Err((id, why)) => return Report::refused(id, why.to_owned()),
-    };
-    let evidence: Evidence = match canonical::decode(&body) {
+    let evidence = match open(file) {
         Ok(evidence) => evidence,
-        Err(error) => return Report::refused("format", error.to_string()),
+        Err(report) => return report,
     };
     let case = match Case::read(evidence, anchor) {
         Ok(case) => case,
