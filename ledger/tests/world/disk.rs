@@ -1,0 +1,146 @@
+//! A disk that fails once, at the operation a test names, before it is done or after.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jisr_ledger::files::{Disk, Pages, RealDisk, SegmentFile, WriteError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Allocate,
+    Open,
+    Rename,
+    SyncDirectory,
+    Write,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Nothing is done, and the system says that it is full.
+    Full,
+    /// Nothing is done, and the system says that it failed.
+    Before,
+    /// It is done, and the system says that it failed.
+    After,
+    /// It is done, and the system says that it is full.
+    LyingFull,
+}
+
+#[derive(Default)]
+struct Plan {
+    fault: Option<(Op, When, usize)>,
+    sticky: bool,
+    log: Vec<Op>,
+}
+
+#[derive(Clone, Default)]
+pub struct FaultDisk(Arc<Mutex<Plan>>);
+
+impl FaultDisk {
+    /// The `nth` operation of that kind from now on (0: the next) fails.
+    pub fn fail(&self, op: Op, when: When, nth: usize) {
+        let mut plan = self.0.lock().unwrap();
+        (plan.fault, plan.sticky) = (Some((op, when, nth)), false);
+    }
+
+    /// All operations of that kind fail.
+    pub fn fail_always(&self, op: Op, when: When) {
+        let mut plan = self.0.lock().unwrap();
+        (plan.fault, plan.sticky) = (Some((op, when, 0)), true);
+    }
+
+    pub fn heal(&self) {
+        self.0.lock().unwrap().fault = None;
+    }
+
+    pub fn happened(&self) -> bool {
+        self.0.lock().unwrap().fault.is_none()
+    }
+
+    pub fn log(&self) -> Vec<Op> {
+        self.0.lock().unwrap().log.clone()
+    }
+
+    fn meets(&self, op: Op) -> Option<When> {
+        let mut plan = self.0.lock().unwrap();
+        plan.log.push(op);
+        let (at, when, left) = plan.fault?;
+        if at != op {
+            return None;
+        }
+        if plan.sticky {
+            return Some(when);
+        }
+        plan.fault = left.checked_sub(1).map(|left| (at, when, left));
+        (left == 0).then_some(when)
+    }
+
+    fn run<T>(&self, op: Op, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self.meets(op) {
+            None => run(),
+            Some(When::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(When::Before) => Err(io::Error::other("injected before")),
+            Some(when) => {
+                run()?;
+                let kind = if when == When::After { io::ErrorKind::Other } else { io::ErrorKind::StorageFull };
+                Err(io::Error::new(kind, "injected after"))
+            }
+        }
+    }
+}
+
+impl Disk for FaultDisk {
+    fn allocate(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        self.run(Op::Allocate, || RealDisk.allocate(path, bytes))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+        let file = self.run(Op::Open, || RealDisk.open(path))?;
+        Ok(Box::new(FaultFile { file, disk: self.clone() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.run(Op::Rename, || RealDisk.rename(from, to))
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        self.run(Op::SyncDirectory, || RealDisk.sync_directory(directory))
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        RealDisk.replace(path, bytes)
+    }
+}
+
+struct FaultFile {
+    file: Box<dyn SegmentFile>,
+    disk: FaultDisk,
+}
+
+impl SegmentFile for FaultFile {
+    fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        match self.disk.meets(Op::Write) {
+            None => self.file.write_durable(pages, offset),
+            Some(When::Full) => Err(WriteError::Refused(full())),
+            Some(When::Before) => Err(WriteError::Unknown(io::Error::other("injected before"))),
+            Some(When::After) => {
+                self.file.write_durable(pages, offset)?;
+                Err(WriteError::Unknown(io::Error::other("injected after")))
+            }
+            Some(When::LyingFull) => {
+                self.file.write_durable(pages, offset)?;
+                Err(WriteError::Refused(full()))
+            }
+        }
+    }
+
+    fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()> {
+        self.file.read(pages, offset)
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        self.file.bytes()
+    }
+}
