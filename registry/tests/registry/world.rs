@@ -34,21 +34,21 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 /// 1 June 2026, noon.
-pub const NOON_US: u64 = 1_780_315_200_000_000;
+pub(crate) const NOON_US: u64 = 1_780_315_200_000_000;
 
-pub type Nodes = RegistryClient<Channel>;
+pub(crate) type Nodes = RegistryClient<Channel>;
 
 /// A registry that runs in this process.
-pub struct World {
-    pub dir: tempfile::TempDir,
-    pub clock: Arc<ManualClock>,
-    pub config: Config,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) config: Config,
     running: Option<(Registry, oneshot::Sender<()>)>,
 }
 
 impl World {
     /// A fresh registry of the instance JO, running.
-    pub async fn new() -> World {
+    pub(crate) async fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(NOON_US));
         let listen = "127.0.0.1:0".parse().unwrap();
@@ -56,45 +56,64 @@ impl World {
         let data = dir.path().join("registry");
         let config = Config::new("JO".parse().unwrap(), "2026".parse().unwrap(), data, listen, names);
         jisr_registry::init(&config, clock.clone()).unwrap();
-        let mut world = World { dir, clock, config, running: None };
+        let mut world = World {
+            dir,
+            clock,
+            config,
+            running: None,
+        };
         world.start().await;
         world
     }
 
-    pub async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let listener = TcpListener::bind(self.config.listen).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
-        let registry = Registry::start(self.config.clone(), self.clock.clone(), listener, shutdown).await.unwrap();
+        let registry = Registry::start(self.config.clone(), self.clock.clone(), listener, shutdown)
+            .await
+            .unwrap();
         self.running = Some((registry, stop));
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         let (registry, stop) = self.running.take().unwrap();
         stop.send(()).unwrap();
         registry.finished().await.unwrap();
     }
 
-    pub fn registry(&self) -> &Registry {
+    /// Ends the story: what still calls hangs up, the registry stops cleanly, and its ledger verifies.
+    pub(crate) async fn finish(mut self, callers: impl Sized) {
+        drop(callers);
+        self.stop().await;
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
         &self.running.as_ref().unwrap().0
     }
 
-    pub fn anchor(&self) -> Anchor {
-        std::fs::read_to_string(self.registry().anchor()).unwrap().parse().unwrap()
+    pub(crate) fn anchor(&self) -> Anchor {
+        std::fs::read_to_string(self.registry().anchor())
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
-    pub async fn admin(&self) -> RegistryAdminClient<Channel> {
+    pub(crate) async fn admin(&self) -> RegistryAdminClient<Channel> {
         let path = self.registry().admin_socket().to_owned();
         let connector = service_fn(move |_| {
             let path = path.clone();
             async move { UnixStream::connect(path).await.map(TokioIo::new) }
         });
-        let channel = Endpoint::from_static("http://registry").connect_with_connector(connector).await.unwrap();
+        let channel = Endpoint::from_static("http://registry")
+            .connect_with_connector(connector)
+            .await
+            .unwrap();
         RegistryAdminClient::new(channel)
     }
 
     /// Calls the node door, as a node or as nobody.
-    pub async fn call(&self, identity: Option<&Identity>) -> Nodes {
+    pub(crate) async fn call(&self, identity: Option<&Identity>) -> Nodes {
         let clock = self.clock.clone();
         let clock: tls::Clock = Arc::new(move || clock.now_us());
         let settings = match identity {
@@ -114,39 +133,62 @@ impl World {
                 Ok::<_, std::io::Error>(TokioIo::new(stream))
             }
         });
-        let channel = Endpoint::from_static("http://registry").connect_with_connector(connect).await.unwrap();
+        let channel = Endpoint::from_static("http://registry")
+            .connect_with_connector(connect)
+            .await
+            .unwrap();
         RegistryClient::new(channel).max_decoding_message_size(16 << 20)
     }
 
     fn root(&self) -> Vec<u8> {
         let text = std::fs::read(self.config.data.join("keys").join("ca-root.crt")).unwrap();
-        jisr_certs::pem::certificates_from_pem(&text).unwrap().remove(0).to_vec()
+        jisr_certs::pem::certificates_from_pem(&text)
+            .unwrap()
+            .remove(0)
+            .to_vec()
     }
 
     /// Admits and approves a member.
-    pub async fn member(&self, id: &str) {
+    pub(crate) async fn member(&self, id: &str) {
         let mut admin = self.admin().await;
         admin.admit(admission(id)).await.unwrap();
         admin.approve(approval(id, "omar")).await.unwrap();
     }
 
     /// Issues a token and takes it apart.
-    pub async fn token(&self, node: &str) -> wire::Token {
-        let request = wire::IssueTokenRequest { node: node.into(), lifetime_s: 0, administrator: "rania".into() };
-        let text = self.admin().await.issue_token(request).await.unwrap().into_inner().token;
+    pub(crate) async fn token(&self, node: &str) -> wire::Token {
+        let request = wire::IssueTokenRequest {
+            node: node.into(),
+            lifetime_s: 0,
+            administrator: "rania".into(),
+        };
+        let text = self
+            .admin()
+            .await
+            .issue_token(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .token;
         take_apart(&text)
     }
 
     /// A node that is enrolled.
-    pub async fn node(&self, id: &str) -> Node {
+    pub(crate) async fn node(&self, id: &str) -> Node {
         let token = self.token(id).await;
         let draft = NodeDraft::new(self.dir.path(), id);
-        let response = self.call(None).await.enrol(draft.request(&token)).await.unwrap().into_inner();
+        let response = self
+            .call(None)
+            .await
+            .enrol(draft.request(&token))
+            .await
+            .unwrap()
+            .into_inner();
         draft.enrolled(response)
     }
 }
 
-pub fn admission(id: &str) -> wire::AdmitRequest {
+pub(crate) fn admission(id: &str) -> wire::AdmitRequest {
     wire::AdmitRequest {
         member: id.into(),
         name_ar: "وزارة العمل".into(),
@@ -155,42 +197,49 @@ pub fn admission(id: &str) -> wire::AdmitRequest {
     }
 }
 
-pub fn approval(id: &str, administrator: &str) -> wire::ApproveRequest {
-    wire::ApproveRequest { member: id.into(), administrator: administrator.into() }
+pub(crate) fn approval(id: &str, administrator: &str) -> wire::ApproveRequest {
+    wire::ApproveRequest {
+        member: id.into(),
+        administrator: administrator.into(),
+    }
 }
 
 /// Reads a token as docs/formats.md says.
-pub fn take_apart(text: &str) -> wire::Token {
+pub(crate) fn take_apart(text: &str) -> wire::Token {
     use base64::Engine;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text.strip_prefix("jisr1-").unwrap()).unwrap();
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(text.strip_prefix("jisr1-").unwrap())
+        .unwrap();
     let (message, check) = bytes.split_at(bytes.len() - 4);
     assert_eq!(check, &jisr_certs::digest::sha256(&[message])[..4]);
     jisr_proto::canonical::decode(&Bytes::copy_from_slice(message)).unwrap()
 }
 
 /// The reason in a status.
-pub fn reason<T: std::fmt::Debug>(outcome: Result<T, tonic::Status>) -> Reason {
+pub(crate) fn reason<T: std::fmt::Debug>(outcome: Result<T, tonic::Status>) -> Reason {
     let status = outcome.expect_err("must be refused");
-    Fault::from_tonic(&status).unwrap_or_else(|| panic!("no reason in {status:?}")).reason
+    Fault::from_tonic(&status)
+        .unwrap_or_else(|| panic!("no reason in {status:?}"))
+        .reason
 }
 
 /// A node before its enrolment: keys and local authority.
-pub struct NodeDraft {
-    pub id: NodeId,
-    pub dir: PathBuf,
-    pub store: KeyStore,
-    pub tls: TlsKey,
-    pub seal: SealKey,
-    pub witness: WitnessKey,
-    pub local: LocalCa,
+pub(crate) struct NodeDraft {
+    pub(crate) id: NodeId,
+    pub(crate) dir: PathBuf,
+    pub(crate) store: KeyStore,
+    pub(crate) tls: TlsKey,
+    pub(crate) seal: SealKey,
+    pub(crate) witness: WitnessKey,
+    pub(crate) local: LocalCa,
 }
 
 impl NodeDraft {
-    pub fn new(world: &Path, id: &str) -> NodeDraft {
+    pub(crate) fn new(world: &Path, id: &str) -> NodeDraft {
         NodeDraft::with_epoch(world, id, "2026")
     }
 
-    pub fn with_epoch(world: &Path, id: &str, epoch: &str) -> NodeDraft {
+    pub(crate) fn with_epoch(world: &Path, id: &str, epoch: &str) -> NodeDraft {
         let dir = world.join(format!("{}.{epoch}", id.replace('/', ".")));
         let id: NodeId = id.parse().unwrap();
         let store = KeyStore::create(dir.join("keys")).unwrap();
@@ -205,7 +254,7 @@ impl NodeDraft {
         }
     }
 
-    pub fn request(&self, token: &wire::Token) -> wire::EnrolRequest {
+    pub(crate) fn request(&self, token: &wire::Token) -> wire::EnrolRequest {
         wire::EnrolRequest {
             token: token.secret.clone(),
             node: self.id.to_string(),
@@ -218,7 +267,7 @@ impl NodeDraft {
         }
     }
 
-    pub fn enrolled(self, response: wire::EnrolResponse) -> Node {
+    pub(crate) fn enrolled(self, response: wire::EnrolResponse) -> Node {
         let chain = [&response.tls_certificate, response.issuers.first().unwrap()];
         let chain = chain.iter().map(|der| der.to_vec().into()).collect();
         let identity = Identity::new(&self.tls, chain).unwrap();
@@ -228,34 +277,42 @@ impl NodeDraft {
         let config = ledger::Config::in_data_directory(&self.dir, origin.clone());
         let started = Started {
             origin: origin.to_string(),
-            certificates: std::iter::once(response.seal_certificate.clone()).chain(response.issuers.clone()).collect(),
+            certificates: std::iter::once(response.seal_certificate.clone())
+                .chain(response.issuers.clone())
+                .collect(),
             seal_key: Bytes::copy_from_slice(self.seal.public().as_bytes()),
         };
         let vault = Vault::open(&self.store).unwrap();
         let clock = Arc::new(ManualClock::new(NOON_US));
         let (ledger, _) = Ledger::open(config, self.seal, vault, clock, started).unwrap();
-        Node { id: self.id, identity, officer, ledger, response }
+        Node {
+            id: self.id,
+            identity,
+            officer,
+            ledger,
+            response,
+        }
     }
 }
 
 /// An enrolled node.
-pub struct Node {
-    pub id: NodeId,
-    pub identity: Identity,
-    pub officer: Credential,
-    pub ledger: Ledger,
-    pub response: wire::EnrolResponse,
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) identity: Identity,
+    pub(crate) officer: Credential,
+    pub(crate) ledger: Ledger,
+    pub(crate) response: wire::EnrolResponse,
 }
 
 impl Node {
     /// An officer's signature over a document.
-    pub fn signature(&self, document: &[u8]) -> Bytes {
+    pub(crate) fn signature(&self, document: &[u8]) -> Bytes {
         let key = OfficerKey::from_pem(self.officer.key_pem().as_bytes()).unwrap();
         key.sign_agreement(document).unwrap().into()
     }
 
     /// The act by which this node's officer agrees.
-    pub fn agreed(&self, document: &[u8]) -> Agreed {
+    pub(crate) fn agreed(&self, document: &[u8]) -> Agreed {
         Agreed {
             agreement: Bytes::copy_from_slice(&jisr_certs::digest::domain("jisr.agreement", &[document])),
             member: self.id.member().to_string(),
@@ -267,7 +324,7 @@ impl Node {
     }
 
     /// Seals an AGREED in the node's ledger.
-    pub async fn seal(&self, act: &Agreed) -> Sealed {
+    pub(crate) async fn seal(&self, act: &Agreed) -> Sealed {
         let core = Core {
             kind: Kind::Agreed.into(),
             instance: "JO".into(),
