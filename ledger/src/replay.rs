@@ -90,7 +90,7 @@ impl ReplaySet {
     }
 
     /// Puts in what the ledger told at start.
-    pub fn restore(&self, entry: &ReplayEntry, now_us: u64) -> Result<(), ReplayError> {
+    pub fn remember(&self, entry: &ReplayEntry, now_us: u64) -> Result<(), ReplayError> {
         self.insert(entry.id, entry.seen, now_us)
     }
 

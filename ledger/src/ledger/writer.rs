@@ -196,7 +196,11 @@ impl Writer {
         page.push(&header);
         // The file does not lie in the ledger yet: whatever fails here leaves the ledger as it was.
         file.write_durable(&page, 0).map_err(|e| TailError::Full(io::Error::other(e)))?;
-        self.disk.rename(&path, &self.segments.join(frame::segment_name(number))).map_err(TailError::Full)?;
+        let name = self.segments.join(frame::segment_name(number));
+        self.disk.rename(&path, &name).map_err(|e| match name.try_exists() {
+            Ok(false) => TailError::Full(e),
+            _ => TailError::Unknown(WriteError::Unknown(e)),
+        })?;
         let named = self.disk.sync_directory(&self.segments).and_then(|()| self.disk.sync_directory(&self.reserve_dir));
         named.map_err(|e| TailError::Unknown(WriteError::Unknown(e)))?;
         self.reserve.used();

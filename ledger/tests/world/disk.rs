@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use jisr_ledger::files::{Disk, Pages, RealDisk, SegmentFile, WriteError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
+pub(crate) enum Op {
     Allocate,
     Open,
     Rename,
@@ -16,7 +16,7 @@ pub enum Op {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// Nothing is done, and the system says that it is full.
     Full,
     /// Nothing is done, and the system says that it failed.
@@ -35,30 +35,30 @@ struct Plan {
 }
 
 #[derive(Clone, Default)]
-pub struct FaultDisk(Arc<Mutex<Plan>>);
+pub(crate) struct FaultDisk(Arc<Mutex<Plan>>);
 
 impl FaultDisk {
     /// The `nth` operation of that kind from now on (0: the next) fails.
-    pub fn fail(&self, op: Op, when: When, nth: usize) {
+    pub(crate) fn fail(&self, op: Op, when: When, nth: usize) {
         let mut plan = self.0.lock().unwrap();
         (plan.fault, plan.sticky) = (Some((op, when, nth)), false);
     }
 
     /// All operations of that kind fail.
-    pub fn fail_always(&self, op: Op, when: When) {
+    pub(crate) fn fail_always(&self, op: Op, when: When) {
         let mut plan = self.0.lock().unwrap();
         (plan.fault, plan.sticky) = (Some((op, when, 0)), true);
     }
 
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.0.lock().unwrap().fault = None;
     }
 
-    pub fn happened(&self) -> bool {
+    pub(crate) fn happened(&self) -> bool {
         self.0.lock().unwrap().fault.is_none()
     }
 
-    pub fn log(&self) -> Vec<Op> {
+    pub(crate) fn log(&self) -> Vec<Op> {
         self.0.lock().unwrap().log.clone()
     }
 

@@ -21,21 +21,21 @@ use jisr_proto::ident::{ExchangeId, Origin};
 use jisr_proto::statement::{Core, Kind, Started, Subject, SubjectIdentifier};
 use tempfile::TempDir;
 
-pub mod disk;
+pub(crate) mod disk;
 
-pub const NOW_US: u64 = 1_795_000_000_000_000;
-pub const MOL: &str = "jisr/JO/GOV/mol/node1/2026";
-pub const PSD: &str = "jisr/JO/GOV/psd/node1/2026";
+pub(crate) const NOW_US: u64 = 1_795_000_000_000_000;
+pub(crate) const MOL: &str = "jisr/JO/GOV/mol/node1/2026";
+pub(crate) const PSD: &str = "jisr/JO/GOV/psd/node1/2026";
 
 /// One node's data directory.
-pub struct World {
-    pub dir: TempDir,
-    pub origin: Origin,
-    pub clock: Arc<ManualClock>,
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) origin: Origin,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl World {
-    pub fn new(origin: &str) -> Self {
+    pub(crate) fn new(origin: &str) -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
             origin: origin.parse().unwrap(),
@@ -44,26 +44,26 @@ impl World {
     }
 
     /// Small segments, so that tests roll.
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let mut config = Config::in_data_directory(self.dir.path(), self.origin.clone());
         config.segment_bytes = 64 * 1024;
         config.queue_bytes = 4 << 20;
         config
     }
 
-    pub fn store(&self) -> KeyStore {
+    pub(crate) fn store(&self) -> KeyStore {
         KeyStore::create(self.dir.path().join("keys")).unwrap()
     }
 
-    pub fn key(&self) -> SealKey {
+    pub(crate) fn key(&self) -> SealKey {
         SealKey::load_or_make(&self.store(), &self.origin).unwrap()
     }
 
-    pub fn verifier(&self) -> VerifierKey {
+    pub(crate) fn verifier(&self) -> VerifierKey {
         self.key().vkey().parse().unwrap()
     }
 
-    pub fn open_with(&self, config: Config) -> Result<(Ledger, Opened), OpenError> {
+    pub(crate) fn open_with(&self, config: Config) -> Result<(Ledger, Opened), OpenError> {
         let key = self.key();
         let started = Started {
             origin: self.origin.to_string(),
@@ -73,20 +73,20 @@ impl World {
         Ledger::open(config, key, Vault::open(&self.store()).unwrap(), Arc::<ManualClock>::clone(&self.clock), started)
     }
 
-    pub fn open(&self) -> (Ledger, Opened) {
+    pub(crate) fn open(&self) -> (Ledger, Opened) {
         self.open_with(self.config()).unwrap()
     }
 
-    pub fn segments(&self) -> PathBuf {
+    pub(crate) fn segments(&self) -> PathBuf {
         self.dir.path().join("ledger/segments")
     }
 
-    pub fn segment(&self, number: u64) -> PathBuf {
+    pub(crate) fn segment(&self, number: u64) -> PathBuf {
         self.segments().join(format!("{number:020}.seg"))
     }
 
     /// The data directory as a crash would leave it: what is on disk now, in a place of its own.
-    pub fn crash(&self) -> Self {
+    pub(crate) fn crash(&self) -> Self {
         let dir = tempfile::tempdir().unwrap();
         copy(self.dir.path(), dir.path());
         // Only the ledger and the keys are promised to survive.
@@ -109,13 +109,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-pub fn id(n: u64) -> ExchangeId {
+pub(crate) fn id(n: u64) -> ExchangeId {
     let mut random = [0; 10];
     random[2..].copy_from_slice(&n.to_be_bytes());
     ExchangeId::new_v7(NOW_US, random)
 }
 
-pub fn core(kind: Kind, id: ExchangeId) -> Core {
+pub(crate) fn core(kind: Kind, id: ExchangeId) -> Core {
     Core {
         kind: kind.into(),
         instance: "JO".into(),
@@ -132,7 +132,7 @@ pub fn core(kind: Kind, id: ExchangeId) -> Core {
 }
 
 /// A question with every personal part.
-pub fn asked(n: u64) -> Closed {
+pub(crate) fn asked(n: u64) -> Closed {
     let core = Core {
         expires_us: NOW_US + 60_000_000,
         snapshot_version: 4,
@@ -152,23 +152,23 @@ pub fn asked(n: u64) -> Closed {
         .close()
 }
 
-pub fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
-pub fn append(ledger: &Ledger, statement: Closed) -> Result<Stands, AppendError> {
+pub(crate) fn append(ledger: &Ledger, statement: Closed) -> Result<Stands, AppendError> {
     block_on(ledger.append(vec![statement])).map(|stands| stands.into_iter().next().unwrap())
 }
 
 /// A question of MoL, sealed in its ledger and verified as PSD would.
-pub fn sealed_question(mol: &World, ledger: &Ledger, n: u64) -> Verified<Sealed> {
+pub(crate) fn sealed_question(mol: &World, ledger: &Ledger, n: u64) -> Verified<Sealed> {
     let closed = asked(n);
     let stands = append(ledger, closed.clone()).unwrap();
     SealVerifier::new().verify(&stands.sealed(&closed), &mol.verifier()).unwrap()
 }
 
 /// The provider's statements on a question.
-pub fn on(kind: Kind, question: &Verified<Sealed>) -> Closed {
+pub(crate) fn on(kind: Kind, question: &Verified<Sealed>) -> Closed {
     let id = ExchangeId::try_from(question.statement.core().exchange_id.as_ref()).unwrap();
     let draft = Draft::new(core(kind, id));
     match kind {
@@ -179,7 +179,7 @@ pub fn on(kind: Kind, question: &Verified<Sealed>) -> Closed {
 }
 
 /// The note's signature holds and it is the checkpoint that the ledger says it is.
-pub fn check_head(world: &World, ledger: &Ledger) {
+pub(crate) fn check_head(world: &World, ledger: &Ledger) {
     let head = ledger.checkpoint();
     let opened = note::open(&head.note, &world.verifier()).unwrap();
     assert_eq!((opened.size, opened.root), (head.size, head.root));
@@ -189,6 +189,6 @@ pub fn check_head(world: &World, ledger: &Ledger) {
 static COUNTER: AtomicU64 = AtomicU64::new(1);
 
 /// A number that no other test of the process uses.
-pub fn fresh() -> u64 {
+pub(crate) fn fresh() -> u64 {
     COUNTER.fetch_add(1, Ordering::Relaxed)
 }
