@@ -1,0 +1,322 @@
+//! The network is raised as its operators would raise it: registry, members, tokens, nodes, catalogue, agreements.
+
+mod agreements;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::agency::{self, Agency};
+use crate::world::World;
+
+use super::DemoError;
+use super::commands::Jisr;
+use super::layout::{self, Layout, REGISTRY};
+use super::ports;
+use super::processes::Processes;
+use super::screen;
+
+pub(super) use agreements::PURPOSE;
+
+/// The members' ports: local door, peer door, backend of each, and the registry's.
+const PORTS: usize = 3 * agency::ALL.len() + 1;
+
+/// How long a server may take until its admin door answers.
+const READY: Duration = Duration::from_secs(30);
+
+/// Two administrators of the registry, for nobody admits and approves alone.
+const ADMINISTRATORS: [&str; 2] = ["huda", "samir"];
+
+/// A node that runs.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) agency: Agency,
+    pub(super) pid: u32,
+    /// Where applications call.
+    pub(super) local: SocketAddr,
+    /// Where other nodes call.
+    pub(super) peer: SocketAddr,
+}
+
+/// A network that is ready for questions.
+pub(super) struct Network {
+    pub(super) nodes: Vec<Node>,
+}
+
+/// Addresses of one agency.
+#[derive(Debug, Clone, Copy)]
+struct Addresses {
+    agency: Agency,
+    local: SocketAddr,
+    peer: SocketAddr,
+    backend: SocketAddr,
+}
+
+impl Network {
+    /// Starts everything and waits until every node knows of every agreement.
+    pub(super) async fn raise(
+        jisr: &Jisr,
+        layout: &Layout,
+        processes: &mut Processes,
+        world: &World,
+    ) -> Result<Self, DemoError> {
+        let [registry, rest @ ..] = ports::free::<PORTS>()?;
+        let plan = plan(&rest);
+
+        let step = screen::step("backends: six registers are filled");
+        for addresses in &plan {
+            start_backend(processes, addresses, world)?;
+        }
+        step.started();
+
+        let step = screen::step("registry: keys, ledger, anchor");
+        start_registry(jisr, layout, processes, registry).await?;
+        step.done();
+
+        let step = screen::step("members: admitted by one administrator, approved by another, nodes enrolled by token");
+        each(&plan, |addresses| enrol(jisr.clone(), addresses, registry)).await?;
+        step.done();
+
+        let step = screen::step("nodes: started");
+        let mut nodes = Vec::new();
+        for Addresses {
+            agency, local, peer, ..
+        } in plan
+        {
+            let pid = processes.start(
+                &format!("node-{agency}"),
+                &["node", "run", "--dir", &layout::node(agency)],
+            )?;
+            nodes.push(Node {
+                agency,
+                pid,
+                local,
+                peer,
+            });
+        }
+        for node in &nodes {
+            let status = ["node", "status", "--dir", &layout::node(node.agency), "--json"];
+            wait_until_ready(jisr, processes, &format!("node-{}", node.agency), &status).await?;
+        }
+        step.done();
+
+        let step = screen::step("catalogue and agreements: published, proposed, accepted");
+        each(&plan_of(&nodes), |agency| publish(jisr.clone(), agency)).await?;
+        let version = agreements::conclude(jisr).await?;
+        let network = Self { nodes };
+        network.wait_for_snapshot(jisr, processes, version).await?;
+        step.done();
+        Ok(network)
+    }
+
+    /// The node of an agency.
+    pub(super) fn node(&self, agency: Agency) -> Result<&Node, DemoError> {
+        let found = self.nodes.iter().find(|node| node.agency == agency);
+        found.ok_or(DemoError::Door {
+            node: agency.code(),
+            address: String::new(),
+            what: "it was not started".into(),
+        })
+    }
+
+    /// Waits until every node holds a snapshot at least as new as the last agreement.
+    async fn wait_for_snapshot(&self, jisr: &Jisr, processes: &Processes, version: u64) -> Result<(), DemoError> {
+        let begun = Instant::now();
+        for node in &self.nodes {
+            let dir = layout::node(node.agency);
+            while jisr
+                .run(&["node", "status", "--dir", &dir, "--json"])
+                .await?
+                .number("snapshot_version")?
+                < version
+            {
+                if begun.elapsed() > READY {
+                    return Err(late(processes, &format!("node-{}", node.agency)));
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn plan(ports: &[SocketAddr]) -> Vec<Addresses> {
+    let addresses = |(agency, three): (Agency, &[SocketAddr])| match three {
+        [local, peer, backend] => Some(Addresses {
+            agency,
+            local: *local,
+            peer: *peer,
+            backend: *backend,
+        }),
+        _ => None,
+    };
+    agency::ALL
+        .into_iter()
+        .zip(ports.chunks_exact(3))
+        .filter_map(addresses)
+        .collect()
+}
+
+fn plan_of(nodes: &[Node]) -> Vec<Agency> {
+    nodes.iter().map(|node| node.agency).collect()
+}
+
+/// Does the same for several at once; the first error counts.
+async fn each<T, F>(all: &[T], act: impl Fn(T) -> F) -> Result<(), DemoError>
+where
+    T: Copy,
+    F: Future<Output = Result<(), DemoError>> + Send + 'static,
+{
+    let mut tasks: JoinSet<Result<(), DemoError>> = all.iter().map(|one| act(*one)).collect();
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("no task is cancelled, and none panics")?;
+    }
+    Ok(())
+}
+
+fn start_backend(processes: &mut Processes, addresses: &Addresses, world: &World) -> Result<(), DemoError> {
+    let Addresses { agency, backend, .. } = addresses;
+    let arguments = [
+        "demo",
+        "backend",
+        agency.code(),
+        "--listen",
+        &backend.to_string(),
+        "--database",
+        &format!("backends/{agency}.db"),
+        "--seed",
+        &world.seed.to_string(),
+        "--people",
+        &world.people.to_string(),
+        "--today",
+        &world.today.to_string(),
+    ];
+    processes.start(&format!("backend-{agency}"), &arguments).map(drop)
+}
+
+async fn start_registry(
+    jisr: &Jisr,
+    layout: &Layout,
+    processes: &mut Processes,
+    address: SocketAddr,
+) -> Result<(), DemoError> {
+    let address = address.to_string();
+    let init = [
+        "registry",
+        "init",
+        "--dir",
+        REGISTRY,
+        "--instance",
+        "JO",
+        "--listen",
+        &address,
+        "--public",
+        &address,
+    ];
+    jisr.run(&init).await?;
+    processes.start("registry", &["registry", "run", "--dir", REGISTRY])?;
+    wait_until_ready(
+        jisr,
+        processes,
+        "registry",
+        &["registry", "status", "--dir", REGISTRY, "--json"],
+    )
+    .await?;
+    layout.write("anchor", &layout.read(&format!("{REGISTRY}/anchor"))?)
+}
+
+/// Admission, token, configuration, enrolment, and the credentials of an application and an officer.
+async fn enrol(jisr: Jisr, addresses: Addresses, registry: SocketAddr) -> Result<(), DemoError> {
+    let agency = addresses.agency;
+    let member = agency.member();
+    let [first, second] = ADMINISTRATORS;
+    let by = |administrator| ["--dir", REGISTRY, "--administrator", administrator];
+    let names = ["--name-ar", agency.name_ar(), "--name-en", agency.name_en()];
+    jisr.run(&[&["registry", "admit", &member], by(first).as_slice(), &names].concat())
+        .await?;
+    jisr.run(&[&["registry", "approve", &member], by(second).as_slice()].concat())
+        .await?;
+    let token = jisr
+        .run(&[&["registry", "token", &agency.node()], by(first).as_slice()].concat())
+        .await?;
+
+    let dir = layout::node(agency);
+    initialise(&jisr, &addresses, registry, &dir).await?;
+    jisr.run(&["node", "enrol", token.word(), "--dir", &dir]).await?;
+    let client = layout::client(agency);
+    jisr.run(&[
+        "node",
+        "client",
+        "add",
+        &agency.subsystem(),
+        "--dir",
+        &dir,
+        "--out",
+        &client,
+    ])
+    .await?;
+    let officer = layout::officer(agency);
+    jisr.run(&["node", "officer", "add", "rania", "--dir", &dir, "--out", &officer])
+        .await
+        .map(drop)
+}
+
+async fn initialise(jisr: &Jisr, addresses: &Addresses, registry: SocketAddr, dir: &str) -> Result<(), DemoError> {
+    let Addresses {
+        agency,
+        local,
+        peer,
+        backend,
+    } = *addresses;
+    let backends: Vec<String> = agency
+        .services()
+        .iter()
+        .map(|contract| format!("--backend={}={}=http://{backend}", contract.service, agency.subsystem()))
+        .collect();
+    let (node, registry) = (agency.node(), registry.to_string());
+    let (local, peer) = (local.to_string(), peer.to_string());
+    let mut arguments = vec!["node", "init", "--dir", dir, "--node", &node, "--registry", &registry];
+    arguments.extend(["--local", &local, "--peer", &peer, "--public", &peer]);
+    arguments.extend(backends.iter().map(String::as_str));
+    jisr.run(&arguments).await.map(drop)
+}
+
+async fn publish(jisr: Jisr, agency: Agency) -> Result<(), DemoError> {
+    let (dir, subsystem) = (layout::node(agency), agency.subsystem());
+    for contract in agency.services() {
+        let schema = layout::schema(contract.service);
+        let arguments = ["node", "publish", "--dir", &dir, "--subsystem", &subsystem];
+        let what = ["--service", contract.service, "--descriptor-set", &schema];
+        jisr.run(&[arguments.as_slice(), &what].concat()).await?;
+    }
+    Ok(())
+}
+
+/// Asks a server for its status until it answers.
+async fn wait_until_ready(
+    jisr: &Jisr,
+    processes: &mut Processes,
+    name: &str,
+    status: &[&str],
+) -> Result<(), DemoError> {
+    let begun = Instant::now();
+    while jisr.attempt(status).await?.code() != Some(0) {
+        processes.check(name)?;
+        if begun.elapsed() > READY {
+            return Err(late(processes, name));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+fn late(processes: &Processes, name: &str) -> DemoError {
+    DemoError::NotReady {
+        name: name.to_owned(),
+        seconds: READY.as_secs(),
+        log: processes.log(name),
+    }
+}
