@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-JISR = ROOT / "target" / "release" / "jisr"
+JISR = Path(os.environ.get("JISR", ROOT / "target" / "release" / "jisr"))
 READY_S_MAX = 90
 STOP_S_MAX = 30
 
@@ -51,8 +51,10 @@ class Demo:
 
     def exchange(self, provider: str) -> dict:
         """An exchange of the journey that this member answered."""
-        named = f"/{provider}/"
-        return next(e for e in self.summary["exchanges"] if named in e["provider"] + "/" and e["evidence"])
+        return next(e for e in self.summary["exchanges"] if f"/{provider}/" in e["provider"] and e["outcome"] == "answered")
+
+    def ledger(self, code: str) -> Path:
+        return self.dir / self.node(code)["ledger"]
 
     def evidence(self) -> list[Path]:
         return sorted((self.dir / "evidence").glob("*.jisr"))

@@ -61,4 +61,6 @@ def test_sslyze_finds_tls_1_3_and_nothing_older(demo, tool, tmp_path, door):
     accepted = {suite["cipher_suite"]["name"] for suite in result["tls_1_3_cipher_suites"]["result"]["accepted_cipher_suites"]}
     assert accepted and accepted <= {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
     assert not result["tls_compression"]["result"]["supports_compression"]
-    assert not result["tls_1_3_early_data"]["result"]["supports_early_data"]
+    # The peer door ends the connection of a certificate that the snapshot does not list: no ticket, no early data to try.
+    early_data = result["tls_1_3_early_data"]["result"]
+    assert (early_data is None and door == "peer") or not early_data["supports_early_data"]

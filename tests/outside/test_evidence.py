@@ -94,14 +94,14 @@ def test_json_of_a_verdict(demo, anchor):
 
 def test_live_ledgers_verify(demo, anchor):
     for node in demo.summary["nodes"]:
-        run = jisr("ledger", "verify", node["ledger"], "--anchor", anchor)
+        run = jisr("ledger", "verify", demo.ledger(node["code"]), "--anchor", anchor)
         assert (run.returncode, first_line(run)) == (0, "VALID"), run.stdout + run.stderr
         assert f"jisr/JO/GOV/{node['code']}/" in run.stdout
 
 
 def test_any_changed_byte_of_a_copied_ledger_is_found(demo, anchor, tmp_path):
     copy = tmp_path / "ledger"
-    shutil.copytree(demo.node("psd")["ledger"], copy)
+    shutil.copytree(demo.ledger("psd"), copy)
     segment = max((copy / "segments").iterdir())
     used = len(segment.read_bytes().rstrip(b"\0"))
     source = random.Random(7)
