@@ -27,7 +27,6 @@ mod doors;
 pub mod error;
 mod evidence;
 mod facts;
-mod files;
 mod grpc;
 mod identity;
 mod node;
@@ -47,5 +46,5 @@ mod workers;
 
 pub use config::Config;
 pub use error::StartError;
-pub use node::Node;
+pub use node::{Node, Storage};
 pub use setup::Layout;

@@ -13,7 +13,8 @@ use jisr_certs::validity::Validity;
 use jisr_certs::{issue::LocalCa, pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::Clock;
-use jisr_ledger::ledger::{Ledger, Opened};
+use jisr_ledger::files::{Disk, RealDisk};
+use jisr_ledger::ledger::{Fatal, Ledger, Opened};
 use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::statement::Draft;
@@ -55,6 +56,26 @@ const REPLAY_MAX: usize = 4_000_000;
 /// How long exchanges in flight may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(15);
 
+/// What lies under the ledger: the real disk, and the end of the process when it fails.
+pub struct Storage {
+    /// Where durable writes go.
+    pub disk: Arc<dyn Disk>,
+    /// What happens when it is not known what is on disk.
+    pub fatal: Fatal,
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage { disk: Arc::new(RealDisk), fatal: Fatal::default() }
+    }
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Storage")
+    }
+}
+
 /// A running node.
 pub struct Node {
     closets: Arc<Closets>,
@@ -77,12 +98,20 @@ impl Node {
     /// # Errors
     /// The configuration, a key, a certificate, the ledger or an address cannot be used.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Node, StartError> {
+        Node::start_on(config, clock, Storage::default()).await
+    }
+
+    /// The same with another storage under the ledger.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start_on(config: Config, clock: Arc<dyn Clock>, storage: Storage) -> Result<Node, StartError> {
         let local_listener = bind(config.local_door.listen).await?;
         let peer_listener = bind(config.peer_door.listen).await?;
         let (local_address, peer_address) = (local_listener.local_addr()?, peer_listener.local_addr()?);
         let material = Material::read(&config, &clock)?;
         let callers = material.callers(&config, &clock)?;
-        let (closets, opened, acceptor) = open(config, material, clock)?;
+        let (closets, opened, acceptor) = open(config, material, clock, storage)?;
         settling::close_received(&closets, &opened.open).await.map_err(StartError::Settling)?;
         configured(&closets).await?;
         let workers = Arc::new(Workers::start(closets.config.limits.threads)?);
@@ -130,6 +159,16 @@ impl Node {
         }
         self.closets.ledger.clone().close();
         tracing::info!("node is closed");
+    }
+
+    /// Ends the node as a crash would: nothing more is written, nobody is told. For tests, on a storage that writes
+    /// nothing any more.
+    pub async fn dangerous_crash(mut self) {
+        self.stop.send_replace(true);
+        self.tasks.shutdown().await;
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            workers.stop();
+        }
     }
 
     fn open_local_door(&mut self, listener: TcpListener, callers: Callers, health: HealthReporter) {
@@ -291,6 +330,7 @@ fn open(
     config: Config,
     material: Material,
     clock: Arc<dyn Clock>,
+    storage: Storage,
 ) -> Result<(Arc<Closets>, Opened, TlsAcceptor), StartError> {
     let layout = Layout::new(&config.data);
     let directory = Arc::new(Directory::new(material.anchor.clone()));
@@ -310,11 +350,14 @@ fn open(
     };
     let mut ledger_config = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
     ledger_config.segment_bytes = config.segment_bytes;
+    ledger_config.replay_grace_us = 2 * config.limits.skew_us;
+    ledger_config.disk = storage.disk;
+    ledger_config.fatal = storage.fatal;
     let vault = Vault::open(&material.store)?;
     let (ledger, opened) = Ledger::open(ledger_config, seal_key, vault, Arc::clone(&clock), started)?;
     let replay = ReplaySet::new(REPLAY_MAX);
     for entry in &opened.replay {
-        replay.restore(entry, clock.now_us()).map_err(|error| StartError::Replay(error.to_string()))?;
+        replay.remember(entry, clock.now_us()).map_err(|error| StartError::Replay(error.to_string()))?;
     }
     let limits = &config.limits;
     let closets = Closets {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use jisr_ledger::files::{Disk as _, RealDisk};
 use jisr_ledger::ledger::Record;
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::registry::{AddCheckpointRequest, FollowRequest, SchemaRequest};
@@ -16,7 +17,6 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::closets::Closets;
-use crate::files;
 
 /// Between two cosignatures under traffic.
 const COSIGN_EVERY: Duration = Duration::from_secs(1);
@@ -129,7 +129,7 @@ async fn take_up(closets: &Closets, signed: SignedSnapshot) {
             closets.directory.adopt(view);
             closets.peers.retain(|node| still_listed(closets, node));
             tracing::info!(version, "snapshot taken up");
-            if let Err(error) = files::replace(&closets.config.data.join("snapshot"), &copy) {
+            if let Err(error) = RealDisk.replace(&closets.config.data.join("snapshot"), &copy) {
                 tracing::error!(%error, "the snapshot could not be kept on disk; this node could not start without the registry");
             }
         }

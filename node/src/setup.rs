@@ -12,6 +12,7 @@ use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
 use jisr_certs::{CertError, csr, pem, tls};
 use jisr_ledger::anchor::Anchor;
+use jisr_ledger::files::{Disk as _, RealDisk};
 use jisr_proto::canonical;
 use jisr_proto::ident::{Epoch, NodeId, OfficerId, Origin, SubsystemId};
 use jisr_proto::registry::registry_client::RegistryClient;
@@ -21,7 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::{Config, ConfigError};
 use crate::registry_link::{MESSAGE_BYTES_MAX, channel};
-use crate::{files, snapshots};
+use crate::snapshots;
 
 /// Days for which credentials of applications, officers and the local door are issued.
 const CREDENTIAL_DAYS: u64 = 365;
@@ -286,7 +287,7 @@ fn keep(layout: &Layout, response: &EnrolResponse) -> Result<(), SetupError> {
         (layout.anchor(), response.anchor.clone().into_bytes()),
     ];
     for (path, bytes) in kept {
-        files::replace(&path, &bytes).map_err(io("write", &path))?;
+        RealDisk.replace(&path, &bytes).map_err(io("write", &path))?;
     }
     Ok(())
 }

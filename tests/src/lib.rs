@@ -1,1 +1,17 @@
-//! x
+//! The harness of the stories: a world of a registry, nodes, backends and callers in one process, on loopback.
+//!
+//! [`World`] builds it and tears it down; after each story it verifies every ledger offline. [`Backend`] is a server whose
+//! behaviour the story sets, [`Caller`] an application with a client certificate, [`FaultyDisk`] a disk that stops at a
+//! chosen write.
+
+mod backend;
+mod caller;
+mod disk;
+mod messages;
+mod world;
+
+pub use backend::{Backend, Behaviour};
+pub use caller::{Answer, Caller, reason_of};
+pub use disk::{FaultyDisk, Moment};
+pub use messages::{Question, Reply, probe_schema};
+pub use world::{CONSUMER, Grant, PROBE, PROVIDER, PURPOSE, Party, World, until};

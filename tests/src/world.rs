@@ -1,0 +1,445 @@
+//! A network in one process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use jisr_certs::issue::Credential;
+use jisr_certs::officer::OfficerKey;
+use jisr_ledger::anchor::Anchor;
+use jisr_ledger::clock::{Clock, SystemClock};
+use jisr_ledger::ledger::Fatal;
+use jisr_node::{Config, Layout, Node, Storage, setup};
+use jisr_proto::admin::admin_client::AdminClient;
+use jisr_proto::admin::{AgreeRequest, DescribeServiceRequest, PublishServiceRequest, StatusResponse};
+use jisr_proto::annotations::ServiceSchema;
+use jisr_proto::canonical;
+use jisr_proto::ident::{MemberId, SubsystemId};
+use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
+use jisr_proto::registry::{AdmitRequest, ApproveRequest, IssueTokenRequest, RevokeNodeRequest};
+use jisr_proto::statement::{AgreedMethod, AgreedPurpose, Agreement};
+use jisr_registry::Registry;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::backend::Backend;
+use crate::caller::Caller;
+use crate::disk::FaultyDisk;
+use crate::messages::probe_schema;
+
+/// The probe service.
+pub const PROBE: &str = "jisr.tests.v1.Probe";
+/// The consumer of most stories.
+pub const CONSUMER: &str = "JO/GOV/mol/permits";
+/// The provider of most stories.
+pub const PROVIDER: &str = "JO/GOV/psd/residency";
+/// The purpose that agreements name.
+pub const PURPOSE: &str = "work-permit-renewal";
+
+/// A member with its node and its backend.
+pub struct Party {
+    /// Data directory of the node.
+    pub dir: PathBuf,
+    /// The server behind the node.
+    pub backend: Backend,
+    /// The disk under its ledger.
+    pub disk: FaultyDisk,
+    /// The running node.
+    pub node: Option<Node>,
+    code: String,
+}
+
+/// What an agreement of a story allows.
+pub struct Grant<'a> {
+    /// Consumer subsystem.
+    pub consumer: &'a str,
+    /// Provider subsystem.
+    pub provider: &'a str,
+    /// Methods of the probe service.
+    pub methods: &'a [&'a str],
+    /// First and last instant, microseconds.
+    pub valid_us: (u64, u64),
+    /// A consent reference must come along.
+    pub consent_required: bool,
+}
+
+/// Registry, nodes, backends.
+pub struct World {
+    /// Everything lies in here.
+    pub dir: TempDir,
+    /// Time of all nodes and of the registry.
+    pub clock: Arc<dyn Clock>,
+    /// Members by code.
+    pub parties: BTreeMap<String, Party>,
+    registry: Option<(Registry, watch::Sender<bool>)>,
+    registry_config: jisr_registry::Config,
+}
+
+impl World {
+    /// A registry and nobody else, on the system's clock.
+    pub async fn new() -> World {
+        World::with_clock(Arc::new(SystemClock)).await
+    }
+
+    /// The same on another clock.
+    pub async fn with_clock(clock: Arc<dyn Clock>) -> World {
+        World::with_lifetime(clock, Duration::from_secs(3600)).await
+    }
+
+    /// The same with another lifetime of snapshots.
+    pub async fn with_lifetime(clock: Arc<dyn Clock>, lifetime: Duration) -> World {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let data = dir.path().join("registry");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let instance = "JO".parse().expect("an instance");
+        let epoch = "2026".parse().expect("an epoch");
+        let names = vec!["127.0.0.1".to_owned()];
+        let mut config = jisr_registry::Config::new(instance, epoch, data, listen, names);
+        config.snapshot_lifetime = lifetime;
+        config.limits.enrolments_per_minute = 10_000;
+        jisr_registry::init(&config, Arc::clone(&clock)).expect("a registry can be made");
+        let mut world = World { dir, clock, parties: BTreeMap::new(), registry: None, registry_config: config };
+        world.start_registry().await;
+        world
+    }
+
+    /// Two members, mol and psd; psd publishes the probe, mol may read and write it.
+    pub async fn of_two() -> World {
+        let mut world = World::new().await;
+        world.join("mol").await;
+        world.join("psd").await;
+        world.publish("psd", PROVIDER).await;
+        world.agree_usual().await;
+        world
+    }
+
+    /// The agreement of most stories.
+    pub async fn agree_usual(&self) -> Bytes {
+        self.agree(&Grant {
+            consumer: CONSUMER,
+            provider: PROVIDER,
+            methods: &["Read", "Write", "Watch"],
+            valid_us: (0, u64::MAX >> 1),
+            consent_required: false,
+        })
+        .await
+    }
+
+    /// Starts the registry at the address it had.
+    pub async fn start_registry(&mut self) {
+        let listener = TcpListener::bind(self.registry_config.listen).await.expect("the registry's port is free");
+        self.registry_config.listen = listener.local_addr().expect("an address");
+        self.registry_config.public = Some(self.registry_config.listen.to_string());
+        let (stop, mut stopped) = watch::channel(false);
+        let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        let registry = Registry::start(self.registry_config.clone(), Arc::clone(&self.clock), listener, shutdown).await;
+        self.registry = Some((registry.expect("the registry starts"), stop));
+    }
+
+    /// Stops the registry.
+    pub async fn stop_registry(&mut self) {
+        if let Some((registry, stop)) = self.registry.take() {
+            stop.send_replace(true);
+            registry.finished().await.expect("the registry ends cleanly");
+        }
+    }
+
+    /// The anchor.
+    #[must_use]
+    pub fn anchor(&self) -> Anchor {
+        let text = std::fs::read_to_string(self.registry_config.data.join("anchor")).expect("init wrote the anchor");
+        text.parse().expect("the anchor parses")
+    }
+
+    /// Path of the registry's ledger directory.
+    #[must_use]
+    pub fn registry_ledger(&self) -> PathBuf {
+        self.registry_config.data.join("ledger")
+    }
+
+    /// The registry's admin door.
+    pub async fn registry_admin(&self) -> RegistryAdminClient<Channel> {
+        RegistryAdminClient::new(unix(&self.registry_config.data.join("admin.sock")).await)
+    }
+
+    /// Admits a member, enrols a node, starts it.
+    pub async fn join(&mut self, code: &str) {
+        self.admit(code).await;
+        self.prepare(code, "").await;
+        let token = self.token(code).await;
+        self.enrol(code, &token).await.expect("the token is good");
+        self.start_node(code).await;
+    }
+
+    /// Admits a member.
+    pub async fn admit(&self, code: &str) {
+        let member = format!("JO/GOV/{code}");
+        let mut admin = self.registry_admin().await;
+        let admit = AdmitRequest {
+            member: member.clone(),
+            name_ar: "جهة حكومية".to_owned(),
+            name_en: code.to_uppercase(),
+            administrator: "first".to_owned(),
+        };
+        admin.admit(admit).await.expect("the member is new");
+        admin.approve(ApproveRequest { member, administrator: "second".to_owned() }).await.expect("a second administrator");
+    }
+
+    /// A one-time token for the member's node.
+    pub async fn token(&self, code: &str) -> String {
+        let request = IssueTokenRequest {
+            node: format!("JO/GOV/{code}/node/node1"),
+            lifetime_s: 3600,
+            administrator: "first".to_owned(),
+        };
+        self.registry_admin().await.issue_token(request).await.expect("the member is admitted").into_inner().token
+    }
+
+    /// Writes the node's directory and configuration; `extra` is added to the TOML.
+    pub async fn prepare(&mut self, code: &str, extra: &str) {
+        let dir = self.dir.path().join(code);
+        std::fs::create_dir_all(&dir).expect("a directory can be made");
+        let backend = Backend::start().await;
+        let (local, peer) = (free_port().await, free_port().await);
+        let subsystem = if code == "psd" { PROVIDER.to_owned() } else { format!("JO/GOV/{code}/probe") };
+        let toml = format!(
+            "node = \"JO/GOV/{code}/node/node1\"\nregistry = \"{}\"\n\n\
+             [local_door]\nlisten = \"127.0.0.1:{local}\"\nnames = [\"127.0.0.1\"]\n\n\
+             [peer_door]\nlisten = \"127.0.0.1:{peer}\"\npublic = \"127.0.0.1:{peer}\"\n\n\
+             [ledger]\nsegment_bytes = 1048576\n\n\
+             [[backend]]\nservice = \"{PROBE}\"\nsubsystem = \"{subsystem}\"\nurl = \"http://{}\"\n\n\
+             {extra}\n",
+            self.registry_config.listen,
+            backend.address(),
+        );
+        let limits = if extra.contains("[limits]") { "" } else { "[limits]\nthreads = 1\n" };
+        std::fs::write(dir.join("node.toml"), toml + limits).expect("the configuration can be written");
+        let party = Party { dir, backend, disk: FaultyDisk::default(), node: None, code: code.to_owned() };
+        self.parties.insert(code.to_owned(), party);
+    }
+
+    /// Enrols a prepared node.
+    ///
+    /// # Errors
+    /// What the node says.
+    pub async fn enrol(&self, code: &str, token: &str) -> Result<(), setup::SetupError> {
+        setup::enrol(&self.party(code).dir, token, self.clock.now_us()).await.map(drop)
+    }
+
+    /// Starts an enrolled node.
+    pub async fn start_node(&mut self, code: &str) {
+        let clock = Arc::clone(&self.clock);
+        let party = self.parties.get_mut(code).expect("a party of the story");
+        party.disk = FaultyDisk::default();
+        let storage =
+            Storage { disk: Arc::new(party.disk.clone()), fatal: Fatal::dangerous_hook(|error| eprintln!("fatal: {error}")) };
+        let config = Config::load(&party.dir).expect("the configuration is right");
+        party.node = Some(Node::start_on(config, clock, storage).await.expect("the node starts"));
+    }
+
+    /// Stops a node cleanly.
+    pub async fn stop_node(&mut self, code: &str) {
+        let party = self.parties.get_mut(code).expect("a party of the story");
+        if let Some(node) = party.node.take() {
+            node.stop().await;
+        }
+    }
+
+    /// Ends a node whose disk has stopped, as a crash would.
+    pub async fn crash_node(&mut self, code: &str) {
+        let party = self.parties.get_mut(code).expect("a party of the story");
+        if let Some(node) = party.node.take() {
+            node.dangerous_crash().await;
+        }
+    }
+
+    /// A member of the story.
+    #[must_use]
+    pub fn party(&self, code: &str) -> &Party {
+        self.parties.get(code).expect("a party of the story")
+    }
+
+    /// Publishes the probe.
+    pub async fn publish(&self, code: &str, provider: &str) {
+        let request = PublishServiceRequest {
+            provider: provider.to_owned(),
+            service: PROBE.to_owned(),
+            schema: probe_schema(),
+            ..Default::default()
+        };
+        self.party(code).admin().await.publish(request).await.expect("the probe can be published");
+    }
+
+    /// Concludes an agreement; returns its digest once both nodes hold the snapshot that lists it.
+    pub async fn agree(&self, grant: &Grant<'_>) -> Bytes {
+        let document = canonical::encode(&self.document(grant).await);
+        let mut concluded = None;
+        for subsystem in [grant.consumer, grant.provider] {
+            let subsystem: SubsystemId = subsystem.parse().expect("a subsystem");
+            let party = self.party(subsystem.member().code().as_str());
+            let request = party.sign(&document, self.clock.now_us());
+            let response = party.admin().await.agree(request).await.expect("the agreement is right").into_inner();
+            concluded = response.registered.then_some((response.digest, response.snapshot_version));
+        }
+        let (digest, version) = concluded.expect("both parties agreed");
+        self.until_all_hold(version).await;
+        digest
+    }
+
+    /// The text of an agreement.
+    pub async fn document(&self, grant: &Grant<'_>) -> Agreement {
+        let provider: SubsystemId = grant.provider.parse().expect("a subsystem");
+        let mut admin = self.party(provider.member().code().as_str()).admin().await;
+        let described = admin.describe_service(DescribeServiceRequest { service: PROBE.to_owned() }).await;
+        let described = described.expect("the probe is published").into_inner();
+        let schema = ServiceSchema::parse(&described.schema, PROBE).expect("the schema parses");
+        let method = |name: &&str| {
+            let method = schema.method(name).expect("a method of the probe");
+            AgreedMethod {
+                service: PROBE.to_owned(),
+                method: (*name).to_owned(),
+                schema: described.digest.clone(),
+                mask: "*".to_owned(),
+                no_side_effects: method.no_side_effects,
+                evidence_class: method.evidence_class as u32,
+            }
+        };
+        Agreement {
+            format: 1,
+            instance: "JO".to_owned(),
+            consumer: grant.consumer.to_owned(),
+            provider: grant.provider.to_owned(),
+            methods: grant.methods.iter().map(method).collect(),
+            purposes: vec![AgreedPurpose { code: PURPOSE.to_owned(), legal_basis: "قانون العمل، المادة 12".to_owned() }],
+            consent_required: grant.consent_required,
+            rate_per_minute: 0,
+            subjects_per_case: 0,
+            valid_from_us: grant.valid_us.0,
+            valid_until_us: grant.valid_us.1,
+            nonce: Bytes::copy_from_slice(&self.clock.now_us().to_be_bytes().repeat(2)),
+        }
+    }
+
+    /// Waits until every running node holds this snapshot or a newer one.
+    pub async fn until_all_hold(&self, version: u64) {
+        for party in self.parties.values().filter(|party| party.node.is_some()) {
+            until(async || party.status().await.snapshot_version >= version).await;
+        }
+    }
+
+    /// An application of the consumer that states the usual purpose, duty and case.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        self.caller_of("mol", CONSUMER)
+    }
+
+    /// An application of any member.
+    #[must_use]
+    pub fn caller_of(&self, code: &str, subsystem: &str) -> Caller {
+        let party = self.party(code);
+        let credential = party.credential(subsystem);
+        let node = party.node.as_ref().expect("the node runs");
+        Caller::new(node.local_address(), Some(&credential))
+            .with("jisr-purpose", PURPOSE)
+            .with("jisr-duty", "law-24-2023-art-5")
+            .with("jisr-case", "ق-1234/2026")
+    }
+
+    /// Revokes a node's certificates.
+    pub async fn revoke(&self, code: &str) {
+        let request = RevokeNodeRequest {
+            node: format!("JO/GOV/{code}/node/node1"),
+            reason: 1,
+            administrator: "first".to_owned(),
+        };
+        let revoked = self.registry_admin().await.revoke_node(request).await.expect("the node is listed").into_inner();
+        self.until_all_hold(revoked.snapshot_version).await;
+    }
+
+    /// Stops everything and verifies every ledger offline.
+    pub async fn end(mut self) {
+        let codes: Vec<String> = self.parties.keys().cloned().collect();
+        for code in &codes {
+            self.stop_node(code).await;
+        }
+        self.stop_registry().await;
+        let anchor = self.anchor();
+        for code in &codes {
+            verify_ledger(&Layout::new(&self.party(code).dir).ledger(), &anchor);
+        }
+        verify_ledger(&self.registry_ledger(), &anchor);
+    }
+}
+
+/// Verifies a ledger directory offline.
+fn verify_ledger(dir: &Path, anchor: &Anchor) {
+    let report = jisr_ledger::verify::directory(dir, anchor, &jisr_ledger::verify::Options::default());
+    let report = report.unwrap_or_else(|error| panic!("{} cannot be read: {error}", dir.display()));
+    assert_eq!(report.verdict, jisr_ledger::report::Verdict::Valid, "{}: {report:#?}", dir.display());
+}
+
+impl Party {
+    /// The node's admin door.
+    pub async fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(unix(&Layout::new(&self.dir).admin_socket()).await).max_decoding_message_size(64 << 20)
+    }
+
+    /// What the node says of itself.
+    pub async fn status(&self) -> StatusResponse {
+        let status = self.admin().await.status(jisr_proto::admin::StatusRequest {}).await;
+        status.expect("a running node says how it is").into_inner()
+    }
+
+    /// A credential for an application.
+    #[must_use]
+    pub fn credential(&self, subsystem: &str) -> Credential {
+        let subsystem = subsystem.parse().expect("a subsystem");
+        setup::client_credential(&self.dir, &subsystem, SystemClock.now_us()).expect("the local CA issues it")
+    }
+
+    /// An officer's yes to a document.
+    #[must_use]
+    pub fn sign(&self, document: &Bytes, now_us: u64) -> AgreeRequest {
+        let member: MemberId = format!("JO/GOV/{}", self.code).parse().expect("a member");
+        let officer = member.officer(&"dalia".parse().expect("a code"));
+        let credential = setup::officer_credential(&self.dir, &officer, now_us).expect("the local CA issues it");
+        let key = OfficerKey::from_pem(credential.key_pem().as_bytes()).expect("a fresh key reads");
+        AgreeRequest {
+            document: document.clone(),
+            certificates: vec![
+                Bytes::copy_from_slice(&credential.certificate),
+                Bytes::copy_from_slice(&credential.authority),
+            ],
+            signature: key.sign_agreement(document).expect("the key signs").into(),
+        }
+    }
+}
+
+async fn unix(path: &Path) -> Channel {
+    let path = path.to_owned();
+    let connect = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    Endpoint::from_static("http://admin").connect_with_connector(connect).await.expect("the admin door is open")
+}
+
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Waits until something holds; a story that waits longer than 20 s has failed.
+pub async fn until(holds: impl AsyncFn() -> bool) {
+    let looked = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looked).await.expect("it came to hold within 20 s");
+}

@@ -1,0 +1,4 @@
+//! The stories: build, act, one claim.
+
+mod first_exchange;
+mod samples;
