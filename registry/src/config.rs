@@ -32,6 +32,8 @@ pub struct Config {
     pub snapshot_lifetime: Duration,
     /// How often a snapshot is made when nothing changes.
     pub snapshot_refresh: Duration,
+    /// Bytes of a segment file of the ledger, a multiple of 4096.
+    pub segment_bytes: u64,
     /// Days that a node's TLS certificate is valid.
     pub tls_days: u64,
     /// Days that a node's seal certificate is valid.
@@ -88,6 +90,7 @@ impl Config {
             names,
             snapshot_lifetime: Duration::from_secs(72 * 3600),
             snapshot_refresh: Duration::from_secs(60),
+            segment_bytes: 32 << 20,
             tls_days: 90,
             seal_days: SEAL_DAYS,
             limits: Limits::default(),
@@ -134,6 +137,8 @@ struct RawConfig {
     #[serde(default)]
     snapshot: RawSnapshot,
     #[serde(default)]
+    ledger: RawLedger,
+    #[serde(default)]
     certificates: RawCertificates,
     #[serde(default)]
     limits: RawLimits,
@@ -144,6 +149,12 @@ struct RawConfig {
 struct RawSnapshot {
     lifetime_s: Option<Spanned<u64>>,
     refresh_s: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawLedger {
+    segment_mib: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -185,6 +196,8 @@ impl RawConfig {
         let mut config = Config::new(instance, epoch, self.data, listen, self.names.into_inner());
         config.public = public;
         self.snapshot.fill(&mut config, lines)?;
+        let segment_mib = lines.within("ledger.segment_mib", self.ledger.segment_mib.as_ref(), 8, 1024)?;
+        config.segment_bytes = segment_mib.map_or(config.segment_bytes, |mib| mib << 20);
         self.certificates.fill(&mut config, lines)?;
         config.limits = self.limits.check(lines)?;
         Ok(config)

@@ -18,8 +18,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use crate::error::Error;
+
 /// Wait after an accept that failed, for example for want of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// Age at which the own certificate is renewed: it is made for 90 days.
+const RENEWAL_US: u64 = 30 * 86_400 * 1_000_000;
 /// Finished handshakes that may wait for the server.
 const READY: usize = 64;
 
@@ -42,21 +46,56 @@ pub(crate) struct Connection {
 /// What a door needs.
 pub(crate) struct Door {
     pub(crate) listener: TcpListener,
-    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) settings: Settings,
     pub(crate) root: Verified<Authority>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) handshake: Duration,
     pub(crate) connections: usize,
 }
 
+/// The door's TLS settings, with a certificate that is made anew long before it expires.
+pub(crate) struct Settings {
+    acceptor: TlsAcceptor,
+    made_us: u64,
+    renew: Renew,
+}
+
+/// Makes settings with a fresh certificate at a time in microseconds.
+pub(crate) type Renew = Box<dyn Fn(u64) -> Result<TlsAcceptor, Error> + Send + Sync>;
+
+impl Settings {
+    /// Makes the first ones.
+    ///
+    /// # Errors
+    /// As `renew`.
+    pub(crate) fn new(renew: Renew, now_us: u64) -> Result<Settings, Error> {
+        Ok(Settings {
+            acceptor: renew(now_us)?,
+            made_us: now_us,
+            renew,
+        })
+    }
+
+    fn current(&mut self, now_us: u64) -> TlsAcceptor {
+        if now_us.saturating_sub(self.made_us) > RENEWAL_US {
+            // Whether it works or not, the next try is a while away; the old ones hold for long.
+            self.made_us = now_us;
+            match (self.renew)(now_us) {
+                Ok(acceptor) => self.acceptor = acceptor,
+                Err(error) => tracing::error!(%error, "the registry's TLS certificate cannot be renewed"),
+            }
+        }
+        self.acceptor.clone()
+    }
+}
+
 impl Door {
     /// Accepts until `stop` says true; connections come out of the receiver. Ends when all handshakes have ended.
-    pub(crate) async fn run(self, ready: mpsc::Sender<io::Result<Connection>>, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(mut self, ready: mpsc::Sender<io::Result<Connection>>, mut stop: watch::Receiver<bool>) {
         let limit = Arc::new(Semaphore::new(self.connections));
         let shaker = Arc::new(Shaker {
-            acceptor: self.acceptor,
             root: self.root,
-            clock: self.clock,
+            clock: Arc::clone(&self.clock),
             limit: self.handshake,
             ready,
         });
@@ -71,7 +110,8 @@ impl Door {
             match accepted {
                 Ok((stream, address, permit)) => {
                     let shaker = Arc::clone(&shaker);
-                    shaking.spawn(async move { shaker.shake(stream, address, permit).await });
+                    let acceptor = self.settings.current(self.clock.now_us());
+                    shaking.spawn(async move { shaker.shake(acceptor, stream, address, permit).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -103,7 +143,6 @@ async fn accept(
 }
 
 struct Shaker {
-    acceptor: TlsAcceptor,
     root: Verified<Authority>,
     clock: Arc<dyn Clock>,
     limit: Duration,
@@ -111,8 +150,8 @@ struct Shaker {
 }
 
 impl Shaker {
-    async fn shake(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
-        let stream = match tokio::time::timeout(self.limit, self.acceptor.accept(stream)).await {
+    async fn shake(&self, acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+        let stream = match tokio::time::timeout(self.limit, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(%address, %error, "a handshake failed");

@@ -85,8 +85,9 @@ impl Stream for Follow {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(snapshot)) => {
-                    // Each revocation and removal publishes a snapshot, so this is where a node learns of its own.
-                    if let Err(refusal) = this.office.desk.look(|state| this.caller.listed(state)) {
+                    // Each revocation and removal publishes a snapshot, so this is where a node learns of its own; of the end of its
+                    // certificate it learns with the next refresh.
+                    if let Err(refusal) = this.office.check_in_force(&this.caller) {
                         return this.end(refusal);
                     }
                     if snapshot.version > this.held {

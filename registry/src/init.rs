@@ -10,7 +10,8 @@ use jisr_certs::Verified;
 use jisr_certs::issue::Issuing;
 use jisr_certs::profile::Authority;
 use jisr_certs::seal::{SnapshotKey, WitnessKey};
-use jisr_certs::tls::{self, Identity};
+use jisr_certs::tls;
+use jisr_certs::tls_key::TlsKey;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::{Disk, RealDisk, create_directory};
 use jisr_ledger::ledger::{self, Ledger};
@@ -21,8 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::agree;
 use crate::book::Book;
 use crate::config::Config;
+use crate::door::Settings;
 use crate::error::Error;
-use crate::keys::Keys;
+use crate::keys::{Keys, identity};
 use crate::proposals::Proposals;
 use crate::schemas::Schemas;
 use crate::snapshot::Frame;
@@ -74,7 +76,7 @@ pub fn init(config: &Config, clock: Arc<dyn Clock>) -> Result<PathBuf, Error> {
     create_directory(&layout.data).map_err(|e| Error::io("make", &layout.data, e))?;
     let keys = Keys::create(&layout.keys(), config, clock.now_us())?;
     // A name that cannot stand in a certificate is found now rather than at the first start.
-    keys.identity(config, clock.now_us())?;
+    identity(&keys.tls, &keys.issuing, &config.names, clock.now_us())?;
     let anchor = keys.anchor(config)?.to_string();
     open_ledger(config, keys, clock)?.1.close();
     let path = layout.anchor();
@@ -89,7 +91,7 @@ pub(crate) struct Opened {
     pub(crate) ledger: Ledger,
     pub(crate) book: Book,
     pub(crate) base: Base,
-    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) settings: Settings,
     pub(crate) root: Verified<Authority>,
 }
 
@@ -121,7 +123,6 @@ impl Opened {
         let layout = Layout::of(&config);
         let now_us = clock.now_us();
         let keys = Keys::open(&layout.keys(), &config, now_us)?;
-        let identity = keys.identity(&config, now_us)?;
         let anchor = keys.anchor(&config)?.to_string();
         let root = keys.root.clone();
         let issuing = Arc::clone(&keys.issuing);
@@ -146,7 +147,7 @@ impl Opened {
             frame,
             newest_us,
         };
-        let acceptor = acceptor(&identity, &root, &clock)?;
+        let settings = settings(keys.tls, Arc::clone(&issuing), &config, &root, &clock)?;
         let base = Base {
             public: config.public.clone().unwrap_or_else(|| address.to_string()),
             schemas: Schemas::open(layout.schemas())?,
@@ -164,7 +165,7 @@ impl Opened {
             ledger,
             book,
             base,
-            acceptor,
+            settings,
             root,
         })
     }
@@ -172,6 +173,7 @@ impl Opened {
 
 /// The keys that are left when the ledger has taken its own.
 struct Rest {
+    tls: TlsKey,
     witness: WitnessKey,
     snapshot: SnapshotKey,
 }
@@ -180,7 +182,10 @@ fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Re
     let failed = |e: String| Error::Ledger(e);
     let vault = Vault::open(&keys.store).map_err(|e| failed(e.to_string()))?;
     let started = keys.started();
-    let at = ledger::Config::in_data_directory(&config.data, config.origin());
+    let at = ledger::Config {
+        segment_bytes: config.segment_bytes,
+        ..ledger::Config::in_data_directory(&config.data, config.origin())
+    };
     let (ledger, opened) = Ledger::open(at, keys.seal, vault, clock, started).map_err(|e| failed(e.to_string()))?;
     if let Some(torn) = opened.torn {
         tracing::warn!(
@@ -190,6 +195,7 @@ fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Re
     }
     Ok((
         Rest {
+            tls: keys.tls,
             witness: keys.witness,
             snapshot: keys.snapshot,
         },
@@ -216,13 +222,30 @@ fn replay(ledger: &Ledger, config: &Config) -> Result<(State, u64), Error> {
     Ok((state, newest_us))
 }
 
-fn acceptor(identity: &Identity, root: &Verified<Authority>, clock: &Arc<dyn Clock>) -> Result<TlsAcceptor, Error> {
+fn settings(
+    key: TlsKey,
+    issuing: Arc<Issuing>,
+    config: &Config,
+    root: &Verified<Authority>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Settings, Error> {
+    let now_us = clock.now_us();
     let clock = Arc::clone(clock);
     let clock: tls::Clock = Arc::new(move || clock.now_us());
     // The handshake takes every certificate that the authority issued and that is in force; each call then asks whether it
     // is listed. So a node that was revoked or enrolled again is told so in words rather than by a broken connection.
     let listed: tls::PeerPolicy = Arc::new(|_, _| Ok(()));
-    Ok(TlsAcceptor::from(tls::registry_server(identity, root, listed, &clock)?))
+    let (names, root) = (config.names.clone(), root.clone());
+    let renew = move |now_us| {
+        let identity = identity(&key, &issuing, &names, now_us)?;
+        Ok(TlsAcceptor::from(tls::registry_server(
+            &identity,
+            &root,
+            Arc::clone(&listed),
+            &clock,
+        )?))
+    };
+    Settings::new(Box::new(renew), now_us)
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -83,18 +83,6 @@ impl Keys {
         })
     }
 
-    /// Issues a fresh TLS certificate for the names of the configuration.
-    ///
-    /// # Errors
-    /// [`Error::Certificates`] for a name that is none.
-    pub(crate) fn identity(&self, config: &Config, now_us: u64) -> Result<Identity, Error> {
-        let validity = Validity::days(now_us, REGISTRY_TLS_DAYS);
-        let leaf = self.issuing.issue_registry_tls(&self.tls, &config.names, validity)?;
-        // The root goes along, so that a newcomer who knows its fingerprint finds it.
-        let chain = std::iter::once(leaf).chain(self.issuing.issuers()).collect();
-        Ok(Identity::new(&self.tls, chain)?)
-    }
-
     /// The act that begins the ledger.
     pub(crate) fn started(&self) -> Started {
         let issuers = self.issuing.issuers();
@@ -133,4 +121,16 @@ impl Keys {
             },
         })
     }
+}
+
+/// Issues a fresh TLS certificate of the registry for these names.
+///
+/// # Errors
+/// [`Error::Certificates`] for a name that is none.
+pub(crate) fn identity(key: &TlsKey, issuing: &Issuing, names: &[String], now_us: u64) -> Result<Identity, Error> {
+    let validity = Validity::days(now_us, REGISTRY_TLS_DAYS);
+    let leaf = issuing.issue_registry_tls(key, names, validity)?;
+    // The root goes along, so that a newcomer who knows its fingerprint finds it.
+    let chain = std::iter::once(leaf).chain(issuing.issuers()).collect();
+    Ok(Identity::new(key, chain)?)
 }

@@ -35,6 +35,8 @@ pub(crate) struct Caller {
     pub(crate) member: MemberId,
     /// SHA-256 of the TLS certificate that it showed.
     certificate: Hash,
+    /// Last moment of that certificate, microseconds.
+    not_after_us: u64,
 }
 
 impl Office {
@@ -62,21 +64,14 @@ impl Office {
             )
         };
         let identity = peer.identity.as_ref().ok_or_else(missing)?;
-        let now_us = self.base.clock.now_us();
-        if identity.not_after_us < now_us {
-            let rule = format!(
-                "the TLS certificate of {} has expired; enrol again with a new token",
-                identity.node
-            );
-            return Err(Refusal::new(Reason::CertificateInvalid, rule));
-        }
         let caller = Caller {
             node: identity.node.clone(),
             member: identity.node.member(),
             certificate: identity.sha256,
+            not_after_us: identity.not_after_us,
         };
-        self.desk.look(|state| caller.listed(state))?;
-        if !self.callers.admit(caller.node.clone(), now_us) {
+        self.check_in_force(&caller)?;
+        if !self.callers.admit(caller.node.clone(), self.base.clock.now_us()) {
             let rule = format!(
                 "{} made more calls in this minute than the registry answers",
                 caller.node
@@ -84,6 +79,21 @@ impl Office {
             return Err(Refusal::new(Reason::Overloaded, rule));
         }
         Ok(caller)
+    }
+
+    /// Whether a caller's certificate is in force and listed at this moment.
+    ///
+    /// # Errors
+    /// CALLER_UNAUTHENTICATED, CERTIFICATE_REVOKED, CERTIFICATE_INVALID where it expired.
+    pub(crate) fn check_in_force(&self, caller: &Caller) -> Result<(), Refusal> {
+        if caller.not_after_us < self.base.clock.now_us() {
+            let rule = format!(
+                "the TLS certificate of {} has expired; enrol again with a new token",
+                caller.node
+            );
+            return Err(Refusal::new(Reason::CertificateInvalid, rule));
+        }
+        self.desk.look(|state| caller.listed(state))
     }
 
     /// Counts a call without a certificate.

@@ -66,7 +66,7 @@ impl Registry {
         let opened = tokio::task::spawn_blocking(move || Opened::open(config, clock, address));
         let opened = opened.await.unwrap_or(Err(Error::Task("start")))?;
         let ledger = opened.ledger.clone();
-        let (acceptor, root) = (opened.acceptor, opened.root);
+        let (settings, root) = (opened.settings, opened.root);
         let (desk, clerk) = desk::open(opened.book, opened.base.config.snapshot_refresh).await?;
         let office = Arc::new(Office::new(desk, opened.base));
         office
@@ -79,7 +79,7 @@ impl Registry {
         let limits = &office.base.config.limits;
         let door = Door {
             listener,
-            acceptor,
+            settings,
             root,
             clock: Arc::clone(&office.base.clock),
             handshake: limits.handshake,

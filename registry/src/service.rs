@@ -106,6 +106,6 @@ pub(crate) fn answer<T>(outcome: Result<T, Refusal>) -> Result<Response<T>, Stat
 
 /// A refusal as its caller sees it.
 pub(crate) fn status(refusal: Refusal) -> Status {
-    tracing::info!(reason = %refusal.reason, detail = refusal.detail, "refused");
+    tracing::debug!(reason = %refusal.reason, detail = refusal.detail, "refused");
     refusal.fault().into()
 }

@@ -246,3 +246,6 @@ impl State {
             .find(|origin| !self.origins.contains_key(origin))
     }
 }
+
+#[cfg(test)]
+mod tests;

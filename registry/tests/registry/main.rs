@@ -2,6 +2,7 @@
 
 mod agreements;
 mod catalogue;
+mod crash;
 mod enrolment;
 mod membership;
 mod snapshots;

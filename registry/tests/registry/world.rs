@@ -17,8 +17,10 @@ use jisr_certs::validity::Validity;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, ManualClock};
 use jisr_ledger::ledger::{self, Ledger};
+use jisr_ledger::report::Verdict;
 use jisr_ledger::statement::Draft;
 use jisr_ledger::vault::Vault;
+use jisr_ledger::verify;
 use jisr_proto::ident::{NodeId, Origin};
 use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
@@ -35,6 +37,9 @@ use tower::service_fn;
 
 /// 1 June 2026, noon.
 pub(crate) const NOON_US: u64 = 1_780_315_200_000_000;
+
+/// Small, so that a test does not write tens of megabytes of zeros.
+const SEGMENT_BYTES: u64 = 1 << 20;
 
 pub(crate) type Nodes = RegistryClient<Channel>;
 
@@ -54,7 +59,8 @@ impl World {
         let listen = "127.0.0.1:0".parse().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let data = dir.path().join("registry");
-        let config = Config::new("JO".parse().unwrap(), "2026".parse().unwrap(), data, listen, names);
+        let mut config = Config::new("JO".parse().unwrap(), "2026".parse().unwrap(), data, listen, names);
+        config.segment_bytes = SEGMENT_BYTES;
         jisr_registry::init(&config, clock.clone()).unwrap();
         let mut world = World {
             dir,
@@ -79,7 +85,10 @@ impl World {
     pub(crate) async fn stop(&mut self) {
         let (registry, stop) = self.running.take().unwrap();
         stop.send(()).unwrap();
+        let anchor = std::fs::read_to_string(registry.anchor()).unwrap().parse().unwrap();
         registry.finished().await.unwrap();
+        let report = verify::directory(&self.config.data.join("ledger"), &anchor, &verify::Options::default()).unwrap();
+        assert_eq!(report.verdict, Verdict::Valid, "{report:?}");
     }
 
     /// Ends the story: what still calls hangs up, the registry stops cleanly, and its ledger verifies.
@@ -274,7 +283,10 @@ impl NodeDraft {
         let officer = self.id.member().officer(&"samir".parse().unwrap());
         let officer = self.local.issue_officer(&officer, Validity::days(NOON_US, 30)).unwrap();
         let origin: Origin = response.origin.parse().unwrap();
-        let config = ledger::Config::in_data_directory(&self.dir, origin.clone());
+        let config = ledger::Config {
+            segment_bytes: SEGMENT_BYTES,
+            ..ledger::Config::in_data_directory(&self.dir, origin.clone())
+        };
         let started = Started {
             origin: origin.to_string(),
             certificates: std::iter::once(response.seal_certificate.clone())
