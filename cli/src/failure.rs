@@ -112,7 +112,10 @@ impl Failure {
         if let Some(rule) = rule.filter(|rule| !rule.is_empty()) {
             text.push_str(&format!("  rule:   {rule}\n"));
         }
-        text.push_str(&format!("  remedy: {remedy}\n"));
+        // Some texts name the remedy themselves.
+        if !remedy.is_empty() {
+            text.push_str(&format!("  remedy: {remedy}\n"));
+        }
         text
     }
 }

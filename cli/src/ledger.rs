@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use jisr_ledger::verify::{self, Options};
 
 use crate::failure::Failure;
 use crate::{anchor, output, verdict};
@@ -14,11 +15,10 @@ const NOTE_BYTES_MAX: u64 = 64 << 10;
 /// Commands on ledgers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Verify a ledger directory, offline, trusting nothing but the anchor
     Verify(Verify),
 }
 
-/// Verify a ledger directory, offline, trusting nothing but the anchor.
+/// Verify a ledger directory, offline, trusting nothing but the anchor
 ///
 /// The directory may be live, copied or archived; no lock is taken and no key is needed. Every byte of every file in it
 /// counts, except under index/. A tail that is not cosigned yet is reported, and so is a torn one.
@@ -58,8 +58,8 @@ impl Verify {
             .as_deref()
             .map(|path| output::read(path, NOTE_BYTES_MAX))
             .transpose()?;
-        let _readable = std::fs::read_dir(&self.dir).map_err(|error| Failure::unreadable(&self.dir, error))?;
-        let report = jisr_ledger::verify::ledger(&self.dir, &anchor, checkpoint.as_deref());
+        let report = verify::directory(&self.dir, &anchor, &Options { checkpoint })
+            .map_err(|error| Failure::unreadable(&self.dir, error))?;
         verdict::print(&report, self.json)
     }
 }

@@ -1,5 +1,7 @@
 //! The log: on standard error, as lines for people or as JSON for machines.
 
+use std::io::IsTerminal;
+
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -12,13 +14,14 @@ pub(crate) struct Logging {
     /// `info,jisr_node=debug` [default: info for servers, else warn]
     #[arg(long, global = true, value_name = "FILTER", help_heading = "Log")]
     log: Option<String>,
-    /// Form of the log
+    /// Form of the log: text, for people, or json, an object a line
     #[arg(
         long,
         global = true,
         value_enum,
         default_value = "text",
         value_name = "FORM",
+        hide_possible_values = true,
         help_heading = "Log"
     )]
     log_format: Format,
@@ -45,7 +48,8 @@ impl Logging {
         })?;
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         let started = match self.log_format {
             Format::Text => log.with_target(false).try_init(),
             Format::Json => log.json().flatten_event(true).try_init(),

@@ -37,7 +37,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Jisr lets agencies answer each other's questions so that every answer is authorised, minimal, signed, and provable
 /// years later to somebody who trusts neither side.
 #[derive(Debug, Parser)]
-#[command(name = "jisr", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "jisr", version, max_term_width = 110, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     logging: logging::Logging,
@@ -58,7 +58,6 @@ enum Command {
     /// Set up, run and administer an agency's server
     #[command(subcommand)]
     Node(node::Command),
-    /// Call a method of any service in the network, from JSON to JSON, through your own node
     Call(Box<call::Call>),
     /// Export, verify and show the file that proves one exchange
     #[command(subcommand)]
@@ -66,7 +65,6 @@ enum Command {
     /// Verify a ledger, live, copied or archived
     #[command(subcommand)]
     Ledger(ledger::Command),
-    /// Start a whole network on this machine and watch six agencies answer each other
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
+use base64::Engine;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -123,6 +124,11 @@ pub(crate) fn toml_list(texts: &[String]) -> String {
         "[{}]",
         texts.iter().map(|text| toml(text)).collect::<Vec<_>>().join(", ")
     )
+}
+
+/// A Merkle root as checkpoints write it.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 /// Lower-case hex.

@@ -2,21 +2,28 @@
 
 use std::future::Future;
 
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 
 /// Runs a command's future on this thread alone.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::fault(
-                format!("cannot start a runtime: {error}"),
-                "raise the limits of this process (ulimit -n)",
-            )
-        })?;
+    run(Builder::new_current_thread(), future)
+}
+
+/// Runs a server's future with a thread for each core.
+pub(crate) fn block_on_all_cores<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    run(Builder::new_multi_thread(), future)
+}
+
+fn run<T>(mut builder: Builder, future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = builder.enable_all().build().map_err(|error| {
+        Failure::fault(
+            format!("cannot start a runtime: {error}"),
+            "raise the limits of this process (ulimit -n)",
+        )
+    })?;
     runtime.block_on(future)
 }
 

@@ -27,7 +27,7 @@ use crate::{instant, output, protos, runtime};
 /// Name of the metadata in which a node tells the exchange id.
 const EXCHANGE_ID: &str = "jisr-exchange-id";
 
-/// Call a method of any service in the network, from JSON to JSON, through your own node.
+/// Call a method of any service in the network, from JSON to JSON, through your own node
 ///
 /// The node decides who answers from the service's name alone and refuses what no agreement allows. The types come
 /// from the node (server reflection) unless --proto or --descriptor-set is given. The reply goes to standard output,
@@ -38,29 +38,29 @@ pub(crate) struct Call {
     /// Full name of the service and the method, `jo.residency.v1.ResidencePermits/CheckStatus`
     #[arg(value_name = "SERVICE/METHOD", value_parser = protos::method_path)]
     method: MethodPath,
-    #[command(flatten)]
-    door: door::Door,
-    #[command(flatten)]
-    types: schema::Types,
     /// Request as JSON: the text itself, @FILE, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     json_in: String,
-    #[command(flatten)]
-    says: request::Says,
     /// Give up after this long
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = instant::span)]
     timeout: Duration,
     /// Print one object {exchange_id, status, reply, error}, also when the call is refused
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    door: door::Door,
+    #[command(flatten)]
+    types: schema::Types,
+    #[command(flatten)]
+    says: request::Says,
 }
 
 const HELP: &str = "\
 Examples:
-  jisr call jo.residency.v1.ResidencePermits/CheckStatus --dir /var/lib/jisr --client JO/GOV/mol/permits \\
-      --purpose work-permit-renewal --case 2026/114 --json-in '{\"personalNumber\": \"2000000001\"}'
-  jisr call jo.health.v1.FitnessCertificates/Check --address node.mol.local:7401 --identity ./permits \\
-      --purpose work-permit-renewal --json-in @request.json --json
+  jisr call jo.residency.v1.ResidencePermits/CheckStatus --json-in '{\"personalNumber\": \"2000000001\"}' \\
+      --dir /var/lib/jisr --client JO/GOV/mol/permits --purpose work-permit-renewal --case 2026/114
+  jisr call jo.health.v1.FitnessCertificates/Check --json-in @request.json --json \\
+      --address node.mol.local:7401 --identity ./permits --purpose work-permit-renewal
 
 Exit codes: 0 answered with OK · 1 answered with an error, refused, or nobody reached · 64 wrong usage, or JSON that \
 does not fit the request type · 66 an input cannot be read · 70 this program or machine failed";

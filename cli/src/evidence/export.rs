@@ -15,7 +15,7 @@ use crate::admin::{self, Server};
 use crate::failure::Failure;
 use crate::{instant, output, runtime};
 
-/// Have the node write the evidence file of one exchange.
+/// Have the node write the evidence file of one exchange
 ///
 /// The node waits for what the proof still lacks: the statement that closes the exchange, and cosigned checkpoints of
 /// both ledgers. What is lacking after --wait is told, and the file then verifies as INDETERMINATE; export it again

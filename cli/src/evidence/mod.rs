@@ -10,17 +10,14 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
-/// Largest evidence file, bytes (docs/formats.md, evidence file): header, digest and a body of 16 MiB.
-const FILE_BYTES_MAX: u64 = 40 + (16 << 20);
+/// Largest evidence file, bytes.
+const FILE_BYTES_MAX: u64 = jisr_ledger::evidence::EVIDENCE_BYTES_MAX as u64;
 
 /// Commands on evidence files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Have the node write the evidence file of one exchange
     Export(export::Export),
-    /// Verify an evidence file, offline, trusting nothing but the anchor
     Verify(verify::Verify),
-    /// Show what an evidence file holds. This verifies nothing
     Show(show::Show),
 }
 

@@ -13,7 +13,9 @@ use super::FILE_BYTES_MAX;
 use crate::failure::Failure;
 use crate::{instant, output};
 
-/// Show what an evidence file holds: statements, parts, checkpoints. This verifies nothing: use `jisr evidence verify`.
+/// Show what an evidence file holds: statements, parts, checkpoints
+///
+/// This verifies nothing: use `jisr evidence verify`.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Show {
@@ -31,10 +33,10 @@ Exit codes: 0 shown · 64 wrong usage · 66 the file cannot be read, or is no ev
 impl Show {
     pub(super) fn run(self) -> Result<(), Failure> {
         let bytes = output::read(&self.file, FILE_BYTES_MAX)?;
-        let evidence = jisr_ledger::evidence::decode(&Bytes::from(bytes)).map_err(|error| {
+        let evidence = jisr_ledger::evidence::open(&bytes).map_err(|report| {
             Failure::unusable(
                 &self.file,
-                error,
+                report.reason,
                 "name an evidence file; jisr evidence verify tells what is wrong with it",
             )
         })?;

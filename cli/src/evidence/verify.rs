@@ -10,7 +10,7 @@ use super::FILE_BYTES_MAX;
 use crate::failure::Failure;
 use crate::{anchor, instant, output, verdict};
 
-/// Verify an evidence file, offline, trusting nothing but the anchor.
+/// Verify an evidence file, offline, trusting nothing but the anchor
 ///
 /// Prints the verdict, then each check with what it found. What the file does not have is listed as `not present`.
 #[derive(Debug, Args)]
@@ -39,8 +39,7 @@ impl Verify {
         let time_us = self.time.as_deref().map(instant::parse).transpose()?;
         let anchor = anchor::read(&self.anchor)?;
         let file = output::read(&self.file, FILE_BYTES_MAX)?;
-        let report =
-            jisr_ledger::evidence::verify(&file.into(), &anchor, time_us.unwrap_or_else(|| SystemClock.now_us()));
+        let report = jisr_ledger::evidence::verify(&file, &anchor, time_us.unwrap_or_else(|| SystemClock.now_us()));
         verdict::print(&report, self.json)
     }
 }

@@ -8,7 +8,7 @@ use jisr_certs::issue::{Credential, LocalCa};
 use jisr_certs::keys::KeyStore;
 use jisr_certs::validity::Validity;
 use jisr_ledger::clock::{Clock, SystemClock};
-use jisr_node::Config;
+use jisr_node::{Config, Layout};
 use jisr_proto::ident::{Code, SubsystemId};
 
 use super::Dir;
@@ -18,17 +18,17 @@ use crate::output;
 /// Credentials of applications.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Client {
-    /// Make a key and a certificate for an application
     Add(AddClient),
 }
 
 /// Credentials of officers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Officer {
-    /// Make a key and a certificate for an officer
     Add(AddOfficer),
 }
 
+/// Make a key and a certificate for an application
+///
 /// Writes ca.pem, cert.pem and key.pem, with which an application calls this node's local door as SUBSYSTEM.
 ///
 /// Whoever holds key.pem asks in the name of the subsystem; hand it over accordingly. The node need not run.
@@ -55,6 +55,8 @@ Example:
 Exit codes: 0 written · 64 wrong usage, or files are there already · 66 node.toml cannot be used · 70 this program, its \
 keys or this machine failed";
 
+/// Make a key and a certificate for an officer
+///
 /// Writes ca.pem, cert.pem (the officer's certificate, then the local CA's) and key.pem, with which an officer signs
 /// agreements of this member.
 #[derive(Debug, Args)]
@@ -120,7 +122,7 @@ pub(crate) fn passing_client(config: &Config, subsystem: &SubsystemId) -> Result
 /// Opens the local CA; also tells the time by which it was checked.
 fn open(config: &Config) -> Result<(LocalCa, u64), Failure> {
     let now_us = SystemClock.now_us();
-    let store = KeyStore::open(config.data.join("keys")).map_err(not_enrolled)?;
+    let store = KeyStore::open(Layout::new(&config.data).keys()).map_err(not_enrolled)?;
     LocalCa::open(&store, &config.node.member(), now_us)
         .map(|ca| (ca, now_us))
         .map_err(not_enrolled)
@@ -130,7 +132,7 @@ fn not_enrolled(error: CertError) -> Failure {
     match error {
         CertError::Io { .. } => Failure::fault(
             error.to_string(),
-            "run this as the node's own user; a new node makes its local CA when it enrols: jisr node enrol TOKEN",
+            "run this as the node's own user; `jisr node init` and `jisr node enrol` make the local CA",
         ),
         error => failure(error),
     }
@@ -141,7 +143,7 @@ fn failure(error: CertError) -> Failure {
     match error {
         CertError::Authority { rule, remedy } => Failure::usage(rule, remedy),
         CertError::KeyStore { path, rule, remedy } => Failure::fault(format!("{}: {rule}", path.display()), remedy),
-        error => Failure::fault(error.to_string(), "see above"),
+        error => Failure::fault(error.to_string(), ""),
     }
 }
 

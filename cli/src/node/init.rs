@@ -5,12 +5,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use jisr_ledger::clock::{Clock, SystemClock};
+use jisr_node::setup;
 use jisr_proto::ident::{NodeId, ServiceName, SubsystemId};
 
 use crate::failure::Failure;
 use crate::output;
 
-/// Writes DIR/node.toml, commented, ready for `jisr node enrol`. Nothing is started and nobody is asked.
+/// Make a new node: configuration, keys and local CA
+///
+/// Writes DIR/node.toml, commented, and makes the node's keys and the member's local CA in DIR/keys. Starts nothing and
+/// asks nobody; next comes `jisr node enrol`.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Init {
@@ -89,6 +94,7 @@ impl Init {
                 "correct the value and run the command again",
             ));
         }
+        setup::init(&self.dir, SystemClock.now_us()).map_err(super::serve::failure)?;
         output::line(path.display());
         output::say(format!("next: jisr node enrol TOKEN --dir {}", self.dir.display()));
         Ok(())

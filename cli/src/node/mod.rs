@@ -19,13 +19,9 @@ use crate::failure::Failure;
 /// Commands of a node.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write a commented configuration for a new node
     Init(Box<init::Init>),
-    /// Make the node's keys and join the network with a one-time token
     Enrol(serve::Enrol),
-    /// Run the node until SIGINT or SIGTERM
     Run(serve::Run),
-    /// Publish, or withdraw, a service of this member
     Publish(publish::Publish),
     /// Propose, read, accept and revoke agreements
     #[command(subcommand)]
@@ -36,7 +32,6 @@ pub(crate) enum Command {
     /// Credentials with which the agency's officers sign agreements
     #[command(subcommand)]
     Officer(identity::Officer),
-    /// What the running node says of itself
     Status(status::Status),
 }
 

@@ -15,8 +15,9 @@ use crate::admin::{self, Server};
 use crate::failure::Failure;
 use crate::{output, protos, runtime};
 
-/// Publish a service: its schema and its titles enter the network's catalogue, under a subsystem of this member.
+/// Publish, or withdraw, a service of this member
 ///
+/// Its schema and its titles enter the network's catalogue, under a subsystem of this member.
 /// The server that runs it is named in node.toml, under [[backend]]. Nobody may call it before an agreement allows it.
 /// jisr/v1/annotations.proto and Google's well-known types are built in.
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::instant::show;
 use crate::{output, runtime};
 
-/// What the running node says of itself: ledger, snapshot, certificates, exchanges, peers.
+/// Tell ledger, snapshot, certificates, exchanges and peers of the running node
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Example:\n  jisr node status --dir /var/lib/jisr\n\nExit codes: 0 it runs · 1 it does \
@@ -69,7 +69,7 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 11] {
                 "{} size {} root {}",
                 status.origin,
                 status.ledger_size,
-                output::hex(&status.ledger_root)
+                output::base64(&status.ledger_root)
             ),
         ),
         (
@@ -112,7 +112,7 @@ fn object(status: &StatusResponse) -> Value {
         "origin": status.origin,
         "program": status.program,
         "ledger_size": status.ledger_size,
-        "ledger_root": output::hex(&status.ledger_root),
+        "ledger_root": output::base64(&status.ledger_root),
         "cosigned_size": status.cosigned_size,
         "cosigned_us": status.cosigned_us,
         "snapshot_version": status.snapshot_version,

@@ -2,15 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_proto::ident::{Epoch, Instance};
+use jisr_registry::Config;
 
 use crate::failure::Failure;
 use crate::{instant, output};
 
-/// Writes DIR/registry.toml, commented, makes the registry's keys in DIR/keys and its anchor DIR/anchor. Starts nothing.
+/// Make a new registry: configuration, keys, ledger and anchor
+///
+/// Writes DIR/registry.toml, commented, the registry's keys in DIR/keys, and DIR/anchor. Starts nothing.
 ///
 /// Give the anchor to every auditor on a way that you trust: whatever is verified rests on it.
 #[derive(Debug, Args)]
@@ -44,6 +48,23 @@ Example:
 Exit codes: 0 made · 64 wrong usage, or there is a registry already · 70 it cannot be written";
 
 impl Init {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        output::private_dir(&self.dir)?;
+        let path = self.dir.join("registry.toml");
+        output::write_new(&path, self.text()?.as_bytes())?;
+        let made = Config::load(&path).and_then(|config| jisr_registry::init(&config, Arc::new(SystemClock)));
+        match made {
+            Ok(_anchor) => output::line(self.dir.join("anchor").display()),
+            Err(error) => {
+                // A file that no registry was made from must not look as if one had been.
+                std::fs::remove_file(&path).map_err(|error| Failure::unwritable(&path, error))?;
+                return Err(super::failure(error));
+            }
+        }
+        output::say(format!("next: jisr registry run --dir {}", self.dir.display()));
+        Ok(())
+    }
+
     fn text(&self) -> Result<String, Failure> {
         let epoch = match &self.epoch {
             Some(epoch) => epoch.to_string(),
@@ -95,9 +116,3 @@ const REST: &str = "\
 # enrolments_per_minute = 60  # without a certificate, by IP address
 # requests_per_minute = 6000  # of one node
 ";
-
-impl Init {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        self.text().map(drop)
-    }
-}

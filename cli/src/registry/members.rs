@@ -11,7 +11,7 @@ use super::{Dir, EXIT_CODES, client};
 use crate::failure::Failure;
 use crate::{instant, output, runtime};
 
-/// Admit a member. It takes effect when a second administrator approves it.
+/// Admit a member; a second administrator must approve it
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = concat!(
     "Example:\n  jisr registry admit JO/GOV/mol --dir /var/lib/jisr-registry --administrator Huda \\\n",
@@ -35,7 +35,9 @@ pub(crate) struct Admit {
     administrator: String,
 }
 
-/// Approve a member. The administrator must be another than the one who admitted it.
+/// Approve a member that another administrator admitted
+///
+/// The administrator must be another than the one who admitted it.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = concat!(
     "Example:\n  jisr registry approve JO/GOV/mol --dir /var/lib/jisr-registry --administrator Samir\n\n",
@@ -52,7 +54,9 @@ pub(crate) struct Approve {
     administrator: String,
 }
 
-/// Make a one-time token. It stands alone on standard output; hand it over on a way that only the node's operator reads.
+/// Make a one-time token with which a node of an approved member enrols
+///
+/// It stands alone on standard output; hand it over on a way that only the node's operator reads.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = concat!(
     "Example:\n  jisr registry token JO/GOV/mol/node/node1 --dir /var/lib/jisr-registry --administrator Huda > token\n\n",
@@ -75,7 +79,9 @@ pub(crate) struct Token {
     json: bool,
 }
 
-/// Revoke a node. Other nodes refuse it as soon as the next snapshot reaches them, which is pushed at once.
+/// Revoke a node: its certificates end with the next snapshot
+///
+/// Other nodes refuse it as soon as the next snapshot reaches them, which is pushed at once.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = concat!(
     "Example:\n  jisr registry revoke JO/GOV/mol/node/node1 --dir /var/lib/jisr-registry \\\n",

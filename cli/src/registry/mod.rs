@@ -17,21 +17,13 @@ use crate::failure::Failure;
 /// Commands of a registry.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write the configuration of a new registry, make its keys, and write the anchor that auditors need
     Init(Box<init::Init>),
-    /// Run the registry until SIGINT or SIGTERM
     Run(serve::Run),
-    /// Admit a member; a second administrator must approve it
     Admit(members::Admit),
-    /// Approve a member that another administrator admitted
     Approve(members::Approve),
-    /// Make a one-time token with which a node of an approved member enrols
     Token(members::Token),
-    /// Revoke a node: its certificates end with the next snapshot
     Revoke(members::Revoke),
-    /// What the running registry says of itself
     Status(status::Status),
-    /// Print the anchor: what an auditor needs to verify evidence and ledgers of this network
     Anchor(serve::Anchor),
 }
 
@@ -73,3 +65,14 @@ async fn client(registry: &Dir) -> Result<RegistryAdminClient<Channel>, Failure>
 /// Exit codes of the administrators' commands.
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 refused, or the registry is not running · 64 wrong usage · \
 70 this program or machine failed";
+
+/// Errors of the registry name the remedy themselves.
+fn failure(error: jisr_registry::Error) -> Failure {
+    match error {
+        jisr_registry::Error::Config(_) => Failure::Unreadable {
+            what: error.to_string(),
+            remedy: String::new(),
+        },
+        error => Failure::fault(error.to_string(), ""),
+    }
+}

@@ -8,7 +8,7 @@ use super::{Dir, EXIT_CODES, client};
 use crate::failure::Failure;
 use crate::{instant, output, runtime};
 
-/// What the running registry says of itself: ledger, snapshot, members, nodes, services, agreements.
+/// Tell ledger, snapshot, members, nodes, services and agreements of the running registry
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Status {
@@ -28,7 +28,7 @@ impl Status {
                 .await?
                 .into_inner())
         })?;
-        let root = output::hex(&status.root);
+        let root = output::base64(&status.root);
         if self.json {
             return output::json(&json!({
                 "instance": status.instance,

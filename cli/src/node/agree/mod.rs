@@ -20,17 +20,13 @@ use crate::{output, runtime};
 /// Commands on agreements.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write an agreement from the published schemas, sign it, and put it to the other party
     Propose(Box<propose::Propose>),
-    /// Agreements of this member that wait for a yes
     List(List),
-    /// Read an agreement that was proposed, sign it, and conclude it
     Accept(Accept),
-    /// End an agreement that this member is party to
     Revoke(Revoke),
 }
 
-/// Agreements that concern this member and that a party has not signed yet, with their terms.
+/// List agreements of this member that wait for a yes, with their terms
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP_LIST)]
 pub(crate) struct List {
@@ -47,9 +43,9 @@ Example:
 
 Exit codes: 0 done · 1 refused, or nobody reached · 64 wrong usage · 70 this program or machine failed";
 
-/// Shows the terms of a proposed agreement, signs it with the officer's key, and tells the registry.
+/// Read an agreement that was proposed, sign it, and so conclude it
 ///
-/// What is signed is the document that was proposed, byte for byte; its digest is recomputed here.
+/// Shows the terms. What is signed is the document that was proposed, byte for byte; its digest is recomputed here.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP_ACCEPT)]
 pub(crate) struct Accept {
@@ -58,11 +54,11 @@ pub(crate) struct Accept {
     digest: String,
     #[command(flatten)]
     node: Dir,
-    #[command(flatten)]
-    officer: Officer,
     /// Print one object {digest, registered, snapshot_version}
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    officer: Officer,
 }
 
 const HELP_ACCEPT: &str = "\
@@ -73,7 +69,9 @@ Example:
 Exit codes: 0 signed · 1 refused, or nobody reached · 64 wrong usage, or no such proposal · 66 an input cannot be read \
 · 70 this program or machine failed";
 
-/// Ends an agreement: the next call under it is refused on both sides once the news has arrived there.
+/// End an agreement that this member is party to
+///
+/// The next call under it is refused on both sides once the news has arrived there.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP_REVOKE)]
 pub(crate) struct Revoke {

@@ -23,7 +23,7 @@ use crate::{output, protos};
 /// A day in microseconds.
 const DAY_US: u64 = 86_400 * 1_000_000;
 
-/// Write an agreement, sign it with the officer's key, and put it to the other party through the registry.
+/// Write an agreement, sign it, and put it to the other party
 ///
 /// Schema digests, side effects and evidence classes are taken from the catalogue. The agreement is in force once an
 /// officer of the other party has accepted it. Prints its digest.
@@ -56,11 +56,11 @@ pub(crate) struct Propose {
     /// Persons a case; 0: no limit of the agreement's own
     #[arg(long, value_name = "N", default_value_t = 0)]
     subjects_per_case: u32,
-    #[command(flatten)]
-    officer: Officer,
     /// Print one object {digest, registered, snapshot_version}
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    officer: Officer,
 }
 
 const HELP: &str = "\
