@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tonic::transport::{Channel, Uri};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::agency::{self, Agency};
 use crate::world::World;
@@ -66,11 +69,10 @@ impl Network {
         let [registry, rest @ ..] = ports::free::<PORTS>()?;
         let plan = plan(&rest);
 
-        let step = screen::step("backends: six registers are filled");
+        let registers = screen::step("backends: six registers, filled while the rest goes on");
         for addresses in &plan {
             start_backend(processes, addresses, world)?;
         }
-        step.started();
 
         let step = screen::step("registry: keys, ledger, anchor");
         start_registry(jisr, layout, processes, registry).await?;
@@ -84,7 +86,7 @@ impl Network {
         let mut nodes = Vec::new();
         for Addresses {
             agency, local, peer, ..
-        } in plan
+        } in plan.iter().copied()
         {
             let pid = processes.start(
                 &format!("node-{agency}"),
@@ -104,11 +106,15 @@ impl Network {
         step.done();
 
         let step = screen::step("catalogue and agreements: published, proposed, accepted");
-        each(&plan_of(&nodes), |agency| publish(jisr.clone(), agency)).await?;
+        each(&agency::ALL, |agency| publish(jisr.clone(), agency)).await?;
         let version = agreements::conclude(jisr).await?;
         let network = Self { nodes };
         network.wait_for_snapshot(jisr, processes, version).await?;
         step.done();
+        for addresses in &plan {
+            wait_for_backend(processes, addresses).await?;
+        }
+        registers.done();
         Ok(network)
     }
 
@@ -158,10 +164,6 @@ fn plan(ports: &[SocketAddr]) -> Vec<Addresses> {
         .zip(ports.chunks_exact(3))
         .filter_map(addresses)
         .collect()
-}
-
-fn plan_of(nodes: &[Node]) -> Vec<Agency> {
-    nodes.iter().map(|node| node.agency).collect()
 }
 
 /// Does the same for several at once; the first error counts.
@@ -311,6 +313,29 @@ async fn wait_until_ready(
         sleep(Duration::from_millis(50)).await;
     }
     Ok(())
+}
+
+/// Waits until a backend says that it serves. A large world takes a while to fill, so there is no limit but its end.
+async fn wait_for_backend(processes: &mut Processes, addresses: &Addresses) -> Result<(), DemoError> {
+    let Addresses { agency, backend, .. } = addresses;
+    loop {
+        if let Ok(channel) = Channel::builder(uri(*backend)).connect().await
+            && HealthClient::new(channel)
+                .check(HealthCheckRequest::default())
+                .await
+                .is_ok()
+        {
+            return Ok(());
+        }
+        processes.check(&format!("backend-{agency}"))?;
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn uri(address: SocketAddr) -> Uri {
+    format!("http://{address}")
+        .parse()
+        .expect("an address and a port make a URI")
 }
 
 fn late(processes: &Processes, name: &str) -> DemoError {

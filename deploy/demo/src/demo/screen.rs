@@ -57,11 +57,6 @@ impl Step {
             self.name
         ));
     }
-
-    /// The step goes on while others follow.
-    pub(super) fn started(self) {
-        line(format_args!("  {:>7}  {}", "...", self.name));
-    }
 }
 
 /// Every exchange, person by person.
@@ -168,7 +163,7 @@ pub(super) fn invitation(root: &Path, network: &Network, journey: &Journey) {
     line(format_args!(
         "python3 -m pip install grpcio grpcio-tools && mkdir -p stubs\n\
          python3 -m grpc_tools.protoc -I {root}/protos --python_out=stubs --grpc_python_out=stubs \\\n  \
-         $(cd {root}/protos && find . -name '*.proto')\n\
+         $(find {root}/protos -name '*.proto')\n\
          PYTHONPATH=stubs python3 - <<'END'\n\
          import grpc\n\
          from jo.common.v1 import people_pb2\n\
