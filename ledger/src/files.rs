@@ -72,7 +72,12 @@ pub struct Pages {
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pages({} of {} bytes)", self.used, self.pages.len().saturating_mul(PAGE))
+        write!(
+            f,
+            "Pages({} of {} bytes)",
+            self.used,
+            self.pages.len().saturating_mul(PAGE)
+        )
     }
 }
 
@@ -86,7 +91,10 @@ impl Pages {
     /// A buffer of `pages` zero pages, all in use.
     #[must_use]
     pub fn zeroed(pages: usize) -> Self {
-        Self { pages: vec![Page([0; PAGE]); pages], used: pages.saturating_mul(PAGE) }
+        Self {
+            pages: vec![Page([0; PAGE]); pages],
+            used: pages.saturating_mul(PAGE),
+        }
     }
 
     /// Bytes in use.
@@ -123,7 +131,11 @@ impl Pages {
 
     fn bytes_mut(&mut self) -> &mut [u8] {
         let used = self.used;
-        self.pages.as_mut_slice().as_mut_bytes().get_mut(..used).unwrap_or_default()
+        self.pages
+            .as_mut_slice()
+            .as_mut_bytes()
+            .get_mut(..used)
+            .unwrap_or_default()
     }
 
     /// The bytes in use and the zero bytes up to the end of their last page.
@@ -166,7 +178,12 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn allocate(&self, path: &Path, bytes: u64) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
         let zeros = Pages::zeroed(ALLOCATE_PAGES);
         let mut left = bytes;
         while left > 0 {
@@ -185,7 +202,11 @@ impl Disk for RealDisk {
             Err(e) if e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => (open_plain(path)?, false),
             Err(e) => return Err(e),
         };
-        Ok(Box::new(RealFile { file, direct, path: path.to_owned() }))
+        Ok(Box::new(RealFile {
+            file,
+            direct,
+            path: path.to_owned(),
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -200,7 +221,12 @@ impl Disk for RealDisk {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".new");
         let new = path.with_file_name(name);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, path)?;
@@ -225,7 +251,11 @@ fn parent(path: &Path) -> &Path {
 }
 
 fn open_direct(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::DIRECT.bits().cast_signed())
+        .open(path)
 }
 
 fn open_plain(path: &Path) -> io::Result<File> {
@@ -293,7 +323,9 @@ impl RealFile {
 }
 
 fn refuses_direct(e: &io::Error) -> bool {
-    [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].iter().any(|no| e.raw_os_error() == Some(no.raw_os_error()))
+    [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS]
+        .iter()
+        .any(|no| e.raw_os_error() == Some(no.raw_os_error()))
 }
 
 /// Writes everything or says what is known. Only an error of the first call that tells of a full disk, or that the kind

@@ -7,24 +7,24 @@
 //! The segments are the truth. Tiles and index follow the writer, off the hot path, and are rebuilt at start where they
 //! lack. When it is not known what is on disk the process ends; nothing is signed on a guess.
 
-mod config;
-mod error;
-mod open;
-mod recover;
-mod history;
-mod queue;
-mod job;
-mod record;
-mod writer;
 mod commit;
-mod tail;
-mod reserve;
-mod known;
-mod head;
-mod follower;
-mod tiles;
-mod index;
+mod config;
 mod entry;
+mod error;
+mod follower;
+mod head;
+mod history;
+mod index;
+mod job;
+mod known;
+mod open;
+mod queue;
+mod record;
+mod recover;
+mod reserve;
+mod tail;
+mod tiles;
+mod writer;
 
 use std::fs::File;
 use std::future::Future;
@@ -120,7 +120,13 @@ impl Ledger {
         });
         async move {
             let (commit, first) = queued?.await.map_err(|_| AppendError::Stopped)??;
-            Ok((first..).take(count).map(|index| Stands { index, commit: Arc::clone(&commit) }).collect())
+            Ok((first..)
+                .take(count)
+                .map(|index| Stands {
+                    index,
+                    commit: Arc::clone(&commit),
+                })
+                .collect())
         }
     }
 
@@ -149,7 +155,11 @@ impl Ledger {
     /// # Errors
     /// [`AppendError::Full`].
     pub fn admits(&self) -> Result<(), AppendError> {
-        if self.0.room.has_failed() { Err(AppendError::Full) } else { Ok(()) }
+        if self.0.room.has_failed() {
+            Err(AppendError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// The newest checkpoint.
@@ -198,7 +208,10 @@ impl Ledger {
     pub fn find(&self, id: ExchangeId) -> Result<Vec<Entry>, ReadError> {
         self.derived(self.size()).ok_or(ReadError::Stopped)?;
         let indexes = self.0.index.exchange(id)?;
-        indexes.into_iter().map(|index| self.0.reader.entry(index, &self.0.index)).collect()
+        indexes
+            .into_iter()
+            .map(|index| self.0.reader.entry(index, &self.0.index))
+            .collect()
     }
 
     /// The entry with this index; `None` where the ledger is not that long. Blocks on disk.
@@ -220,9 +233,8 @@ impl Ledger {
     }
 
     fn job(&self, statements: &[Closed]) -> Result<Job, AppendError> {
-        let begins = |statement: &Closed| {
-            matches!(Kind::try_from(statement.core().kind), Ok(Kind::Asked | Kind::Received))
-        };
+        let begins =
+            |statement: &Closed| matches!(Kind::try_from(statement.core().kind), Ok(Kind::Asked | Kind::Received));
         if statements.is_empty() {
             return Err(AppendError::Unsound("there is nothing to append"));
         }
@@ -234,7 +246,11 @@ impl Ledger {
 
     fn limited(&self, job: Job) -> Result<Job, AppendError> {
         let (bytes, limit) = (job.bytes(), self.0.commit_bytes);
-        if bytes > limit { Err(AppendError::TooLarge { bytes, limit }) } else { Ok(job) }
+        if bytes > limit {
+            Err(AppendError::TooLarge { bytes, limit })
+        } else {
+            Ok(job)
+        }
     }
 
     /// A cosigned checkpoint is stored only if it is one of this very ledger.

@@ -81,12 +81,23 @@ impl ReplaySet {
     /// An empty set of at most `capacity` exchanges.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, inner: Mutex::default() }
+        Self {
+            capacity,
+            inner: Mutex::default(),
+        }
     }
 
     /// Takes an exchange on, or says why not. `until_us`: when its ASKED cannot be accepted any more, skew included.
     pub fn enter(&self, id: ExchangeId, asked: Hash, until_us: u64, now_us: u64) -> Result<(), ReplayError> {
-        self.insert(id, Seen { asked, until_us, state: State::Running }, now_us)
+        self.insert(
+            id,
+            Seen {
+                asked,
+                until_us,
+                state: State::Running,
+            },
+            now_us,
+        )
     }
 
     /// Puts in what the ledger told at start.
@@ -134,7 +145,11 @@ impl ReplaySet {
             return Err(ReplayError::Full);
         }
         inner.seen.insert(id, seen);
-        inner.expiring.entry(seconds(seen.until_us).saturating_add(1)).or_default().push(id);
+        inner
+            .expiring
+            .entry(seconds(seen.until_us).saturating_add(1))
+            .or_default()
+            .push(id);
         Ok(())
     }
 
@@ -146,7 +161,9 @@ impl ReplaySet {
 impl Inner {
     fn forget(&mut self, now_s: u64) {
         for _ in 0..FORGET_AT_ONCE {
-            let Some(mut second) = self.expiring.first_entry() else { return };
+            let Some(mut second) = self.expiring.first_entry() else {
+                return;
+            };
             if *second.key() > now_s {
                 return;
             }
@@ -156,7 +173,10 @@ impl Inner {
             };
             let Some(seen) = self.seen.get(&id) else { continue };
             if seen.state == State::Running {
-                self.expiring.entry(now_s.saturating_add(RUNNING_AGAIN_S)).or_default().push(id);
+                self.expiring
+                    .entry(now_s.saturating_add(RUNNING_AGAIN_S))
+                    .or_default()
+                    .push(id);
             } else if seconds(seen.until_us) < now_s {
                 self.seen.remove(&id);
             }
@@ -182,10 +202,18 @@ mod tests {
     fn an_id_is_taken_on_once_even_with_other_content() {
         let set = ReplaySet::new(10);
         assert_eq!(set.enter(id(1), [1; 32], 10 * S, S), Ok(()));
-        let Err(ReplayError::Seen(seen)) = set.enter(id(1), [2; 32], 10 * S, S) else { panic!("taken on twice") };
+        let Err(ReplayError::Seen(seen)) = set.enter(id(1), [2; 32], 10 * S, S) else {
+            panic!("taken on twice")
+        };
         assert_eq!((seen.asked, seen.state), ([1; 32], State::Running));
         set.close(id(1), Kind::Answered, 7);
-        assert_eq!(set.state(id(1)).unwrap().state, State::Closed { kind: Kind::Answered, index: 7 });
+        assert_eq!(
+            set.state(id(1)).unwrap().state,
+            State::Closed {
+                kind: Kind::Answered,
+                index: 7
+            }
+        );
         assert!(set.enter(id(1), [1; 32], 10 * S, 9 * S).is_err());
     }
 
@@ -218,9 +246,18 @@ mod tests {
     fn of_many_threads_one_wins() {
         let set = ReplaySet::new(100);
         let won = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8u8).map(|n| scope.spawn({ let set = &set; move || set.enter(id(1), [n; 32], S, 0).is_ok() })).collect();
-            threads.into_iter().map(|t| usize::from(t.join().unwrap())).sum::<usize>()
+            let threads: Vec<_> = (0..8u8)
+                .map(|n| {
+                    scope.spawn({
+                        let set = &set;
+                        move || set.enter(id(1), [n; 32], S, 0).is_ok()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|t| usize::from(t.join().unwrap()))
+                .sum::<usize>()
         });
         assert_eq!(won, 1);
     }

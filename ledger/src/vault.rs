@@ -58,7 +58,10 @@ impl KeyName {
     /// The key for something that was made at `created_us` (microseconds since 1970).
     #[must_use]
     pub fn at(created_us: u64, class: u8) -> Self {
-        Self { month: month_of(created_us), class }
+        Self {
+            month: month_of(created_us),
+            class,
+        }
     }
 
     /// `u16` month ‖ `u8` class ‖ `u8` 0.
@@ -125,8 +128,15 @@ impl Vault {
             Some(key) => key,
             None => self.make(name)?,
         };
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound(name, part)), &mut plain)
-            .map_err(|_| VaultError::Changed { month: name.month, class: name.class })?;
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(bound(name, part)),
+            &mut plain,
+        )
+        .map_err(|_| VaultError::Changed {
+            month: name.month,
+            class: name.class,
+        })?;
         Ok(plain)
     }
 
@@ -141,8 +151,15 @@ impl Vault {
         let Some(key) = self.key(name)? else { return Ok(None) };
         let mut plain = sealed.to_vec();
         let opened = key
-            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(bound(name, part)), &mut plain)
-            .map_err(|_| VaultError::Changed { month: name.month, class: name.class })?
+            .open_in_place(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(bound(name, part)),
+                &mut plain,
+            )
+            .map_err(|_| VaultError::Changed {
+                month: name.month,
+                class: name.class,
+            })?
             .len();
         plain.truncate(opened);
         Ok(Some(plain))
@@ -154,7 +171,9 @@ impl Vault {
             return Ok(Some(Arc::clone(key)));
         }
         let file = name.file();
-        let Some(wrapped) = self.0.store.read(&file)? else { return Ok(None) };
+        let Some(wrapped) = self.0.store.read(&file)? else {
+            return Ok(None);
+        };
         let key = self.unwrap(name, &wrapped).ok_or(VaultError::Unwrap(file))?;
         Ok(Some(self.keep(name, key)))
     }
@@ -183,7 +202,11 @@ impl Vault {
         let mut sealed = raw.to_vec();
         self.0
             .wrapping
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.bytes()), &mut sealed)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.bytes()),
+                &mut sealed,
+            )
             .map_err(|_| VaultError::Random)?;
         Ok([MAGIC.as_slice(), &nonce, &sealed].concat())
     }
@@ -197,7 +220,11 @@ impl Vault {
         let raw = self
             .0
             .wrapping
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name.bytes()), &mut sealed)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(name.bytes()),
+                &mut sealed,
+            )
             .ok()?;
         Some(aes(raw))
     }
@@ -231,20 +258,40 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keys = store(&dir, "keys");
         let first = Vault::open(&keys).unwrap();
-        let sealed = first.seal(NAME, &[7; 32], [9; 12], b"salt and content".to_vec()).unwrap();
+        let sealed = first
+            .seal(NAME, &[7; 32], [9; 12], b"salt and content".to_vec())
+            .unwrap();
         assert!(!sealed.windows(4).any(|w| w == b"salt"));
 
         let again = Vault::open(&keys).unwrap();
-        assert_eq!(again.unseal(NAME, &[7; 32], [9; 12], &sealed).unwrap().unwrap(), b"salt and content");
-        assert!(again.unseal(NAME, &[8; 32], [9; 12], &sealed).is_err(), "another part hash");
+        assert_eq!(
+            again.unseal(NAME, &[7; 32], [9; 12], &sealed).unwrap().unwrap(),
+            b"salt and content"
+        );
+        assert!(
+            again.unseal(NAME, &[8; 32], [9; 12], &sealed).is_err(),
+            "another part hash"
+        );
         assert!(again.unseal(NAME, &[7; 32], [8; 12], &sealed).is_err(), "another nonce");
-        assert!(again.unseal(KeyName { class: 2, ..NAME }, &[7; 32], [9; 12], &sealed).unwrap().is_none());
+        assert!(
+            again
+                .unseal(KeyName { class: 2, ..NAME }, &[7; 32], [9; 12], &sealed)
+                .unwrap()
+                .is_none()
+        );
         assert!(again.unseal(NAME, &[7; 32], [9; 12], &[]).is_err(), "nothing");
 
         let others = store(&dir, "others");
         let other = Vault::open(&others).unwrap();
-        other.0.store.write(&NAME.file(), &again.0.store.read(&NAME.file()).unwrap().unwrap()).unwrap();
-        assert!(matches!(other.unseal(NAME, &[7; 32], [9; 12], &sealed), Err(VaultError::Unwrap(_))));
+        other
+            .0
+            .store
+            .write(&NAME.file(), &again.0.store.read(&NAME.file()).unwrap().unwrap())
+            .unwrap();
+        assert!(matches!(
+            other.unseal(NAME, &[7; 32], [9; 12], &sealed),
+            Err(VaultError::Unwrap(_))
+        ));
     }
 
     #[test]
@@ -259,7 +306,11 @@ mod tests {
 
         let after = Vault::open(&keys).unwrap();
         assert!(after.unseal(NAME, &[7; 32], [9; 12], &sealed).unwrap().is_none());
-        assert!(after.unseal(KeyName { class: 2, ..NAME }, &[7; 32], [9; 12], &sealed).is_err());
+        assert!(
+            after
+                .unseal(KeyName { class: 2, ..NAME }, &[7; 32], [9; 12], &sealed)
+                .is_err()
+        );
     }
 
     #[test]
@@ -268,7 +319,10 @@ mod tests {
         let keys = store(&dir, "keys");
         let vault = Vault::open(&keys).unwrap();
         std::fs::remove_dir(keys.path().join("vault")).unwrap();
-        assert!(matches!(vault.seal(NAME, &[7; 32], [9; 12], b"x".to_vec()), Err(VaultError::Store(_))));
+        assert!(matches!(
+            vault.seal(NAME, &[7; 32], [9; 12], b"x".to_vec()),
+            Err(VaultError::Store(_))
+        ));
         assert!(vault.0.keys.read().unwrap().is_empty());
     }
 
@@ -278,7 +332,12 @@ mod tests {
         let vault = Vault::open(&store(&dir, "keys")).unwrap();
         let sealed: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4u8)
-                .map(|n| scope.spawn({ let vault = &vault; move || vault.seal(NAME, &[n; 32], [n; 12], vec![n]).unwrap() }))
+                .map(|n| {
+                    scope.spawn({
+                        let vault = &vault;
+                        move || vault.seal(NAME, &[n; 32], [n; 12], vec![n]).unwrap()
+                    })
+                })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });

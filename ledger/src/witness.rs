@@ -28,7 +28,9 @@ pub enum WitnessError {
     #[error("caller: the checkpoint is refused: {0}")]
     Note(#[from] NoteError),
     /// The old size is larger than the checkpoint's (C2SP: 400).
-    #[error("caller: the old size {old} is larger than the checkpoint's {new}; name the size of the last cosigned checkpoint")]
+    #[error(
+        "caller: the old size {old} is larger than the checkpoint's {new}; name the size of the last cosigned checkpoint"
+    )]
     OldSize {
         /// Old size as asked.
         old: u64,
@@ -92,7 +94,10 @@ impl WitnessState {
     /// # Errors
     /// [`WitnessError::Io`], [`WitnessError::Damaged`].
     pub fn open(directory: &Path, key: WitnessKey, disk: Arc<dyn Disk>) -> Result<Self, WitnessError> {
-        let failed = |error| WitnessError::Io { path: directory.to_owned(), error };
+        let failed = |error| WitnessError::Io {
+            path: directory.to_owned(),
+            error,
+        };
         create_directory(directory).map_err(failed)?;
         let mut ledgers = HashMap::new();
         for entry in fs::read_dir(directory).map_err(failed)? {
@@ -103,7 +108,12 @@ impl WitnessState {
                 ledgers.insert(origin, Arc::new(Mutex::new(Some(known))));
             }
         }
-        Ok(Self { directory: directory.to_owned(), key, disk, ledgers: Mutex::new(ledgers) })
+        Ok(Self {
+            directory: directory.to_owned(),
+            key,
+            disk,
+            ledgers: Mutex::new(ledgers),
+        })
     }
 
     /// The key it cosigns with.
@@ -127,12 +137,15 @@ impl WitnessState {
         time_s: u64,
     ) -> Result<String, WitnessError> {
         let new = note::open(note, key)?.into_inner();
-        let origin: Origin = new
-            .origin
-            .parse()
-            .map_err(|_| NoteError::Text { what: "checkpoint", why: "the first line is no origin of this network" })?;
+        let origin: Origin = new.origin.parse().map_err(|_| NoteError::Text {
+            what: "checkpoint",
+            why: "the first line is no origin of this network",
+        })?;
         if old_size > new.size {
-            return Err(WitnessError::OldSize { old: old_size, new: new.size });
+            return Err(WitnessError::OldSize {
+                old: old_size,
+                new: new.size,
+            });
         }
         let slot = self.slot(&origin);
         let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +155,10 @@ impl WitnessState {
             self.disk
                 .replace(&path, &[MAGIC.as_slice(), note].concat())
                 .map_err(|error| WitnessError::Io { path, error })?;
-            *known = Some(Known { checkpoint: new.clone(), note: Bytes::copy_from_slice(note) });
+            *known = Some(Known {
+                checkpoint: new.clone(),
+                note: Bytes::copy_from_slice(note),
+            });
         }
         Ok(self.key.cosign(time_s, &origin, new.size, &new.root))
     }
@@ -150,9 +166,16 @@ impl WitnessState {
     /// The newest checkpoint of that ledger that was cosigned here, as it was signed.
     #[must_use]
     pub fn newest(&self, origin: &Origin) -> Option<(Checkpoint, Bytes)> {
-        let slot = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).get(origin).cloned()?;
+        let slot = self
+            .ledgers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(origin)
+            .cloned()?;
         let known = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map(|known| (known.checkpoint.clone(), known.note.clone()))
+        known
+            .as_ref()
+            .map(|known| (known.checkpoint.clone(), known.note.clone()))
     }
 
     fn slot(&self, origin: &Origin) -> Slot {
@@ -163,7 +186,9 @@ impl WitnessState {
 
 /// The rules of C2SP tlog-witness: the caller must name what the witness knows, and prove from there.
 fn extends(known: Option<&Known>, old_size: u64, new: &Checkpoint, proof: &[Hash]) -> Result<(), WitnessError> {
-    let (size, root) = known.map_or((0, tree::empty_root()), |known| (known.checkpoint.size, known.checkpoint.root));
+    let (size, root) = known.map_or((0, tree::empty_root()), |known| {
+        (known.checkpoint.size, known.checkpoint.root)
+    });
     let conflict = || WitnessError::Conflict {
         origin: new.origin.clone(),
         size,
@@ -173,7 +198,11 @@ fn extends(known: Option<&Known>, old_size: u64, new: &Checkpoint, proof: &[Hash
         return Err(conflict());
     }
     if !tree::verify_consistency(size, &root, new.size, &new.root, proof) {
-        return Err(WitnessError::Inconsistent { origin: new.origin.clone(), old: size, new: new.size });
+        return Err(WitnessError::Inconsistent {
+            origin: new.origin.clone(),
+            old: size,
+            new: new.size,
+        });
     }
     Ok(())
 }
@@ -184,7 +213,10 @@ fn file(origin: &Origin) -> String {
 }
 
 fn read(path: &Path) -> Result<(Origin, Known), WitnessError> {
-    let bytes = fs::read(path).map_err(|error| WitnessError::Io { path: path.to_owned(), error })?;
+    let bytes = fs::read(path).map_err(|error| WitnessError::Io {
+        path: path.to_owned(),
+        error,
+    })?;
     let damaged = || WitnessError::Damaged(path.to_owned());
     let note = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
     let text = SignedNote::parse(note).map_err(|_| damaged())?.text;
@@ -193,7 +225,13 @@ fn read(path: &Path) -> Result<(Origin, Known), WitnessError> {
     if path.file_name().is_none_or(|name| name != file(&origin).as_str()) {
         return Err(damaged());
     }
-    Ok((origin, Known { checkpoint, note: Bytes::copy_from_slice(note) }))
+    Ok((
+        origin,
+        Known {
+            checkpoint,
+            note: Bytes::copy_from_slice(note),
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -234,7 +272,9 @@ mod tests {
         }
 
         fn note(&self, size: u64) -> Vec<u8> {
-            self.seal.checkpoint(size, &tree::root(&self.tree, size).unwrap()).into_bytes()
+            self.seal
+                .checkpoint(size, &tree::root(&self.tree, size).unwrap())
+                .into_bytes()
         }
 
         fn add(&self, witness: &WitnessState, from: u64, to: u64) -> Result<String, WitnessError> {
@@ -265,9 +305,18 @@ mod tests {
         let witness = world.witness().unwrap();
         world.add(&witness, 0, 5).unwrap();
         for (from, to) in [(0, 7), (4, 7), (6, 7), (0, 4)] {
-            assert!(matches!(world.add(&witness, from, to), Err(WitnessError::Conflict { size: 5, .. })), "{from} {to}");
+            assert!(
+                matches!(
+                    world.add(&witness, from, to),
+                    Err(WitnessError::Conflict { size: 5, .. })
+                ),
+                "{from} {to}"
+            );
         }
-        assert!(matches!(world.add(&witness, 5, 4), Err(WitnessError::OldSize { old: 5, new: 4 })));
+        assert!(matches!(
+            world.add(&witness, 5, 4),
+            Err(WitnessError::OldSize { old: 5, new: 4 })
+        ));
     }
 
     #[test]
@@ -281,7 +330,10 @@ mod tests {
         let larger = world.seal.checkpoint(9, &[1; 32]).into_bytes();
         let proof = tree::consistency(&world.tree, 5, 9).unwrap();
         let refused = witness.add_checkpoint(5, &proof, &larger, &world.key, 1);
-        assert!(matches!(refused, Err(WitnessError::Inconsistent { old: 5, new: 9, .. })));
+        assert!(matches!(
+            refused,
+            Err(WitnessError::Inconsistent { old: 5, new: 9, .. })
+        ));
         let refused = witness.add_checkpoint(5, &[[0; 32]; 500], &world.note(9), &world.key, 1);
         assert!(matches!(refused, Err(WitnessError::Inconsistent { .. })));
         world.add(&witness, 5, 9).unwrap();

@@ -1,5 +1,7 @@
 //! What is appended stands: durable, sealed, found again, provable.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod world;
 
 use std::time::{Duration, Instant};
@@ -54,7 +56,10 @@ fn several_statements_of_one_call_stand_in_one_commit() {
     let indexes: Vec<u64> = stands.iter().map(|stands| stands.index).collect();
     assert_eq!(indexes, [1, 2, 3]);
     assert!(stands.iter().all(|stands| stands.checkpoint().size == 4));
-    assert!(matches!(block_on(ledger.append(Vec::new())), Err(AppendError::Unsound(_))));
+    assert!(matches!(
+        block_on(ledger.append(Vec::new())),
+        Err(AppendError::Unsound(_))
+    ));
 }
 
 #[test]
@@ -83,7 +88,13 @@ fn reopened_it_is_the_same_tree_over_many_segments_and_proves_everything() {
             assert!(tree::verify_inclusion(index, size, leaf, &path, &roots[size as usize]));
         }
         let proof = ledger.consistency(index, size).unwrap();
-        assert!(tree::verify_consistency(index, &roots[at + 1], size, &roots[size as usize], &proof));
+        assert!(tree::verify_consistency(
+            index,
+            &roots[at + 1],
+            size,
+            &roots[size as usize],
+            &proof
+        ));
     }
     assert_eq!(ledger.prove(size, size), None);
     assert_eq!(ledger.prove(0, size + 1), None);
@@ -132,17 +143,31 @@ fn an_exchange_is_found_with_what_it_cites_and_its_final_proof() {
 
     let check = |answering: &jisr_ledger::ledger::Ledger| {
         let entries = answering.find(id(n)).unwrap();
-        let [received, answered] = entries.as_slice() else { panic!("two entries, not {}", entries.len()) };
-        assert_eq!((received.statement.kind(), answered.statement.kind()), (Kind::Received, Kind::Answered));
+        let [received, answered] = entries.as_slice() else {
+            panic!("two entries, not {}", entries.len())
+        };
+        assert_eq!(
+            (received.statement.kind(), answered.statement.kind()),
+            (Kind::Received, Kind::Answered)
+        );
         let peer = received.peer.as_ref().unwrap();
         assert_eq!(peer.statement, question.statement);
         assert_eq!(peer.statement.case(), Some("CASE-الملف-77"));
-        assert_eq!((peer.index, peer.tree_size, &peer.path), (question.index, question.tree_size, &question.path));
+        assert_eq!(
+            (peer.index, peer.tree_size, &peer.path),
+            (question.index, question.tree_size, &question.path)
+        );
         assert_eq!(peer.note, question.note());
         let paid = peer.proof.as_ref().unwrap();
         assert_eq!(paid.note, later.note);
         let leaf = tree::leaf_hash(&question.statement.leaf());
-        assert!(tree::verify_inclusion(paid.index, later.size, &leaf, &paid.path, &later.root));
+        assert!(tree::verify_inclusion(
+            paid.index,
+            later.size,
+            &leaf,
+            &paid.path,
+            &later.root
+        ));
         assert_eq!(answering.entry(received.index).unwrap().as_ref(), Some(received));
         assert_eq!(answering.entry(answering.size()).unwrap(), None);
         assert!(answering.find(id(fresh())).unwrap().is_empty());
@@ -221,9 +246,15 @@ fn a_cosigned_checkpoint_is_kept_and_a_foreign_one_refused() {
     let cosigned = Bytes::from([head.note.as_ref(), line.as_bytes()].concat());
 
     let forged = world.key().checkpoint(2, &[7; 32]);
-    assert!(matches!(ledger.note_later(Record::Cosigned(forged.into())), Err(AppendError::Unsound(_))));
+    assert!(matches!(
+        ledger.note_later(Record::Cosigned(forged.into())),
+        Err(AppendError::Unsound(_))
+    ));
     let ahead = world.key().checkpoint(9, &[7; 32]);
-    assert!(matches!(ledger.note_later(Record::Cosigned(ahead.into())), Err(AppendError::Unsound(_))));
+    assert!(matches!(
+        ledger.note_later(Record::Cosigned(ahead.into())),
+        Err(AppendError::Unsound(_))
+    ));
     assert_eq!(ledger.cosigned(), None);
 
     ledger.note_later(Record::Cosigned(cosigned.clone())).unwrap();
@@ -241,9 +272,15 @@ fn a_full_queue_refuses_at_once_and_a_huge_call_always() {
     (config.queue_items, config.commit_bytes) = (3, 16 * 1024);
     let (ledger, _) = world.open_with(config).unwrap();
     let many: Vec<_> = (0..64).map(|_| asked(fresh())).collect();
-    assert!(matches!(block_on(ledger.append(many)), Err(AppendError::TooLarge { limit: 16384, .. })));
+    assert!(matches!(
+        block_on(ledger.append(many)),
+        Err(AppendError::TooLarge { limit: 16384, .. })
+    ));
     let outcomes: Vec<_> = (0..200).map(|_| ledger.append_later(&[asked(fresh())])).collect();
-    let refused = outcomes.iter().filter(|outcome| **outcome == Err(AppendError::Overloaded)).count();
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Err(AppendError::Overloaded))
+        .count();
     assert!(refused > 0);
     let accepted = 200 - refused as u64;
     append_until_room(&ledger);

@@ -1,6 +1,8 @@
 //! Every durable write, failing before it reaches the disk and after: nobody is told of what is not durable, and what was
 //! told is there after the crash.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod world;
 
 use std::sync::mpsc;
@@ -46,7 +48,10 @@ fn survives(world: &World, acknowledged: &[(Closed, Stands)]) {
     let after = world.crash();
     let (ledger, _) = after.open();
     for (closed, stands) in acknowledged {
-        let entry = ledger.entry(stands.index).unwrap().expect("an acknowledged statement is there");
+        let entry = ledger
+            .entry(stands.index)
+            .unwrap()
+            .expect("an acknowledged statement is there");
         assert_eq!(entry.statement.leaf(), closed.leaf());
         let checkpoint = stands.checkpoint();
         assert_eq!(ledger.root(checkpoint.size), Some(checkpoint.root));
@@ -123,7 +128,10 @@ fn every_step_of_a_roll_fails_before_and_after() {
         match outcome {
             // Nothing of the segment lies in the ledger yet: refused, and the next try succeeds.
             Err(AppendError::Full) => {
-                assert!(matches!((op, when), (Op::Open | Op::Write, _) | (Op::Rename, When::Before)), "{context}");
+                assert!(
+                    matches!((op, when), (Op::Open | Op::Write, _) | (Op::Rename, When::Before)),
+                    "{context}"
+                );
                 acknowledge(&ledger, &mut acknowledged).unwrap();
                 assert!(faulty.lives(), "{context}");
             }
@@ -191,7 +199,10 @@ fn the_first_start_fails_clearly_and_the_next_succeeds() {
         faulty.disk.fail_always(op, when);
         let refused = faulty.world.open_with(config.clone());
         assert!(
-            matches!(refused, Err(OpenError::Append(AppendError::Full) | OpenError::Fatal(_) | OpenError::Io { .. })),
+            matches!(
+                refused,
+                Err(OpenError::Append(AppendError::Full) | OpenError::Fatal(_) | OpenError::Io { .. })
+            ),
             "{op:?} {when:?}: {refused:?}"
         );
         faulty.disk.heal();

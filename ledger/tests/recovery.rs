@@ -1,5 +1,7 @@
 //! What a start finds: a torn tail is cut and recorded, anything else that is wrong refuses, what is derived is rebuilt.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod world;
 
 use std::fs;
@@ -10,6 +12,9 @@ use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::statement::{Act, Draft};
 use jisr_proto::statement::Kind;
 use world::{MOL, NOW_US, PSD, World, append, asked, block_on, check_head, core, fresh, id, on, sealed_question};
+
+/// Changes the bytes of a segment.
+type Tearing = Box<dyn Fn(&mut Vec<u8>)>;
 
 /// Where the last frame of the first segment ends.
 fn used(bytes: &[u8]) -> usize {
@@ -35,7 +40,7 @@ fn a_torn_last_frame_is_cut_and_recorded() {
     // The file ends early, in the body and in the header; the last sector, several, or all but the header are zero.
     let truncate = |at: usize| move |bytes: &mut Vec<u8>| bytes.truncate(at);
     let zero = |from: usize| move |bytes: &mut Vec<u8>| bytes[from..end].fill(0);
-    let tears: Vec<Box<dyn Fn(&mut Vec<u8>)>> = vec![
+    let tears: Vec<Tearing> = vec![
         Box::new(truncate(end - 1)),
         Box::new(truncate(begin + 16)),
         Box::new(truncate(begin + 7)),
@@ -77,7 +82,10 @@ fn a_crash_while_the_tail_is_cut_is_a_torn_tail_again() {
     bytes[page..end].fill(0);
     fs::write(torn.segment(0), &bytes).unwrap();
     let (_, opened) = torn.open();
-    assert_eq!((opened.size, opened.torn.map(|cut| cut.offset)), (kept, Some(begin as u64)));
+    assert_eq!(
+        (opened.size, opened.torn.map(|cut| cut.offset)),
+        (kept, Some(begin as u64))
+    );
 }
 
 #[test]
@@ -109,7 +117,22 @@ fn any_changed_byte_of_what_was_acknowledged_refuses_to_start() {
     ledger.close();
     let bytes = fs::read(whole.segment(0)).unwrap();
     let last = used(&bytes);
-    let places = [0, 9, 63, 64, 70, begin, begin + 3, begin + 20, end - 1, end, end + 5, last - 1, last, bytes.len() - 1];
+    let places = [
+        0,
+        9,
+        63,
+        64,
+        70,
+        begin,
+        begin + 3,
+        begin + 20,
+        end - 1,
+        end,
+        end + 5,
+        last - 1,
+        last,
+        bytes.len() - 1,
+    ];
     for at in places {
         let mut changed = bytes.clone();
         changed[at] ^= 0x10;
@@ -130,7 +153,10 @@ fn a_zeroed_end_of_an_acknowledged_frame_is_no_tear_when_another_follows() {
     let mut bytes = fs::read(whole.segment(0)).unwrap();
     bytes[(end - 1) / 512 * 512..end].fill(0);
     fs::write(whole.segment(0), &bytes).unwrap();
-    assert!(matches!(whole.open_with(whole.config()), Err(OpenError::Corrupt { .. })));
+    assert!(matches!(
+        whole.open_with(whole.config()),
+        Err(OpenError::Corrupt { .. })
+    ));
 }
 
 #[test]
@@ -149,7 +175,14 @@ fn missing_swapped_and_strange_segments_refuse() {
     let missing = refused(&|world| fs::remove_file(world.segment(1)).unwrap());
     assert!(matches!(missing, OpenError::Corrupt { segment: 1, .. }));
     let swapped = refused(&|world| fs::copy(world.segment(1), world.segment(2)).map(drop).unwrap());
-    assert!(matches!(swapped, OpenError::Corrupt { segment: 2, offset: 0, .. }));
+    assert!(matches!(
+        swapped,
+        OpenError::Corrupt {
+            segment: 2,
+            offset: 0,
+            ..
+        }
+    ));
     let strange = refused(&|world| fs::write(world.segments().join("notes.txt"), "x").unwrap());
     assert!(matches!(strange, OpenError::Io { .. }));
     let torn_middle = refused(&|world| {
@@ -235,7 +268,9 @@ fn a_provider_learns_what_it_may_not_run_again_and_what_it_left_open() {
     let (ledger, _) = psd.open();
     let ns: Vec<u64> = (0..4).map(|_| fresh()).collect();
     let questions: Vec<_> = ns.iter().map(|n| sealed_question(&mol, &asking, *n)).collect();
-    let [running, answered, refused, never] = questions.as_slice() else { unreachable!() };
+    let [running, answered, refused, never] = questions.as_slice() else {
+        unreachable!()
+    };
     append(&ledger, on(Kind::Received, running)).unwrap();
     block_on(ledger.append(vec![on(Kind::Received, answered), on(Kind::Answered, answered)])).unwrap();
     append(&ledger, on(Kind::Received, refused)).unwrap();
@@ -245,25 +280,57 @@ fn a_provider_learns_what_it_may_not_run_again_and_what_it_left_open() {
 
     let (_, opened) = psd.open();
     assert_eq!(opened.newest_us, NOW_US);
-    let [open] = opened.open.as_slice() else { panic!("{:?}", opened.open) };
-    assert_eq!((open.side, open.entry.statement.kind()), (Side::Provider, Kind::Received));
-    assert_eq!(open.entry.peer.as_ref().unwrap().statement.leaf(), running.statement.leaf());
+    let [open] = opened.open.as_slice() else {
+        panic!("{:?}", opened.open)
+    };
+    assert_eq!(
+        (open.side, open.entry.statement.kind()),
+        (Side::Provider, Kind::Received)
+    );
+    assert_eq!(
+        open.entry.peer.as_ref().unwrap().statement.leaf(),
+        running.statement.leaf()
+    );
 
     let set = ReplaySet::new(100);
-    opened.replay.iter().for_each(|entry| set.remember(entry, NOW_US).unwrap());
+    opened
+        .replay
+        .iter()
+        .for_each(|entry| set.remember(entry, NOW_US).unwrap());
     let state = |at: usize| set.state(id(ns[at])).unwrap();
     assert_eq!(state(0).state, State::Running);
     assert_eq!(state(0).asked, running.statement.leaf());
-    assert!(matches!(state(1).state, State::Closed { kind: Kind::Answered, .. }));
-    assert_eq!(state(2).state, State::Closed { kind: Kind::Refused, index: refusal.index });
-    assert_eq!(state(3).state, State::Closed { kind: Kind::NeverReceived, index: settled.index });
+    assert!(matches!(
+        state(1).state,
+        State::Closed {
+            kind: Kind::Answered,
+            ..
+        }
+    ));
+    assert_eq!(
+        state(2).state,
+        State::Closed {
+            kind: Kind::Refused,
+            index: refusal.index
+        }
+    );
+    assert_eq!(
+        state(3).state,
+        State::Closed {
+            kind: Kind::NeverReceived,
+            index: settled.index
+        }
+    );
     assert!(state(0).until_us > NOW_US + 60_000_000);
 
     // Long after, only what still runs is remembered.
     psd.clock.set(NOW_US + 7_200_000_000);
     drop(opened);
     let (_, opened) = psd.open();
-    assert_eq!(opened.replay.iter().map(|entry| entry.id).collect::<Vec<_>>(), [id(ns[0])]);
+    assert_eq!(
+        opened.replay.iter().map(|entry| entry.id).collect::<Vec<_>>(),
+        [id(ns[0])]
+    );
 }
 
 #[test]
@@ -291,7 +358,11 @@ fn a_consumer_learns_what_it_left_open_also_when_it_asks_itself() {
     ledger.close();
 
     let (_, opened) = world.open();
-    let open: Vec<_> = opened.open.iter().map(|open| (open.side, open.entry.statement.core().exchange_id.clone())).collect();
+    let open: Vec<_> = opened
+        .open
+        .iter()
+        .map(|open| (open.side, open.entry.statement.core().exchange_id.clone()))
+        .collect();
     let expected = [alone, both].map(|n| (Side::Consumer, bytes::Bytes::copy_from_slice(id(n).as_bytes())));
     assert_eq!(open, expected);
 }
@@ -320,15 +391,25 @@ fn personal_parts_rest_encrypted_and_open_with_the_vault_alone() {
         for file in files(world.dir.path()) {
             let bytes = fs::read(&file).unwrap();
             for personal in ["SUBJECT-9871234567", "OFFICER-salma", "CASE-الملف-77"] {
-                let found = bytes.windows(personal.len()).any(|window| window == personal.as_bytes());
+                let found = bytes
+                    .windows(personal.len())
+                    .any(|window| window == personal.as_bytes());
                 assert!(!found, "{personal} in {}", file.display());
             }
         }
-        let salts = question.statement.parts().iter().filter(|part| part.tag.data_class().is_some());
+        let salts = question
+            .statement
+            .parts()
+            .iter()
+            .filter(|part| part.tag.data_class().is_some());
         let bytes = fs::read(world.segment(0)).unwrap();
         for part in salts {
             let salt = part.opened.as_ref().unwrap().salt;
-            assert!(!bytes.windows(32).any(|window| window == salt), "salt of {:?}", part.tag);
+            assert!(
+                !bytes.windows(32).any(|window| window == salt),
+                "salt of {:?}",
+                part.tag
+            );
         }
     }
     let (ledger, _) = mol.open();
@@ -340,7 +421,10 @@ fn personal_parts_rest_encrypted_and_open_with_the_vault_alone() {
     let (ledger, _) = mol.open();
     let found = &ledger.find(id(n)).unwrap()[0];
     assert_eq!(found.statement.leaf(), question.statement.leaf());
-    assert_eq!((found.statement.purpose(), found.statement.case()), (Some("work-permit-renewal"), None));
+    assert_eq!(
+        (found.statement.purpose(), found.statement.case()),
+        (Some("work-permit-renewal"), None)
+    );
 }
 
 fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -39,10 +39,10 @@ pub(crate) struct Commit {
 
 impl Nodes for Commit {
     fn node(&self, level: u8, index: u64) -> Option<Hash> {
-        if let Some((first, nodes)) = self.completed.get(usize::from(level)) {
-            if let Some(at) = index.checked_sub(*first) {
-                return nodes.get(usize::try_from(at).ok()?).copied();
-            }
+        if let Some((first, nodes)) = self.completed.get(usize::from(level))
+            && let Some(at) = index.checked_sub(*first)
+        {
+            return nodes.get(usize::try_from(at).ok()?).copied();
         }
         match self.edge.get(usize::from(level)) {
             Some(Some((at, hash))) if *at == index => Some(*hash),
@@ -64,7 +64,10 @@ impl Commit {
 
     /// Leaf hashes it added, in order.
     pub(crate) fn leaves(&self) -> &[Hash] {
-        self.completed.first().map(|(_, leaves)| leaves.as_slice()).unwrap_or_default()
+        self.completed
+            .first()
+            .map(|(_, leaves)| leaves.as_slice())
+            .unwrap_or_default()
     }
 }
 
@@ -97,7 +100,10 @@ impl Grown {
 impl Grower {
     /// An empty tree.
     pub(crate) fn new() -> Self {
-        Self { frontier: Frontier::new(), edge: vec![None; 64] }
+        Self {
+            frontier: Frontier::new(),
+            edge: vec![None; 64],
+        }
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -111,7 +117,8 @@ impl Grower {
     /// Adds a leaf that is on disk already.
     pub(crate) fn recover(&mut self, leaf: Hash) {
         let edge = &mut self.edge;
-        self.frontier.push_with(leaf, |level, index, hash| note_edge(edge, level, index, hash));
+        self.frontier
+            .push_with(leaf, |level, index, hash| note_edge(edge, level, index, hash));
     }
 
     /// What the tree would be with these leaves. The tree itself stays until [`Grower::adopt`]: a write may yet fail.
@@ -133,14 +140,25 @@ impl Grower {
             });
         }
         let root = frontier.root();
-        Grown { before, frontier, edge, root, completed }
+        Grown {
+            before,
+            frontier,
+            edge,
+            root,
+            completed,
+        }
     }
 
     /// Makes the grown tree the tree; `checkpoint` is its signed checkpoint.
     pub(crate) fn adopt(&mut self, grown: Grown, checkpoint: Arc<SignedCheckpoint>) -> Commit {
         let edge = std::mem::replace(&mut self.edge, grown.edge);
         self.frontier = grown.frontier;
-        Commit { before: grown.before, checkpoint, edge, completed: grown.completed }
+        Commit {
+            before: grown.before,
+            checkpoint,
+            edge,
+            completed: grown.completed,
+        }
     }
 }
 
@@ -177,14 +195,23 @@ impl Stands {
     pub fn seal(&self) -> Seal {
         // One buffer for the whole path; each hash is a slice of it.
         let path = Bytes::from(self.path().concat());
-        let hashes = (0..path.len() / 32).map(|at| path.slice(at * 32..at * 32 + 32)).collect();
-        Seal { index: self.index, path: hashes, checkpoint: self.checkpoint().note.clone() }
+        let hashes = (0..path.len() / 32)
+            .map(|at| path.slice(at * 32..at * 32 + 32))
+            .collect();
+        Seal {
+            index: self.index,
+            path: hashes,
+            checkpoint: self.checkpoint().note.clone(),
+        }
     }
 
     /// The statement with its seal, as the other side gets it. `statement` must be what was appended.
     #[must_use]
     pub fn sealed(&self, statement: &Closed) -> Sealed {
-        Sealed { statement: Some(statement.statement()), seal: Some(self.seal()) }
+        Sealed {
+            statement: Some(statement.statement()),
+            seal: Some(self.seal()),
+        }
     }
 
     /// A citation of the statement. `statement` must be what was appended.
@@ -206,7 +233,12 @@ mod tests {
     use crate::tree::{leaf_hash, verify_inclusion};
 
     fn checkpoint(grown: &Grown) -> Arc<SignedCheckpoint> {
-        Arc::new(SignedCheckpoint { origin: "x".into(), size: grown.size(), root: grown.root(), note: Bytes::new() })
+        Arc::new(SignedCheckpoint {
+            origin: "x".into(),
+            size: grown.size(),
+            root: grown.root(),
+            note: Bytes::new(),
+        })
     }
 
     #[test]
@@ -218,10 +250,22 @@ mod tests {
             let grown = grower.grow(leaves.iter().copied());
             let checkpoint = checkpoint(&grown);
             let commit = Arc::new(grower.adopt(grown, Arc::clone(&checkpoint)));
-            assert_eq!((commit.before(), checkpoint.size, commit.leaves()), (next, next + batch, leaves.as_slice()));
+            assert_eq!(
+                (commit.before(), checkpoint.size, commit.leaves()),
+                (next, next + batch, leaves.as_slice())
+            );
             for (index, leaf) in (next..).zip(&leaves) {
-                let stands = Stands { index, commit: Arc::clone(&commit) };
-                assert!(verify_inclusion(index, checkpoint.size, leaf, &stands.path(), &checkpoint.root));
+                let stands = Stands {
+                    index,
+                    commit: Arc::clone(&commit),
+                };
+                assert!(verify_inclusion(
+                    index,
+                    checkpoint.size,
+                    leaf,
+                    &stands.path(),
+                    &checkpoint.root
+                ));
             }
             next += batch;
         }

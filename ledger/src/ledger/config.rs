@@ -113,7 +113,9 @@ impl Config {
         if !self.segment_bytes.is_multiple_of(PAGE as u64)
             || !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes)
         {
-            return Err(OpenError::Limits("segment_bytes must be a multiple of 4096 from 16 KiB to 1 GiB"));
+            return Err(OpenError::Limits(
+                "segment_bytes must be a multiple of 4096 from 16 KiB to 1 GiB",
+            ));
         }
         if self.commit_limit() > crate::frame::BODY_BYTES_MAX - COMMIT_OVERHEAD {
             return Err(OpenError::Limits("commit_bytes must be below 64 MiB"));

@@ -12,8 +12,8 @@ use super::index::Index;
 use super::tail::Place;
 use crate::Hash;
 use crate::frame::{
-    FRAME_HEADER_BYTES, Form, FrameError, FrameHeader, PeerProof, PeerStatement, Record, Records, StoredPart, StoredParts,
-    segment_name,
+    FRAME_HEADER_BYTES, Form, FrameError, FrameHeader, PeerProof, PeerStatement, Record, Records, StoredPart,
+    StoredParts, segment_name,
 };
 use crate::statement::{Opened, Parsed, Part, StatementError, part_hash};
 use crate::vault::{KeyName, Vault, VaultError};
@@ -73,7 +73,9 @@ pub enum ReadError {
     #[error("{0}")]
     Vault(#[from] VaultError),
     /// What the index says and what the segments hold differ.
-    #[error("own node: the ledger's index is wrong about {0}; stop the node, remove the directory `index`, start again")]
+    #[error(
+        "own node: the ledger's index is wrong about {0}; stop the node, remove the directory `index`, start again"
+    )]
     Index(&'static str),
     /// The ledger was closed.
     #[error("own node: the ledger is closed; restart the node")]
@@ -88,7 +90,10 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(segments: &Path, vault: Vault) -> Self {
-        Self { segments: segments.to_owned(), vault }
+        Self {
+            segments: segments.to_owned(),
+            vault,
+        }
     }
 
     /// Body of a frame whose checksum holds.
@@ -134,19 +139,37 @@ impl Reader {
     }
 
     fn part(&self, body: &Bytes, stored: &StoredPart<'_>) -> Result<Part, ReadError> {
-        let Form::Encrypted { hash, month, class, nonce, sealed } = stored.form else { return Ok(stored.part(body)) };
+        let Form::Encrypted {
+            hash,
+            month,
+            class,
+            nonce,
+            sealed,
+        } = stored.form
+        else {
+            return Ok(stored.part(body));
+        };
         let name = KeyName { month, class };
         let opened = match self.vault.unseal(name, hash, *nonce, sealed)? {
             None => None,
             Some(plain) => {
-                let (salt, content) = plain.split_first_chunk::<32>().ok_or(VaultError::Changed { month, class })?;
+                let (salt, content) = plain
+                    .split_first_chunk::<32>()
+                    .ok_or(VaultError::Changed { month, class })?;
                 if part_hash(stored.tag, salt, content) != *hash {
                     return Err(VaultError::Changed { month, class }.into());
                 }
-                Some(Opened { salt: *salt, content: Bytes::copy_from_slice(content) })
+                Some(Opened {
+                    salt: *salt,
+                    content: Bytes::copy_from_slice(content),
+                })
             }
         };
-        Ok(Part { tag: stored.tag, hash: *hash, opened })
+        Ok(Part {
+            tag: stored.tag,
+            hash: *hash,
+            opened,
+        })
     }
 
     fn peer(&self, body: &Bytes, data: &[u8], by: &Index) -> Result<PeerEntry, ReadError> {
@@ -173,7 +196,11 @@ impl Reader {
             let proof = PeerProof::parse(data)?;
             if proof.leaf == *leaf {
                 let note = self.note(&proof.note, by)?;
-                return Ok(FinalProof { index: proof.index, path: proof.path.to_vec(), note });
+                return Ok(FinalProof {
+                    index: proof.index,
+                    path: proof.path.to_vec(),
+                    note,
+                });
             }
         }
         Err(ReadError::Index("a final proof"))

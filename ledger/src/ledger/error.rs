@@ -12,7 +12,9 @@ pub enum OpenError {
     #[error("own node: another process has the ledger open (lock {0}); stop it, a ledger has one writer")]
     Locked(PathBuf),
     /// A file or directory cannot be used.
-    #[error("own node: {path} cannot be used ({error}); check owner, permissions, space and that it is on the ledger's file system")]
+    #[error(
+        "own node: {path} cannot be used ({error}); check owner, permissions, space and that it is on the ledger's file system"
+    )]
     Io {
         /// File or directory.
         path: PathBuf,
@@ -92,7 +94,9 @@ impl From<VaultError> for AppendError {
 #[derive(Debug, thiserror::Error)]
 pub enum FatalError {
     /// A write or sync failed in a way that leaves open what is on disk.
-    #[error("own node: the ledger's disk failed in segment {segment} at byte {offset}: {what}; check the disk, then start again")]
+    #[error(
+        "own node: the ledger's disk failed in segment {segment} at byte {offset}: {what}; check the disk, then start again"
+    )]
     Disk {
         /// Number of the segment.
         segment: u64,

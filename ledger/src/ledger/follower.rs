@@ -84,7 +84,13 @@ struct Inner {
 impl FollowerQueue {
     /// A queue behind a ledger that is derived up to `done`.
     pub(crate) fn new(done: u64) -> Self {
-        Self { inner: Mutex::new(Inner { done, ..Inner::default() }), changed: Condvar::new() }
+        Self {
+            inner: Mutex::new(Inner {
+                done,
+                ..Inner::default()
+            }),
+            changed: Condvar::new(),
+        }
     }
 
     /// Adds a frame. Waits while there is too much: the derived data must not fall behind without bound.
@@ -170,7 +176,9 @@ impl FollowerQueue {
 /// The thread's whole life.
 pub(crate) fn run(queue: &FollowerQueue, tiles: &Arc<Tiles>, index: &Arc<Index>) {
     while let Some(frames) = queue.take() {
-        let Some(size) = frames.back().map(Followed::size) else { continue };
+        let Some(size) = frames.back().map(Followed::size) else {
+            continue;
+        };
         for leaf in frames.iter().flat_map(|frame| &frame.leaves) {
             tiles.push(*leaf);
         }

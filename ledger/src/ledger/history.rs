@@ -45,12 +45,19 @@ impl Clear {
             }
         }
         let core = core.ok_or(FrameError::Record("a statement has no CORE in the clear"))?;
-        Ok(Self { core, citation, leaf: crate::statement::leaf_input(&hashes), act })
+        Ok(Self {
+            core,
+            citation,
+            leaf: crate::statement::leaf_input(&hashes),
+            act,
+        })
     }
 
     /// Leaf input of the statement that it cites.
     fn cited(&self) -> Option<Hash> {
-        self.citation.as_ref().and_then(|citation| citation.leaf.as_ref().try_into().ok())
+        self.citation
+            .as_ref()
+            .and_then(|citation| citation.leaf.as_ref().try_into().ok())
     }
 }
 
@@ -94,7 +101,10 @@ impl History {
     /// One statement, and the peer's that stands with it.
     pub(crate) fn add(&mut self, index: u64, own: &Clear, peer: Option<&[u8]>) -> Result<(), FrameError> {
         self.newest_us = self.newest_us.max(own.core.created_us);
-        let (Ok(id), Ok(kind)) = (ExchangeId::try_from(own.core.exchange_id.as_ref()), Kind::try_from(own.core.kind)) else {
+        let (Ok(id), Ok(kind)) = (
+            ExchangeId::try_from(own.core.exchange_id.as_ref()),
+            Kind::try_from(own.core.kind),
+        ) else {
             return Ok(());
         };
         match kind {

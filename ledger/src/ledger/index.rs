@@ -34,7 +34,13 @@ pub(crate) struct Index {
 impl Index {
     /// Opens the index, or begins an empty one where there is none or it is damaged.
     pub(crate) fn open(directory: &Path, cache_bytes: u64) -> io::Result<Self> {
-        let open = || sled::Config::new().path(directory).cache_capacity(cache_bytes).flush_every_ms(Some(FLUSH_MS)).open();
+        let open = || {
+            sled::Config::new()
+                .path(directory)
+                .cache_capacity(cache_bytes)
+                .flush_every_ms(Some(FLUSH_MS))
+                .open()
+        };
         let db = match open() {
             Ok(db) => db,
             Err(error) => {
@@ -51,7 +57,11 @@ impl Index {
         let bytes = self.db.get(b"m").ok()??;
         let (place, rest) = bytes.split_at_checked(16)?;
         let (size, root) = rest.split_first_chunk::<8>()?;
-        Some(Reach { place: place_of(place)?, size: u64::from_be_bytes(*size), root: root.try_into().ok()? })
+        Some(Reach {
+            place: place_of(place)?,
+            size: u64::from_be_bytes(*size),
+            root: root.try_into().ok()?,
+        })
     }
 
     /// Forgets everything.
@@ -80,7 +90,12 @@ impl Index {
             last = Some(frame);
         }
         let Some(last) = last else { return };
-        let reach = [place_bytes(last.place).as_slice(), &last.size().to_be_bytes(), &last.root].concat();
+        let reach = [
+            place_bytes(last.place).as_slice(),
+            &last.size().to_be_bytes(),
+            &last.root,
+        ]
+        .concat();
         batch.insert(b"m", reach);
         if let Err(error) = self.db.apply_batch(batch) {
             tracing::error!(%error, "the ledger's index could not be written: entries may not be found until a restart");
@@ -100,7 +115,9 @@ impl Index {
     /// The frame in which the statement with this index stands, and the index of the frame's first.
     pub(crate) fn frame(&self, index: u64) -> io::Result<Option<(Place, u64)>> {
         let until = key(b'i', &[&index.to_be_bytes()]);
-        let Some(found) = self.db.range(vec![b'i']..=until).next_back() else { return Ok(None) };
+        let Some(found) = self.db.range(vec![b'i']..=until).next_back() else {
+            return Ok(None);
+        };
         let (key, value) = found.map_err(io::Error::other)?;
         let first = key.last_chunk::<8>().map(|first| u64::from_be_bytes(*first));
         Ok(place_of(&value).zip(first))
@@ -117,7 +134,11 @@ impl Index {
     }
 
     fn place(&self, key: &[u8]) -> io::Result<Option<Place>> {
-        Ok(self.db.get(key).map_err(io::Error::other)?.and_then(|value| place_of(&value)))
+        Ok(self
+            .db
+            .get(key)
+            .map_err(io::Error::other)?
+            .and_then(|value| place_of(&value)))
     }
 
     pub(crate) fn flush(&self) {
@@ -146,5 +167,8 @@ fn place_bytes(place: Place) -> [u8; 16] {
 
 fn place_of(bytes: &[u8]) -> Option<Place> {
     let (segment, offset) = bytes.split_first_chunk::<8>()?;
-    Some(Place { segment: u64::from_be_bytes(*segment), offset: u64::from_be_bytes(*offset.first_chunk()?) })
+    Some(Place {
+        segment: u64::from_be_bytes(*segment),
+        offset: u64::from_be_bytes(*offset.first_chunk()?),
+    })
 }

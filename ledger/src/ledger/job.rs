@@ -103,7 +103,10 @@ impl Job {
 
     /// A final proof, with the note that it rests on.
     pub(crate) fn peer_proof(index: u64, leaf: Hash, note: Bytes, path: &[Hash]) -> Self {
-        let mut job = Self { proofs: vec![leaf], ..Self::default() };
+        let mut job = Self {
+            proofs: vec![leaf],
+            ..Self::default()
+        };
         let hash = sha256(&[&note]);
         frame::put_peer_proof(&mut job.body, index, &leaf, &hash, path);
         job.note(hash, note);
@@ -114,13 +117,22 @@ impl Job {
     pub(crate) fn peer_certificates(origin: &str, certificates: &[Bytes]) -> Self {
         let mut record = Vec::new();
         frame::put_peer_certificates(&mut record, origin, certificates);
-        let shared = Shared { hash: sha256(&[&record]), record: SharedRecord::Certificates(record) };
-        Self { shared: vec![shared], ..Self::default() }
+        let shared = Shared {
+            hash: sha256(&[&record]),
+            record: SharedRecord::Certificates(record),
+        };
+        Self {
+            shared: vec![shared],
+            ..Self::default()
+        }
     }
 
     /// An own checkpoint with cosignatures.
     pub(crate) fn cosigned(size: u64, note: Bytes) -> Self {
-        Self { cosigned: Some(Cosigned { size, note }), ..Self::default() }
+        Self {
+            cosigned: Some(Cosigned { size, note }),
+            ..Self::default()
+        }
     }
 
     /// Lets the caller wait for what comes of it.
@@ -137,7 +149,10 @@ impl Job {
     /// Most bytes it can take in a frame.
     pub(crate) fn bytes(&self) -> usize {
         let shared: usize = self.shared.iter().map(Shared::bytes).sum();
-        let cosigned = self.cosigned.as_ref().map_or(0, |cosigned| RECORD_HEADER + cosigned.note.len());
+        let cosigned = self
+            .cosigned
+            .as_ref()
+            .map_or(0, |cosigned| RECORD_HEADER + cosigned.note.len());
         self.body.len() + shared + cosigned
     }
 
@@ -157,7 +172,10 @@ impl Job {
     }
 
     fn note(&mut self, hash: Hash, note: Bytes) {
-        self.shared.push(Shared { hash, record: SharedRecord::Note(note) });
+        self.shared.push(Shared {
+            hash,
+            record: SharedRecord::Note(note),
+        });
     }
 }
 
@@ -181,7 +199,10 @@ impl Shared {
 
 /// Appends a stored statement: clear parts as they are, personal ones encrypted under the key of their month and class.
 fn store(body: &mut Vec<u8>, parts: &[Part], created_us: u64, vault: &Vault) -> Result<(), AppendError> {
-    let personal = parts.iter().filter(|part| part.tag.data_class().is_some() && part.opened.is_some()).count();
+    let personal = parts
+        .iter()
+        .filter(|part| part.tag.data_class().is_some() && part.opened.is_some())
+        .count();
     // One draw for all nonces of the statement.
     let mut drawn = [0u8; NONCE * crate::statement::PARTS_MAX];
     if personal > 0 {
@@ -194,7 +215,9 @@ fn store(body: &mut Vec<u8>, parts: &[Part], created_us: u64, vault: &Vault) -> 
             (None, _) => frame::put_erased(body, part.tag, &part.hash),
             (Some(opened), None) => frame::put_clear(body, part.tag, &opened.salt, &opened.content),
             (Some(opened), Some(class)) => {
-                let nonce = nonces.next().ok_or(AppendError::Unsound("a statement has too many parts"))?;
+                let nonce = nonces
+                    .next()
+                    .ok_or(AppendError::Unsound("a statement has too many parts"))?;
                 let name = KeyName::at(created_us, class);
                 let sealed = vault.seal(name, &part.hash, *nonce, plain(opened))?;
                 frame::put_encrypted(body, part.tag, &part.hash, (name.month, class), nonce, &sealed);

@@ -92,13 +92,40 @@ pub(crate) fn open(
     let now_us = clock.now_us().max(newest_us);
     let statements = first_statements(&config, started, size, torn.as_ref(), now_us);
     let (open, replay) = (recovered.history.open(), recovered.history.replay());
-    let tail = recovered.end.as_ref().map(|end| tail(&config, &segments, end)).transpose()?;
+    let tail = recovered
+        .end
+        .as_ref()
+        .map(|end| tail(&config, &segments, end))
+        .transpose()?;
 
-    let parts = Parts { config, key, vault, index, tiles, tail, recovered, lock };
+    let parts = Parts {
+        config,
+        key,
+        vault,
+        index,
+        tiles,
+        tail,
+        recovered,
+        lock,
+    };
     let ledger = parts.start(&statements)?;
-    let entry = |(side, index)| Ok(OpenExchange { side, entry: ledger.entry(index)?.ok_or(ReadError::Index("an open exchange"))? });
+    let entry = |(side, index)| {
+        Ok(OpenExchange {
+            side,
+            entry: ledger.entry(index)?.ok_or(ReadError::Index("an open exchange"))?,
+        })
+    };
     let open = open.into_iter().map(entry).collect::<Result<_, OpenError>>()?;
-    Ok((ledger, Opened { size, torn, newest_us, replay, open }))
+    Ok((
+        ledger,
+        Opened {
+            size,
+            torn,
+            newest_us,
+            replay,
+            open,
+        },
+    ))
 }
 
 /// What a running ledger is made of.
@@ -115,10 +142,22 @@ struct Parts {
 
 impl Parts {
     fn start(self, statements: &[Closed]) -> Result<Ledger, OpenError> {
-        let Self { config, key, vault, index, tiles, tail, recovered, lock } = self;
+        let Self {
+            config,
+            key,
+            vault,
+            index,
+            tiles,
+            tail,
+            recovered,
+            lock,
+        } = self;
         let segments = config.dir.join("segments");
         let size = recovered.grower.size();
-        let verifier = key.vkey().parse().map_err(|_| OpenError::Limits("the seal key has no usable name"))?;
+        let verifier = key
+            .vkey()
+            .parse()
+            .map_err(|_| OpenError::Limits("the seal key has no usable name"))?;
         let unsigned = SignedCheckpoint {
             origin: config.origin.as_str().into(),
             size,
@@ -166,19 +205,37 @@ impl Parts {
             })?,
         };
         let threads = Mutex::new(Some(threads));
-        let inner =
-            Inner { queue, follower, head, tiles, index, reader, vault, verifier, room, commit_bytes, threads, _lock: lock };
+        let inner = Inner {
+            queue,
+            follower,
+            head,
+            tiles,
+            index,
+            reader,
+            vault,
+            verifier,
+            room,
+            commit_bytes,
+            threads,
+            _lock: lock,
+        };
         Ok(Ledger(Arc::new(inner)))
     }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, OpenError> {
-    thread::Builder::new().name(name.into()).spawn(run).map_err(at(Path::new(name)))
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(at(Path::new(name)))
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> OpenError {
     let path = path.to_owned();
-    move |error| OpenError::Io { path: path.clone(), error }
+    move |error| OpenError::Io {
+        path: path.clone(),
+        error,
+    }
 }
 
 /// A ledger has one writer: the lock is the kernel's, so it ends with the process.
@@ -186,7 +243,13 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     if let Some(parent) = path.parent() {
         create_directory(parent).map_err(at(parent))?;
     }
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(at(path))?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(at(path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
@@ -196,7 +259,11 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 fn torn(end: &End) -> Option<TornTailCut> {
     let tear = end.torn?;
-    Some(TornTailCut { segment: end.first_index, offset: tear.offset, bytes: tear.bytes })
+    Some(TornTailCut {
+        segment: end.first_index,
+        offset: tear.offset,
+        bytes: tear.bytes,
+    })
 }
 
 /// The last segment, ready to be written on. Of a torn frame everything is zeroed but what shares its first page: the first
@@ -210,7 +277,8 @@ fn tail(config: &Config, segments: &Path, end: &End) -> Result<Tail, OpenError> 
         let behind = (tear.offset + tear.bytes).saturating_sub(first + page).div_ceil(page);
         if behind > 0 {
             let zeros = Pages::zeroed(usize::try_from(behind).unwrap_or(usize::MAX));
-            file.write_durable(&zeros, first + page).map_err(|e| at(&path)(io::Error::other(e)))?;
+            file.write_durable(&zeros, first + page)
+                .map_err(|e| at(&path)(io::Error::other(e)))?;
         }
     }
     let mut tail = Tail::resume(file, end.segment, end.offset, config.segment_bytes).map_err(at(&path))?;
@@ -242,7 +310,10 @@ fn first_statements(
     let first = if size == 0 {
         draft(Kind::Started).act(started)
     } else {
-        draft(Kind::Resumed).act(&Resumed { size, program: env!("CARGO_PKG_VERSION").into() })
+        draft(Kind::Resumed).act(&Resumed {
+            size,
+            program: env!("CARGO_PKG_VERSION").into(),
+        })
     };
     let cut = torn.map(|torn| draft(Kind::TornTailCut).act(torn));
     std::iter::once(first).chain(cut).map(Draft::close).collect()

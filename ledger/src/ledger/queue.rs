@@ -58,7 +58,12 @@ enum State {
 
 impl Queue {
     pub(crate) fn new(bytes_max: usize, items_max: usize) -> Self {
-        Self { inner: Mutex::default(), wake: Condvar::new(), bytes_max, items_max }
+        Self {
+            inner: Mutex::default(),
+            wake: Condvar::new(),
+            bytes_max,
+            items_max,
+        }
     }
 
     /// Puts a job at the end. Wakes the writer only if it sleeps and would sleep too long.
@@ -121,7 +126,10 @@ impl Queue {
             None => self.wake.wait(inner).unwrap_or_else(PoisonError::into_inner),
             Some(until) => {
                 let left = until.saturating_duration_since(Instant::now());
-                self.wake.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0
+                self.wake
+                    .wait_timeout(inner, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             }
         }
     }

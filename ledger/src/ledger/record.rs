@@ -41,9 +41,12 @@ impl Record {
     pub(crate) fn into_job(self) -> Result<Job, AppendError> {
         match self {
             Self::PeerNote(note) if note.len() <= NOTE_BYTES_MAX => Ok(Job::peer_note(note)),
-            Self::PeerProof { index, leaf, note, path }
-                if note.len() <= NOTE_BYTES_MAX && path.len() <= PROOF_HASHES_MAX =>
-            {
+            Self::PeerProof {
+                index,
+                leaf,
+                note,
+                path,
+            } if note.len() <= NOTE_BYTES_MAX && path.len() <= PROOF_HASHES_MAX => {
                 Ok(Job::peer_proof(index, leaf, note, &path))
             }
             Self::PeerCertificates { origin, certificates } if certificates.len() <= 8 && origin.len() <= 256 => {

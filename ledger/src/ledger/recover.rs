@@ -75,7 +75,10 @@ pub(crate) fn recover(
 
 /// The segment files in order. Anything else, or a gap, is not a ledger.
 fn list(segments: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let failed = |error| OpenError::Io { path: segments.to_owned(), error };
+    let failed = |error| OpenError::Io {
+        path: segments.to_owned(),
+        error,
+    };
     let mut numbers = Vec::new();
     for entry in fs::read_dir(segments).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
@@ -85,9 +88,16 @@ fn list(segments: &Path) -> Result<Vec<PathBuf>, OpenError> {
     numbers.sort_unstable();
     if let Some((expected, found)) = (0..).zip(&numbers).find(|(expected, found)| *expected != **found) {
         let what = format!("the file is missing, the next one there is segment {found}");
-        return Err(OpenError::Corrupt { segment: expected, offset: 0, what });
+        return Err(OpenError::Corrupt {
+            segment: expected,
+            offset: 0,
+            what,
+        });
     }
-    Ok(numbers.into_iter().map(|number| segments.join(segment_name(number))).collect())
+    Ok(numbers
+        .into_iter()
+        .map(|number| segments.join(segment_name(number)))
+        .collect())
 }
 
 struct Recovery<'a> {
@@ -128,8 +138,15 @@ impl<'a> Recovery<'a> {
     }
 
     fn segment(&mut self, number: u64, path: &Path, is_last: bool) -> Result<(), OpenError> {
-        let corrupt = |offset, what: String| OpenError::Corrupt { segment: number, offset, what };
-        let failed = |error| OpenError::Io { path: path.to_owned(), error };
+        let corrupt = |offset, what: String| OpenError::Corrupt {
+            segment: number,
+            offset,
+            what,
+        };
+        let failed = |error| OpenError::Io {
+            path: path.to_owned(),
+            error,
+        };
         let scanned = |e| match e {
             ScanError::Broken { offset, source } => corrupt(offset, source.to_string()),
             ScanError::Unreadable(error) => failed(error),
@@ -143,14 +160,25 @@ impl<'a> Recovery<'a> {
         loop {
             let (offset, torn) = match scan.read_next().map_err(scanned)? {
                 Next::Frame { offset, body } => {
-                    self.frame(Place { segment: number, offset }, &body)?;
+                    self.frame(
+                        Place {
+                            segment: number,
+                            offset,
+                        },
+                        &body,
+                    )?;
                     continue;
                 }
                 Next::End { offset } => (offset, None),
                 Next::Torn(tear) if is_last => (tear.offset, Some(tear)),
                 Next::Torn(tear) => return Err(corrupt(tear.offset, "a frame is torn, but segments follow".into())),
             };
-            self.end = Some(End { segment: number, first_index: header.first_index, offset, torn });
+            self.end = Some(End {
+                segment: number,
+                first_index: header.first_index,
+                offset,
+                torn,
+            });
             return Ok(());
         }
     }
@@ -176,11 +204,14 @@ impl<'a> Recovery<'a> {
                     self.statement(&mut followed, stored, peer)?;
                 }
                 Record::Checkpoint(note) => {
-                    self.checkpoint(body.slice_ref(note), followed.first).map_err(|what| corrupt(place, &what))?;
+                    self.checkpoint(body.slice_ref(note), followed.first)
+                        .map_err(|what| corrupt(place, &what))?;
                 }
                 Record::PeerNote(note) => followed.notes.push(sha256(&[note])),
                 Record::PeerProof(data) => {
-                    followed.proofs.push(PeerProof::parse(data).map_err(|e| corrupt(place, &e))?.leaf);
+                    followed
+                        .proofs
+                        .push(PeerProof::parse(data).map_err(|e| corrupt(place, &e))?.leaf);
                 }
                 Record::PeerStatement(_) | Record::PeerCertificates(_) => {}
             }
@@ -201,7 +232,9 @@ impl<'a> Recovery<'a> {
         if index == 0 {
             self.started(&clear)?;
         }
-        self.history.add(index, &clear, peer).map_err(|e| corrupt(followed.place, &e))?;
+        self.history
+            .add(index, &clear, peer)
+            .map_err(|e| corrupt(followed.place, &e))?;
         let leaf = leaf_hash(&clear.leaf);
         self.grower.recover(leaf);
         self.tiles.push(leaf);
@@ -215,7 +248,10 @@ impl<'a> Recovery<'a> {
     /// The first leaf names the ledger and its key.
     fn started(&self, first: &Clear) -> Result<(), OpenError> {
         let expected = self.key.origin().as_str();
-        let wrong = |found: &str| OpenError::WrongLedger { found: found.into(), expected: expected.into() };
+        let wrong = |found: &str| OpenError::WrongLedger {
+            found: found.into(),
+            expected: expected.into(),
+        };
         let act = first.act.as_ref().filter(|_| first.core.kind == Kind::Started as i32);
         let started = act.and_then(|act| Started::decode(act.clone()).ok());
         let started = started.ok_or_else(|| wrong("one that does not begin with STARTED"))?;
@@ -233,13 +269,24 @@ impl<'a> Recovery<'a> {
         let parsed = SignedNote::parse(&note).map_err(|e| e.to_string())?;
         let checkpoint = Checkpoint::parse(parsed.text).map_err(|e| e.to_string())?;
         let at = self.roots.partition_point(|(size, _)| *size < checkpoint.size);
-        let root = self.roots.get(at).filter(|(size, _)| *size == checkpoint.size).map(|(_, root)| *root);
-        if checkpoint.origin != self.key.origin().as_str() || checkpoint.size > before || root != Some(checkpoint.root) {
-            return Err(format!("a stored checkpoint of size {} contradicts the statements before it", checkpoint.size));
+        let root = self
+            .roots
+            .get(at)
+            .filter(|(size, _)| *size == checkpoint.size)
+            .map(|(_, root)| *root);
+        if checkpoint.origin != self.key.origin().as_str() || checkpoint.size > before || root != Some(checkpoint.root)
+        {
+            return Err(format!(
+                "a stored checkpoint of size {} contradicts the statements before it",
+                checkpoint.size
+            ));
         }
         let cosigned = parsed.signatures.len() > 1;
         if cosigned && self.cosigned.as_ref().is_none_or(|known| known.size <= checkpoint.size) {
-            self.cosigned = Some(Cosigned { size: checkpoint.size, note: note.clone() });
+            self.cosigned = Some(Cosigned {
+                size: checkpoint.size,
+                note: note.clone(),
+            });
         }
         if self.newest.as_ref().is_none_or(|(size, _)| *size <= checkpoint.size) {
             self.newest = Some((checkpoint.size, note));
@@ -259,7 +306,11 @@ impl<'a> Recovery<'a> {
             }
             Some(reach) if followed.place < reach.place => {}
             Some(reach) => {
-                let here = Reach { place: followed.place, size: followed.size(), root: followed.root };
+                let here = Reach {
+                    place: followed.place,
+                    size: followed.size(),
+                    root: followed.root,
+                };
                 self.stale |= here != reach;
                 self.reach = None;
             }
@@ -268,7 +319,10 @@ impl<'a> Recovery<'a> {
 
     fn finish(mut self) -> Result<Option<Recovered>, OpenError> {
         if self.stale || self.reach.is_some() {
-            let cleared = self.index.clear().map_err(|error| OpenError::Io { path: "index".into(), error });
+            let cleared = self.index.clear().map_err(|error| OpenError::Io {
+                path: "index".into(),
+                error,
+            });
             return cleared.map(|()| None);
         }
         self.index.add(self.pending.iter());
@@ -292,12 +346,23 @@ impl<'a> Recovery<'a> {
 
     /// The newest stored checkpoint must be signed by the key that will sign the next.
     fn signed(&self, note: &[u8]) -> Result<(), OpenError> {
-        let wrong = |found: String| OpenError::WrongLedger { found, expected: self.key.origin().to_string() };
-        let key: VerifierKey = self.key.vkey().parse().map_err(|e: note::NoteError| wrong(e.to_string()))?;
+        let wrong = |found: String| OpenError::WrongLedger {
+            found,
+            expected: self.key.origin().to_string(),
+        };
+        let key: VerifierKey = self
+            .key
+            .vkey()
+            .parse()
+            .map_err(|e: note::NoteError| wrong(e.to_string()))?;
         note::open(note, &key).map(|_| ()).map_err(|e| wrong(e.to_string()))
     }
 }
 
 fn corrupt(place: Place, what: &impl ToString) -> OpenError {
-    OpenError::Corrupt { segment: place.segment, offset: place.offset, what: what.to_string() }
+    OpenError::Corrupt {
+        segment: place.segment,
+        offset: place.offset,
+        what: what.to_string(),
+    }
 }

@@ -50,8 +50,13 @@ impl Reserve {
             changed: Condvar::new(),
         });
         let worker = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("jisr-reserve".into()).spawn(move || worker.run())?;
-        Ok(Self { shared, thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("jisr-reserve".into())
+            .spawn(move || worker.run())?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// The last try to make a reserve failed: nothing new should be begun.
@@ -68,7 +73,9 @@ impl Reserve {
                     *state = State::Taken;
                     return Ok(&self.shared.path);
                 }
-                State::Wanted { failed: Some(why) } => return Err(io::Error::new(io::ErrorKind::StorageFull, why.clone())),
+                State::Wanted { failed: Some(why) } => {
+                    return Err(io::Error::new(io::ErrorKind::StorageFull, why.clone()));
+                }
                 State::Taken => return Ok(&self.shared.path),
                 State::Closed => return Err(io::ErrorKind::BrokenPipe.into()),
                 State::Wanted { failed: None } => {
@@ -137,7 +144,9 @@ impl Shared {
         tracing::warn!(path = %self.path.display(), error = %e, "no room for the next ledger segment: new work is refused");
         // Half a file would keep the space that others may need to end what they do.
         let _ = fs::remove_file(&self.path);
-        *state = State::Wanted { failed: Some(e.to_string()) };
+        *state = State::Wanted {
+            failed: Some(e.to_string()),
+        };
         self.changed.notify_all();
         let _ = self.changed.wait_timeout(state, AGAIN);
     }

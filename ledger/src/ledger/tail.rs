@@ -51,14 +51,26 @@ impl Tail {
             file.read(&mut buffer, end - shared as u64)?;
             buffer.truncate(shared);
         }
-        Ok(Self { file, segment, capacity, end, buffer })
+        Ok(Self {
+            file,
+            segment,
+            capacity,
+            end,
+            buffer,
+        })
     }
 
     /// A segment just made, whose header is written.
     pub(crate) fn fresh(file: Box<dyn SegmentFile>, segment: u64, capacity: u64, header: &[u8]) -> Self {
         let mut buffer = Pages::new();
         buffer.push(header);
-        Self { file, segment, capacity, end: header.len() as u64, buffer }
+        Self {
+            file,
+            segment,
+            capacity,
+            end: header.len() as u64,
+            buffer,
+        }
     }
 
     pub(crate) fn segment(&self) -> u64 {
@@ -67,7 +79,10 @@ impl Tail {
 
     /// Where the next frame would stand.
     pub(crate) fn place(&self) -> Place {
-        Place { segment: self.segment, offset: self.end }
+        Place {
+            segment: self.segment,
+            offset: self.end,
+        }
     }
 
     /// Whether a frame with a body of that many bytes still fits.
@@ -107,7 +122,11 @@ impl Tail {
     /// Zeroes what of a torn frame still stands in the page that the next frame would share.
     pub(crate) fn clear_rest(&mut self) -> Result<(), WriteError> {
         let shared = self.buffer.used() as u64;
-        if shared == 0 { self.file.write_durable(&Pages::zeroed(1), self.end) } else { self.file.write_durable(&self.buffer, self.end - shared) }
+        if shared == 0 {
+            self.file.write_durable(&Pages::zeroed(1), self.end)
+        } else {
+            self.file.write_durable(&self.buffer, self.end - shared)
+        }
     }
 
     /// The system says it took nothing. Believed only when the file reads as it did before.
@@ -117,6 +136,10 @@ impl Tail {
         self.buffer.truncate(shared);
         let (before, behind) = now.bytes().split_at_checked(shared).unwrap_or_default();
         let unchanged = read.is_ok() && before == self.buffer.bytes() && behind.iter().all(|byte| *byte == 0);
-        Err(if unchanged { TailError::Full(e) } else { TailError::Unknown(WriteError::Unknown(e)) })
+        Err(if unchanged {
+            TailError::Full(e)
+        } else {
+            TailError::Unknown(WriteError::Unknown(e))
+        })
     }
 }

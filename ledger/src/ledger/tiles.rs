@@ -37,7 +37,11 @@ impl Tiles {
     /// Tiles under `directory`, of a tree without leaves. The leaves are pushed anew at each start: tiles that are on disk
     /// and right stay untouched, all others are written.
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory, levels: RwLock::default(), cache: Mutex::default() }
+        Self {
+            directory,
+            levels: RwLock::default(),
+            cache: Mutex::default(),
+        }
     }
 
     /// Adds a leaf hash.
@@ -70,7 +74,10 @@ impl Tiles {
         if fs::read(&path).is_ok_and(|found| found == bytes) {
             return;
         }
-        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes));
+        let written = path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&path, bytes));
         if let Err(error) = written {
             tracing::error!(path = %path.display(), %error, "a tile could not be written: old proofs may be missing until a restart");
         }
@@ -89,7 +96,10 @@ impl Tiles {
     fn full_tile(&self, name: Name) -> Option<Arc<[Hash]>> {
         let cached = {
             let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            cache.iter().find(|(known, _)| *known == name).map(|(_, tile)| Arc::clone(tile))
+            cache
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, tile)| Arc::clone(tile))
         };
         let tile = match cached {
             Some(tile) => tile,
@@ -123,7 +133,12 @@ fn tile_path(number: u64) -> PathBuf {
 fn subtree(hashes: &[Hash]) -> Hash {
     let mut row = hashes.to_vec();
     while row.len() > 1 {
-        row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+        row = row
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[left, right]| node_hash(left, right))
+            .collect();
     }
     row.first().copied().unwrap_or_else(crate::tree::empty_root)
 }
@@ -131,7 +146,9 @@ fn subtree(hashes: &[Hash]) -> Hash {
 impl Nodes for Tiles {
     fn node(&self, level: u8, index: u64) -> Option<Hash> {
         let (row, below) = (level / HEIGHT, level % HEIGHT);
-        let first = index.checked_shl(below.into()).filter(|first| first >> below == index)?;
+        let first = index
+            .checked_shl(below.into())
+            .filter(|first| first >> below == index)?;
         let number = first / WIDTH as u64;
         let from = usize::try_from(first % WIDTH as u64).ok()?;
         let range = from..from + (1 << below);
@@ -156,7 +173,12 @@ mod tests {
 
     #[test]
     fn paths_are_those_of_the_standard() {
-        for (number, path) in [(0, "000"), (999, "999"), (1000, "x001/000"), (1_234_067, "x001/x234/067")] {
+        for (number, path) in [
+            (0, "000"),
+            (999, "999"),
+            (1000, "x001/000"),
+            (1_234_067, "x001/x234/067"),
+        ] {
             assert_eq!(tile_path(number), Path::new(path));
         }
     }
@@ -173,10 +195,23 @@ mod tests {
                 frontier.push(*leaf);
             }
             assert_eq!(tree::root(&tiles, 70_000), Some(frontier.root()));
-            for (index, size) in [(0, 70_000), (255, 256), (256, 65_537), (69_999, 70_000), (300, 66_000), (7, 8)] {
+            for (index, size) in [
+                (0, 70_000),
+                (255, 256),
+                (256, 65_537),
+                (69_999, 70_000),
+                (300, 66_000),
+                (7, 8),
+            ] {
                 let path = tree::inclusion(&tiles, index, size).unwrap();
                 let leaf = leaves[usize::try_from(index).unwrap()];
-                assert!(tree::verify_inclusion(index, size, &leaf, &path, &tree::root(&tiles, size).unwrap()));
+                assert!(tree::verify_inclusion(
+                    index,
+                    size,
+                    &leaf,
+                    &path,
+                    &tree::root(&tiles, size).unwrap()
+                ));
             }
             assert_eq!(tree::root(&tiles, 70_001), None);
             if round == 0 {

@@ -117,7 +117,11 @@ impl Writer {
             self.stored = stored;
         }
         around.learned.iter().for_each(|hash| self.known.learn(*hash));
-        let checkpoint = if grown.size() > first { self.sign(&grown) } else { self.head.checkpoint() };
+        let checkpoint = if grown.size() > first {
+            self.sign(&grown)
+        } else {
+            self.head.checkpoint()
+        };
         let commit = Arc::new(self.grower.adopt(grown, checkpoint));
         self.sizes.push(self.grower.size());
         self.head.publish(commit.checkpoint());
@@ -137,7 +141,11 @@ impl Writer {
 
     /// The checkpoint goes into the ledger itself, in a frame of its own.
     fn store_checkpoint(&mut self) -> Result<(), FatalError> {
-        if self.stored < self.grower.size() { self.commit(Vec::new()) } else { Ok(()) }
+        if self.stored < self.grower.size() {
+            self.commit(Vec::new())
+        } else {
+            Ok(())
+        }
     }
 
     /// Records that stand before and behind those of the jobs.
@@ -174,7 +182,9 @@ impl Writer {
     fn write(&mut self, around: &Around, jobs: &[Job]) -> Result<Place, TailError> {
         let bodies = || jobs.iter().map(|job| job.body.as_slice());
         let bytes = around.before.len() + around.behind.len() + bodies().map(<[u8]>::len).sum::<usize>();
-        let pieces = std::iter::once(around.before.as_slice()).chain(bodies()).chain([around.behind.as_slice()]);
+        let pieces = std::iter::once(around.before.as_slice())
+            .chain(bodies())
+            .chain([around.behind.as_slice()]);
         self.room(bytes)?.write(pieces)
     }
 
@@ -183,25 +193,36 @@ impl Writer {
         if self.tail.as_ref().is_none_or(|tail| !tail.fits(body_bytes)) {
             self.tail = Some(self.roll()?);
         }
-        self.tail.as_mut().ok_or_else(|| TailError::Full(io::ErrorKind::StorageFull.into()))
+        self.tail
+            .as_mut()
+            .ok_or_else(|| TailError::Full(io::ErrorKind::StorageFull.into()))
     }
 
     /// A new segment: its header is durable before its name is, and its name before a frame is written to it.
     fn roll(&mut self) -> Result<Tail, TailError> {
         let number = self.tail.as_ref().map_or(0, |tail| tail.segment() + 1);
-        let header = SegmentHeader { number, first_index: self.grower.size(), root: self.grower.root() }.encode();
+        let header = SegmentHeader {
+            number,
+            first_index: self.grower.size(),
+            root: self.grower.root(),
+        }
+        .encode();
         let path = self.reserve.take().map_err(TailError::Full)?.to_owned();
         let mut file = self.disk.open(&path).map_err(TailError::Full)?;
         let mut page = Pages::new();
         page.push(&header);
         // The file does not lie in the ledger yet: whatever fails here leaves the ledger as it was.
-        file.write_durable(&page, 0).map_err(|e| TailError::Full(io::Error::other(e)))?;
+        file.write_durable(&page, 0)
+            .map_err(|e| TailError::Full(io::Error::other(e)))?;
         let name = self.segments.join(frame::segment_name(number));
         self.disk.rename(&path, &name).map_err(|e| match name.try_exists() {
             Ok(false) => TailError::Full(e),
             _ => TailError::Unknown(WriteError::Unknown(e)),
         })?;
-        let named = self.disk.sync_directory(&self.segments).and_then(|()| self.disk.sync_directory(&self.reserve_dir));
+        let named = self
+            .disk
+            .sync_directory(&self.segments)
+            .and_then(|()| self.disk.sync_directory(&self.reserve_dir));
         named.map_err(|e| TailError::Unknown(WriteError::Unknown(e)))?;
         self.reserve.used();
         Ok(Tail::fresh(file, number, self.segment_bytes, &header))
@@ -210,13 +231,24 @@ impl Writer {
     fn sign(&self, grown: &Grown) -> Arc<SignedCheckpoint> {
         let note = Bytes::from(self.key.checkpoint(grown.size(), &grown.root()));
         let origin = Arc::clone(&self.head.checkpoint().origin);
-        Arc::new(SignedCheckpoint { origin, size: grown.size(), root: grown.root(), note })
+        Arc::new(SignedCheckpoint {
+            origin,
+            size: grown.size(),
+            root: grown.root(),
+            note,
+        })
     }
 
     fn lost(&self, error: &WriteError) -> FatalError {
-        let (segment, offset) =
-            self.tail.as_ref().map_or((0, 0), |tail| (tail.place().segment, tail.place().offset));
-        FatalError::Disk { segment, offset, what: error.to_string() }
+        let (segment, offset) = self
+            .tail
+            .as_ref()
+            .map_or((0, 0), |tail| (tail.place().segment, tail.place().offset));
+        FatalError::Disk {
+            segment,
+            offset,
+            what: error.to_string(),
+        }
     }
 }
 

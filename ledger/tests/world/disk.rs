@@ -83,7 +83,11 @@ impl FaultDisk {
             Some(When::Before) => Err(io::Error::other("injected before")),
             Some(when) => {
                 run()?;
-                let kind = if when == When::After { io::ErrorKind::Other } else { io::ErrorKind::StorageFull };
+                let kind = if when == When::After {
+                    io::ErrorKind::Other
+                } else {
+                    io::ErrorKind::StorageFull
+                };
                 Err(io::Error::new(kind, "injected after"))
             }
         }
@@ -97,7 +101,10 @@ impl Disk for FaultDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
         let file = self.run(Op::Open, || RealDisk.open(path))?;
-        Ok(Box::new(FaultFile { file, disk: self.clone() }))
+        Ok(Box::new(FaultFile {
+            file,
+            disk: self.clone(),
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

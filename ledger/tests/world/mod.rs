@@ -70,7 +70,13 @@ impl World {
             certificates: vec![Bytes::from_static(b"certificate")],
             seal_key: Bytes::copy_from_slice(key.public().as_bytes()),
         };
-        Ledger::open(config, key, Vault::open(&self.store()).unwrap(), Arc::<ManualClock>::clone(&self.clock), started)
+        Ledger::open(
+            config,
+            key,
+            Vault::open(&self.store()).unwrap(),
+            Arc::<ManualClock>::clone(&self.clock),
+            started,
+        )
     }
 
     pub(crate) fn open(&self) -> (Ledger, Opened) {
@@ -91,7 +97,11 @@ impl World {
         copy(self.dir.path(), dir.path());
         // Only the ledger and the keys are promised to survive.
         let _ = fs::remove_dir_all(dir.path().join("reserve"));
-        Self { dir, origin: self.origin.clone(), clock: Arc::new(ManualClock::new(NOW_US)) }
+        Self {
+            dir,
+            origin: self.origin.clone(),
+            clock: Arc::new(ManualClock::new(NOW_US)),
+        }
     }
 }
 
@@ -142,7 +152,12 @@ pub(crate) fn asked(n: u64) -> Closed {
         mask: "*".into(),
         ..core(Kind::Asked, id(n))
     };
-    let subject = Subject { identifiers: vec![SubjectIdentifier { kind: 1, value: "SUBJECT-9871234567".into() }] };
+    let subject = Subject {
+        identifiers: vec![SubjectIdentifier {
+            kind: 1,
+            value: "SUBJECT-9871234567".into(),
+        }],
+    };
     Draft::new(core)
         .purpose("work-permit-renewal")
         .case("CASE-الملف-77")
@@ -153,7 +168,11 @@ pub(crate) fn asked(n: u64) -> Closed {
 }
 
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 pub(crate) fn append(ledger: &Ledger, statement: Closed) -> Result<Stands, AppendError> {
@@ -164,7 +183,9 @@ pub(crate) fn append(ledger: &Ledger, statement: Closed) -> Result<Stands, Appen
 pub(crate) fn sealed_question(mol: &World, ledger: &Ledger, n: u64) -> Verified<Sealed> {
     let closed = asked(n);
     let stands = append(ledger, closed.clone()).unwrap();
-    SealVerifier::new().verify(&stands.sealed(&closed), &mol.verifier()).unwrap()
+    SealVerifier::new()
+        .verify(&stands.sealed(&closed), &mol.verifier())
+        .unwrap()
 }
 
 /// The provider's statements on a question.
