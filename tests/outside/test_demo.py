@@ -1,8 +1,11 @@
 """The demo command's contract."""
 
 import json
+import os
 import re
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +39,17 @@ def test_the_directory_holds_what_is_promised(demo):
     assert {node["code"] for node in demo.summary["nodes"]} == {"mol", "psd", "moh", "ssc", "ccd", "gid"}
     for exchange in demo.summary["exchanges"]:
         assert {"id", "consumer", "provider", "method", "purpose", "outcome", "reason", "evidence"} <= set(exchange)
+
+
+def test_the_commands_that_it_prints_work(demo, tool, tmp_path):
+    """The grpcurl and Python commands as they stand, but for the installation of what is installed here."""
+    said = demo.output.read_text(encoding="utf-8")
+    script = said[said.index("grpcurl -cacert") : said.index("\nEND\n") + 5]
+    script = script.replace("python3 -m pip install grpcio grpcio-tools && ", "")
+    tools = {**os.environ, "PATH": f"{Path(tool('grpcurl')).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=tools, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"source": "psd"' in done.stdout and 'source: "psd"' in done.stdout, done.stdout
 
 
 def test_a_directory_that_is_in_use_is_not_touched(demo):

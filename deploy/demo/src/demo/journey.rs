@@ -28,7 +28,7 @@ use super::screen;
 
 use answers::Finding;
 use ask::Question;
-pub(super) use ask::{Exchange, Outcome};
+pub(super) use ask::{DUTY, Exchange, Outcome};
 
 /// What was asked about one person, and what follows.
 pub(super) struct Renewal {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::agency::Agency;
 
-use super::journey::{Exchange, Journey, Renewal};
+use super::journey::{DUTY, Exchange, Journey, Renewal};
 use super::network::{Network, PURPOSE};
 use super::proof::Proof;
 
@@ -69,7 +69,7 @@ pub(super) fn table(journey: &Journey, proof: &Proof) {
             row(exchange, proof);
         }
         match renewal.obstacles.as_slice() {
-            [] => line("  => the permit is renewed"),
+            [] => line("  => may be renewed"),
             obstacles => line(format_args!("  => not renewed: {}", obstacles.join("; "))),
         }
     }
@@ -158,7 +158,8 @@ pub(super) fn invitation(root: &Path, network: &Network, journey: &Journey) {
     line("The network stays up. Ask it yourself, as the Ministry of Labour's application:\n");
     line(format_args!(
         "grpcurl -cacert {root}/clients/mol/ca.pem -cert {root}/clients/mol/cert.pem -key {root}/clients/mol/key.pem \\\n  \
-         -H 'jisr-purpose: {PURPOSE}' -d '{{\"person\": {{\"personalNumber\": \"{number}\"}}}}' \\\n  {door} {method}\n"
+         -H 'jisr-purpose: {PURPOSE}' -H 'jisr-duty: {DUTY}' \\\n  \
+         -d '{{\"person\": {{\"personalNumber\": \"{number}\"}}}}' \\\n  {door} {method}\n"
     ));
     line(format_args!(
         "python3 -m pip install grpcio grpcio-tools && mkdir -p stubs\n\
@@ -173,7 +174,8 @@ pub(super) fn invitation(root: &Path, network: &Network, journey: &Journey) {
          permits = residency_pb2_grpc.ResidencePermitsStub(grpc.secure_channel('{door}', credentials))\n\
          person = people_pb2.PersonRef(personal_number='{number}')\n\
          request = residency_pb2.CheckStatusRequest(person=person)\n\
-         print(permits.CheckStatus(request, metadata=[('jisr-purpose', '{PURPOSE}')]))\n\
+         says = [('jisr-purpose', '{PURPOSE}'), ('jisr-duty', '{DUTY}')]\n\
+         print(permits.CheckStatus(request, metadata=says))\n\
          END\n"
     ));
     line(format_args!(

@@ -10,7 +10,7 @@ use crate::demo::network::PURPOSE;
 use super::answers::Finding;
 
 /// The legal duty that public bodies name with each question.
-const DUTY: &str = "Labour%20Law%208%2F1996%20art.%2012";
+pub(in crate::demo) const DUTY: &str = "Labour%20Law%208%2F1996%20art.%2012";
 
 /// How an exchange ended, as the application sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Question<'_> {
         for (key, value) in said {
             request
                 .metadata_mut()
-                .insert(key, value.parse().expect("letters, digits and percent signs"));
+                .insert(key, value.parse().expect("printable ASCII"));
         }
         request
     }
