@@ -157,9 +157,15 @@ impl FromStr for Anchor {
             return Err(wrong("format", "it is not 1: this program is too old for it"));
         }
         let instance: Instance = raw.instance.parse().map_err(|error| wrong("instance", error))?;
-        let registry_origin: Origin = raw.registry_origin.parse().map_err(|error| wrong("registry_origin", error))?;
+        let registry_origin: Origin = raw
+            .registry_origin
+            .parse()
+            .map_err(|error| wrong("registry_origin", error))?;
         if registry_origin.node().is_some() || registry_origin.instance() != instance {
-            return Err(wrong("registry_origin", "it is not the origin of this instance's registry"));
+            return Err(wrong(
+                "registry_origin",
+                "it is not the origin of this instance's registry",
+            ));
         }
         let mut witnesses: Vec<AnchorWitness> = Vec::with_capacity(raw.witness.len());
         for raw in raw.witness {
@@ -170,7 +176,10 @@ impl FromStr for Anchor {
             if witnesses.iter().any(|known| known.key.name() == key.name()) {
                 return Err(wrong("witness.key", "the name stands there twice"));
             }
-            witnesses.push(AnchorWitness { operator: operator(raw.operator, &instance)?, key });
+            witnesses.push(AnchorWitness {
+                operator: operator(raw.operator, &instance)?,
+                key,
+            });
         }
         Ok(Self {
             root: root(&raw.root).ok_or_else(|| wrong("root", "it is not 64 lower-case hex digits"))?,
@@ -185,7 +194,10 @@ impl FromStr for Anchor {
 }
 
 fn wrong(key: &'static str, why: impl ToString) -> AnchorError {
-    AnchorError::Value { key, why: why.to_string() }
+    AnchorError::Value {
+        key,
+        why: why.to_string(),
+    }
 }
 
 /// A member of the instance, or its registry.
@@ -194,13 +206,22 @@ fn operator(operator: String, instance: &Instance) -> Result<String, AnchorError
     if operator == instance.registry() || member().is_ok_and(|member| member.instance() == *instance) {
         return Ok(operator);
     }
-    Err(wrong("witness.operator", format!("{operator} is neither a member of {instance} nor {}", instance.registry())))
+    Err(wrong(
+        "witness.operator",
+        format!(
+            "{operator} is neither a member of {instance} nor {}",
+            instance.registry()
+        ),
+    ))
 }
 
 fn named_key(text: &str, field: &'static str, name: &str) -> Result<VerifierKey, AnchorError> {
     let key: VerifierKey = text.parse().map_err(|error: NoteError| wrong(field, error))?;
     if key.key_type() != KeyType::Ed25519 || key.name() != name {
-        return Err(wrong(field, format!("it is not a key of type 0x01 with the name {name}")));
+        return Err(wrong(
+            field,
+            format!("it is not a key of type 0x01 with the name {name}"),
+        ));
     }
     Ok(key)
 }
@@ -211,8 +232,13 @@ fn root(hex: &str) -> Option<Hash> {
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return None };
-    let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    let bytes: Option<Vec<u8>> = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect();
     bytes?.try_into().ok()
 }
 
@@ -222,12 +248,28 @@ impl fmt::Display for Anchor {
         writeln!(f, "format = 1\ninstance = \"{}\"", self.instance)?;
         let root: String = self.root.iter().map(|byte| format!("{byte:02x}")).collect();
         writeln!(f, "root = \"{root}\"\nregistry_origin = \"{}\"", self.registry_origin)?;
-        writeln!(f, "registry_key = \"{}\"\nsnapshot_key = \"{}\"", self.registry_key, self.snapshot_key)?;
+        writeln!(
+            f,
+            "registry_key = \"{}\"\nsnapshot_key = \"{}\"",
+            self.registry_key, self.snapshot_key
+        )?;
         for witness in &self.witnesses {
-            writeln!(f, "\n[[witness]]\nkey = \"{}\"\noperator = \"{}\"", witness.key, witness.operator)?;
+            writeln!(
+                f,
+                "\n[[witness]]\nkey = \"{}\"\noperator = \"{}\"",
+                witness.key, witness.operator
+            )?;
         }
-        let Quorum { routine, standard, high, registry } = self.quorum;
-        writeln!(f, "\n[quorum]\nROUTINE = {routine}\nSTANDARD = {standard}\nHIGH = {high}\nREGISTRY = {registry}")
+        let Quorum {
+            routine,
+            standard,
+            high,
+            registry,
+        } = self.quorum;
+        writeln!(
+            f,
+            "\n[quorum]\nROUTINE = {routine}\nSTANDARD = {standard}\nHIGH = {high}\nREGISTRY = {registry}"
+        )
     }
 }
 
@@ -253,21 +295,30 @@ impl Anchor {
         let mut by = cosignatures(note, &keys)?;
         let own = ledger.operator();
         let operator_of = |cosignature: &Cosignature| {
-            let witness = self.witnesses.iter().find(|witness| witness.key.name() == cosignature.name);
-            witness.map(|witness| witness.operator.as_str()).filter(|operator| *operator != own)
+            let witness = self
+                .witnesses
+                .iter()
+                .find(|witness| witness.key.name() == cosignature.name);
+            witness
+                .map(|witness| witness.operator.as_str())
+                .filter(|operator| *operator != own)
         };
         by.retain(|cosignature| operator_of(cosignature).is_some());
         let operators: BTreeSet<&str> = by.iter().filter_map(operator_of).collect();
         let operators = u32::try_from(operators.len()).unwrap_or(u32::MAX);
-        Ok(Cosigned { by, operators, needed: self.needed(class) })
+        Ok(Cosigned {
+            by,
+            operators,
+            needed: self.needed(class),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::note::{self, Checkpoint, SignedNote, cosigned_message, signature_line};
     use crate::note::tests::{pair, raw, seal_key, signed};
+    use crate::note::{self, Checkpoint, SignedNote, cosigned_message, signature_line};
 
     fn anchor() -> Anchor {
         let witness = |seed, name: &str, operator: &str| AnchorWitness {
@@ -286,7 +337,12 @@ mod tests {
                 witness(5, "jisr/JO/GOV/psd/node1/witness", "JO/GOV/psd"),
                 witness(6, "jisr/JO/GOV/psd/node2/witness", "JO/GOV/psd"),
             ],
-            quorum: Quorum { routine: 1, standard: 1, high: 2, registry: 0 },
+            quorum: Quorum {
+                routine: 1,
+                standard: 1,
+                high: 2,
+                registry: 0,
+            },
         }
     }
 
@@ -324,15 +380,27 @@ mod tests {
     #[test]
     fn a_quorum_counts_operators_and_never_the_ledgers_own() {
         let origin: Origin = "jisr/JO/GOV/mol/node1/2026".parse().expect("good");
-        let checkpoint = Checkpoint { origin: origin.to_string(), size: 1, root: [0; 32] };
+        let checkpoint = Checkpoint {
+            origin: origin.to_string(),
+            size: 1,
+            root: [0; 32],
+        };
         let mut note = signed(&checkpoint.text(), 9, origin.as_str());
         let text = SignedNote::parse(&note).expect("good").text.to_owned();
         let cosign = |seed: u8, name: &str| {
             let mut signature = 7u64.to_be_bytes().to_vec();
             signature.extend_from_slice(pair(seed).sign(cosigned_message(&text, 7).as_bytes()).as_ref());
-            signature_line(&VerifierKey::new_witness(name, raw(&pair(seed))).expect("good"), &signature)
+            signature_line(
+                &VerifierKey::new_witness(name, raw(&pair(seed))).expect("good"),
+                &signature,
+            )
         };
-        let count = |note: &[u8]| anchor().cosigned(note, &origin, QuorumClass::High).expect("good").operators;
+        let count = |note: &[u8]| {
+            anchor()
+                .cosigned(note, &origin, QuorumClass::High)
+                .expect("good")
+                .operators
+        };
         assert_eq!(count(&note), 0);
         note.extend_from_slice(cosign(4, "jisr/JO/GOV/mol/node1/witness").as_bytes());
         assert_eq!(count(&note), 0);
@@ -340,7 +408,12 @@ mod tests {
         note.extend_from_slice(cosign(6, "jisr/JO/GOV/psd/node2/witness").as_bytes());
         assert_eq!(count(&note), 1);
         note.extend_from_slice(cosign(3, "jisr/JO/registry/witness").as_bytes());
-        assert!(anchor().cosigned(&note, &origin, QuorumClass::High).expect("good").is_quorum());
+        assert!(
+            anchor()
+                .cosigned(&note, &origin, QuorumClass::High)
+                .expect("good")
+                .is_quorum()
+        );
         assert!(note::open(&note, &seal_key(9, origin.as_str())).is_ok());
     }
 }

@@ -84,8 +84,12 @@ fn body(file: &[u8]) -> Result<Bytes, (&'static str, &'static str)> {
     if file.len() > EVIDENCE_BYTES_MAX {
         return Err(("format", "the file is longer than 16 MiB"));
     }
-    let rest = file.strip_prefix(MAGIC).ok_or(("format", "the file does not begin as evidence of version 1 does"))?;
-    let (digest, body) = rest.split_first_chunk::<32>().ok_or(("format", "the file ends within its digest"))?;
+    let rest = file
+        .strip_prefix(MAGIC)
+        .ok_or(("format", "the file does not begin as evidence of version 1 does"))?;
+    let (digest, body) = rest
+        .split_first_chunk::<32>()
+        .ok_or(("format", "the file ends within its digest"))?;
     if domain("jisr.evidence", &[body]) != *digest {
         return Err(("digest", "the file was altered: its digest does not hold"));
     }
@@ -117,9 +121,21 @@ pub fn verify(file: &[u8], anchor: &Anchor, time_us: u64) -> Report {
 
 fn judge(case: &Case, anchor: &Anchor, time_us: u64) -> Report {
     let mut checks = vec![
-        check("format", Ok(format!("evidence of version 1, made for exchange {}", exchange_text(case)))),
+        check(
+            "format",
+            Ok(format!(
+                "evidence of version 1, made for exchange {}",
+                exchange_text(case)
+            )),
+        ),
         check("digest", Ok("the file is as it was made".to_owned())),
-        check("anchor", Ok(format!("the file and the anchor are of the instance {}", anchor.instance))),
+        check(
+            "anchor",
+            Ok(format!(
+                "the file and the anchor are of the instance {}",
+                anchor.instance
+            )),
+        ),
         check("statements", Ok(case.listed())),
     ];
     // Facts are taken only from entries that hold; without them the checks that need them find that they lack.
@@ -147,17 +163,33 @@ fn judge(case: &Case, anchor: &Anchor, time_us: u64) -> Report {
     checks.push(check("closing", exchange::closing(case)));
     checks.push(check("times", exchange::times(case, time_us)));
     checks.push(check("revocation", seals::revocation(case, &facts, anchor)));
-    checks.push(check("payload", Ok("not present: the statements commit to the messages".to_owned())));
+    checks.push(check(
+        "payload",
+        Ok("not present: the statements commit to the messages".to_owned()),
+    ));
     checks.push(check("stamps", stamps(case)));
     checks.push(check("withheld", Ok(case.withheld())));
-    Report::of(checks, || format!("exchange {} is proven: {}", exchange_text(case), exchange::outcome(case)), None)
+    Report::of(
+        checks,
+        || {
+            format!(
+                "exchange {} is proven: {}",
+                exchange_text(case),
+                exchange::outcome(case)
+            )
+        },
+        None,
+    )
 }
 
 fn stamps(case: &Case) -> Outcome {
     if case.body.stamps.is_empty() {
         return Ok("not present".to_owned());
     }
-    lacks(format!("{} time-stamps are present, which this version does not check", case.body.stamps.len()))
+    lacks(format!(
+        "{} time-stamps are present, which this version does not check",
+        case.body.stamps.len()
+    ))
 }
 
 fn exchange_text(case: &Case) -> String {

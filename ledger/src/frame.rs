@@ -86,14 +86,24 @@ impl SegmentHeader {
         let mut fields = Fields(bytes);
         let read = (|| {
             let magic: [u8; 8] = fields.array()?;
-            let header = Self { number: fields.u64()?, first_index: fields.u64()?, root: fields.array()? };
+            let header = Self {
+                number: fields.u64()?,
+                first_index: fields.u64()?,
+                root: fields.array()?,
+            };
             Some((magic, header, fields.u32()?, fields.u32()?))
         })();
         let (magic, header, zero, crc) = read.ok_or(FrameError::SegmentHeader("it is too short"))?;
         if magic != *MAGIC {
-            return Err(FrameError::SegmentHeader("it does not begin with the magic of version 1"));
+            return Err(FrameError::SegmentHeader(
+                "it does not begin with the magic of version 1",
+            ));
         }
-        if zero != 0 || bytes.split_last_chunk::<4>().is_none_or(|(covered, _)| crc32c::crc32c(covered) != crc) {
+        if zero != 0
+            || bytes
+                .split_last_chunk::<4>()
+                .is_none_or(|(covered, _)| crc32c::crc32c(covered) != crc)
+        {
             return Err(FrameError::SegmentHeader("its checksum does not hold"));
         }
         Ok(header)
@@ -111,7 +121,10 @@ pub fn segment_name(number: u64) -> String {
 /// # Errors
 /// The name is not 20 digits and `.seg`.
 pub fn segment_number(name: &str) -> Result<u64, FrameError> {
-    let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 20).ok_or(FrameError::Name)?;
+    let digits = name
+        .strip_suffix(".seg")
+        .filter(|digits| digits.len() == 20)
+        .ok_or(FrameError::Name)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(FrameError::Name);
     }
@@ -131,8 +144,13 @@ impl FrameHeader {
     /// Header for a body; `None` where that is empty or too long.
     #[must_use]
     pub fn of(body: &[u8]) -> Option<Self> {
-        let body_bytes = u32::try_from(body.len()).ok().filter(|_| (1..=BODY_BYTES_MAX).contains(&body.len()))?;
-        Some(Self { body_bytes, body_crc: crc32c::crc32c(body) })
+        let body_bytes = u32::try_from(body.len())
+            .ok()
+            .filter(|_| (1..=BODY_BYTES_MAX).contains(&body.len()))?;
+        Some(Self {
+            body_bytes,
+            body_crc: crc32c::crc32c(body),
+        })
     }
 
     /// As bytes.
@@ -155,7 +173,10 @@ impl FrameHeader {
         let mut fields = Fields(bytes);
         let read = (|| Some((fields.array::<4>()?, fields.u32()?, fields.u32()?, fields.u32()?)))();
         let (start, body_bytes, body_crc, crc) = read.ok_or(FrameError::FrameHeader("it is too short"))?;
-        if bytes.split_last_chunk::<4>().is_none_or(|(covered, _)| crc32c::crc32c(covered) != crc) {
+        if bytes
+            .split_last_chunk::<4>()
+            .is_none_or(|(covered, _)| crc32c::crc32c(covered) != crc)
+        {
             return Err(FrameError::FrameHeader("its checksum does not hold"));
         }
         if start != [FRAME_TYPE, 0, 0, 0] {
@@ -213,7 +234,11 @@ mod tests {
 
     #[test]
     fn headers_survive_and_every_changed_bit_is_found() {
-        let segment = SegmentHeader { number: 3, first_index: 77, root: [5; 32] };
+        let segment = SegmentHeader {
+            number: 3,
+            first_index: 77,
+            root: [5; 32],
+        };
         let bytes = segment.encode();
         assert_eq!(SegmentHeader::parse(&bytes), Ok(segment));
         for bit in 0..bytes.len() * 8 {
@@ -234,9 +259,15 @@ mod tests {
     #[test]
     fn a_frame_is_neither_empty_nor_huge() {
         assert_eq!(FrameHeader::of(b""), None);
-        let huge = FrameHeader { body_bytes: 64 * 1024 * 1024 + 1, body_crc: 0 };
+        let huge = FrameHeader {
+            body_bytes: 64 * 1024 * 1024 + 1,
+            body_crc: 0,
+        };
         assert!(FrameHeader::parse(&huge.encode()).is_err());
-        let empty = FrameHeader { body_bytes: 0, body_crc: 0 };
+        let empty = FrameHeader {
+            body_bytes: 0,
+            body_crc: 0,
+        };
         assert!(FrameHeader::parse(&empty.encode()).is_err());
     }
 
@@ -244,7 +275,13 @@ mod tests {
     fn names_and_numbers_agree() {
         assert_eq!(segment_name(12), "00000000000000000012.seg");
         assert_eq!(segment_number("00000000000000000012.seg"), Ok(12));
-        for bad in ["12.seg", "0000000000000000001x.seg", "00000000000000000012", "99999999999999999999.seg", ""] {
+        for bad in [
+            "12.seg",
+            "0000000000000000001x.seg",
+            "00000000000000000012",
+            "99999999999999999999.seg",
+            "",
+        ] {
             assert!(segment_number(bad).is_err());
         }
     }

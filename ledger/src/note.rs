@@ -90,10 +90,14 @@ impl<'a> SignedNote<'a> {
             return Err(NoteError::Malformed("it holds control characters"));
         }
         // The last empty line parts text and signatures: signature lines are never empty.
-        let gap = note.rfind("\n\n").ok_or(NoteError::Malformed("no empty line stands before the signatures"))?;
+        let gap = note
+            .rfind("\n\n")
+            .ok_or(NoteError::Malformed("no empty line stands before the signatures"))?;
         let (text, rest) = note.split_at(gap + 1);
         let lines = rest.strip_prefix('\n').unwrap_or_default();
-        let lines = lines.strip_suffix('\n').ok_or(NoteError::Malformed("it does not end in a newline"))?;
+        let lines = lines
+            .strip_suffix('\n')
+            .ok_or(NoteError::Malformed("it does not end in a newline"))?;
         let mut signatures = Vec::new();
         for line in lines.split('\n') {
             if signatures.len() == SIGNATURES_MAX {
@@ -106,7 +110,10 @@ impl<'a> SignedNote<'a> {
 
     /// The one signature by `key`, verified over `message`, which the text or its derivation is.
     pub(crate) fn only(&self, key: &VerifierKey) -> Result<Option<&Signature<'a>>, NoteError> {
-        let mut found = self.signatures.iter().filter(|line| line.id == key.id() && line.name == key.name());
+        let mut found = self
+            .signatures
+            .iter()
+            .filter(|line| line.id == key.id() && line.name == key.name());
         let first = found.next();
         if found.next().is_some() {
             return Err(NoteError::Duplicate(key.name().to_owned()));
@@ -119,7 +126,9 @@ impl<'a> SignedNote<'a> {
     /// # Errors
     /// The key's signature lacks, stands twice or does not hold.
     pub(crate) fn text_signed_by(&self, key: &VerifierKey) -> Result<&'a str, NoteError> {
-        let line = self.only(key)?.ok_or_else(|| NoteError::Unsigned(key.name().to_owned()))?;
+        let line = self
+            .only(key)?
+            .ok_or_else(|| NoteError::Unsigned(key.name().to_owned()))?;
         if key.key_type() != KeyType::Ed25519 || !key.verifies(self.text.as_bytes(), &line.bytes) {
             return Err(NoteError::BadSignature(key.name().to_owned()));
         }
@@ -128,17 +137,31 @@ impl<'a> SignedNote<'a> {
 }
 
 fn signature(line: &str) -> Result<Signature<'_>, NoteError> {
-    let line = line.strip_prefix(DASH).ok_or(NoteError::Malformed("a signature line does not begin with an em dash"))?;
-    let (name, encoded) = line.split_once(' ').ok_or(NoteError::Malformed("a signature line lacks its signature"))?;
+    let line = line
+        .strip_prefix(DASH)
+        .ok_or(NoteError::Malformed("a signature line does not begin with an em dash"))?;
+    let (name, encoded) = line
+        .split_once(' ')
+        .ok_or(NoteError::Malformed("a signature line lacks its signature"))?;
     if !key::is_key_name(name) {
-        return Err(NoteError::Malformed("a signature line's key name is empty or holds a space or a plus sign"));
+        return Err(NoteError::Malformed(
+            "a signature line's key name is empty or holds a space or a plus sign",
+        ));
     }
-    let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Malformed("a signature is not standard base64"))?;
-    let (id, bytes) = bytes.split_first_chunk::<4>().ok_or(NoteError::Malformed("a signature is too short"))?;
+    let bytes = STANDARD
+        .decode(encoded)
+        .map_err(|_| NoteError::Malformed("a signature is not standard base64"))?;
+    let (id, bytes) = bytes
+        .split_first_chunk::<4>()
+        .ok_or(NoteError::Malformed("a signature is too short"))?;
     if bytes.is_empty() {
         return Err(NoteError::Malformed("a signature is too short"));
     }
-    Ok(Signature { name, id: *id, bytes: bytes.to_vec() })
+    Ok(Signature {
+        name,
+        id: *id,
+        bytes: bytes.to_vec(),
+    })
 }
 
 /// The line of a note for a signature that `key` verifies, with its newline. For a witness, `signature` is the 8-byte time
@@ -190,7 +213,10 @@ pub(crate) mod tests {
         let note = signed("a text\n\nof three lines\n", 1, "example.org/key");
         let parsed = SignedNote::parse(&note).expect("a good note");
         assert_eq!(parsed.text, "a text\n\nof three lines\n");
-        assert_eq!(parsed.text_signed_by(&seal_key(1, "example.org/key")), Ok("a text\n\nof three lines\n"));
+        assert_eq!(
+            parsed.text_signed_by(&seal_key(1, "example.org/key")),
+            Ok("a text\n\nof three lines\n")
+        );
     }
 
     #[test]
@@ -212,7 +238,10 @@ pub(crate) mod tests {
         let key = seal_key(1, "key");
         let open = |note: &[u8]| SignedNote::parse(note).and_then(|note| note.text_signed_by(&key).map(str::to_owned));
         assert_eq!(open(&twice), Err(NoteError::Duplicate("key".into())));
-        assert_eq!(open(&signed("text\n", 2, "key")), Err(NoteError::Unsigned("key".into())));
+        assert_eq!(
+            open(&signed("text\n", 2, "key")),
+            Err(NoteError::Unsigned("key".into()))
+        );
         let bad = assemble("text\n", [signature_line(&key, &[0; 64]).as_str()]);
         assert_eq!(open(&bad), Err(NoteError::BadSignature("key".into())));
     }

@@ -65,15 +65,34 @@ pub struct Report {
 impl Report {
     /// Sums the checks up: the worst verdict, and the first check that has it as the reason.
     pub(crate) fn of(checks: Vec<Check>, all_well: impl FnOnce() -> String, head: Option<Head>) -> Self {
-        let verdict = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Invalid);
-        let cause = checks.iter().find(|check| check.verdict == verdict && verdict != Verdict::Valid);
+        let verdict = checks
+            .iter()
+            .map(|check| check.verdict)
+            .max()
+            .unwrap_or(Verdict::Invalid);
+        let cause = checks
+            .iter()
+            .find(|check| check.verdict == verdict && verdict != Verdict::Valid);
         let reason = cause.map_or_else(all_well, |check| format!("{}: {}", check.id, check.text));
-        Self { verdict, reason, checks, head }
+        Self {
+            verdict,
+            reason,
+            checks,
+            head,
+        }
     }
 
     /// A report of one check that failed.
     pub(crate) fn refused(id: &'static str, text: String) -> Self {
-        Self::of(vec![Check { id, verdict: Verdict::Invalid, text }], String::new, None)
+        Self::of(
+            vec![Check {
+                id,
+                verdict: Verdict::Invalid,
+                text,
+            }],
+            String::new,
+            None,
+        )
     }
 
     /// The check with this id.
@@ -102,21 +121,40 @@ mod tests {
     use super::*;
 
     fn check(verdict: Verdict) -> Check {
-        Check { id: "seal", verdict, text: "text".into() }
+        Check {
+            id: "seal",
+            verdict,
+            text: "text".into(),
+        }
     }
 
     #[test]
     fn the_worst_check_decides() {
-        let report = Report::of(vec![check(Verdict::Valid), check(Verdict::Indeterminate)], String::new, None);
-        assert_eq!((report.verdict, report.reason.as_str()), (Verdict::Indeterminate, "seal: text"));
-        let report = Report::of(vec![check(Verdict::Invalid), check(Verdict::Indeterminate)], String::new, None);
+        let report = Report::of(
+            vec![check(Verdict::Valid), check(Verdict::Indeterminate)],
+            String::new,
+            None,
+        );
+        assert_eq!(
+            (report.verdict, report.reason.as_str()),
+            (Verdict::Indeterminate, "seal: text")
+        );
+        let report = Report::of(
+            vec![check(Verdict::Invalid), check(Verdict::Indeterminate)],
+            String::new,
+            None,
+        );
         assert_eq!(report.verdict, Verdict::Invalid);
         assert_eq!(Report::of(Vec::new(), String::new, None).verdict, Verdict::Invalid);
     }
 
     #[test]
     fn it_serializes_as_the_contract_says() {
-        let head = Head { origin: "o".into(), size: 1, root: "r".into() };
+        let head = Head {
+            origin: "o".into(),
+            size: 1,
+            root: "r".into(),
+        };
         let report = Report::of(vec![check(Verdict::Valid)], || "fine".into(), Some(head));
         let json = serde_json::to_string(&report).expect("serializes");
         let wanted = r#"{"verdict":"VALID","reason":"fine","checks":[{"id":"seal","verdict":"VALID","text":"text"}],"origin":"o","size":1,"root":"r"}"#;

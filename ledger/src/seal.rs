@@ -160,7 +160,11 @@ impl SealVerifier {
             return Ok((hash, known));
         }
         let Checkpoint { origin, size, root } = note::open(note, key)?.into_inner();
-        let known = Known { origin: origin.into(), size, root };
+        let known = Known {
+            origin: origin.into(),
+            size,
+            root,
+        };
         self.remember(id, known.clone());
         Ok((hash, known))
     }
@@ -176,7 +180,11 @@ impl SealVerifier {
     }
 
     fn remember(&self, id: (Hash, [u8; 32]), known: Known) {
-        insert(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner), id, known);
+        insert(
+            &mut self.notes.lock().unwrap_or_else(PoisonError::into_inner),
+            id,
+            known,
+        );
     }
 }
 
@@ -195,5 +203,8 @@ pub fn path(hashes: &[Bytes]) -> Result<Vec<Hash>, SealError> {
     if hashes.len() > PROOF_HASHES_MAX {
         return Err(SealError::NotInTree);
     }
-    hashes.iter().map(|hash| hash.as_ref().try_into().map_err(|_| SealError::NotInTree)).collect()
+    hashes
+        .iter()
+        .map(|hash| hash.as_ref().try_into().map_err(|_| SealError::NotInTree))
+        .collect()
 }

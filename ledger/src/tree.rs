@@ -77,7 +77,10 @@ impl Frontier {
     /// The empty tree.
     #[must_use]
     pub fn new() -> Self {
-        Self { size: 0, peaks: Vec::with_capacity(64) }
+        Self {
+            size: 0,
+            peaks: Vec::with_capacity(64),
+        }
     }
 
     /// The tree of `size` leaves over stored nodes; `None` where a node lacks.
@@ -127,7 +130,11 @@ impl Frontier {
 
 /// Root over the complete subtrees of a range, largest first.
 fn fold(peaks: &[Hash]) -> Option<Hash> {
-    peaks.iter().rev().copied().reduce(|right, left| node_hash(&left, &right))
+    peaks
+        .iter()
+        .rev()
+        .copied()
+        .reduce(|right, left| node_hash(&left, &right))
 }
 
 fn sha256(bytes: &[u8]) -> Hash {

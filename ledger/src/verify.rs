@@ -4,8 +4,8 @@
 
 mod fs;
 mod own;
-mod peers;
 mod pass;
+mod peers;
 
 pub use fs::directory;
 
@@ -56,7 +56,10 @@ struct Fault {
 
 impl Fault {
     fn new(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, text: text.into() }
+        Self {
+            check,
+            text: text.into(),
+        }
     }
 }
 
@@ -110,7 +113,11 @@ pub fn ledger(files: &mut impl LedgerFiles, anchor: &Anchor, options: &Options) 
 fn report(pass: &Pass<'_>, fault: Option<Fault>) -> Report {
     let check = |id: &&'static str| {
         if let Some(fault) = fault.as_ref().filter(|fault| fault.check == *id) {
-            return Some(Check { id, verdict: Verdict::Invalid, text: fault.text.clone() });
+            return Some(Check {
+                id,
+                verdict: Verdict::Invalid,
+                text: fault.text.clone(),
+            });
         }
         let (verdict, text) = pass.finding(id)?;
         // What a fault elsewhere kept from being finished is neither shown nor refuted.
@@ -126,14 +133,20 @@ fn report(pass: &Pass<'_>, fault: Option<Fault>) -> Report {
         size: pass.size(),
         root: STANDARD.encode(pass.root()),
     });
-    Report::of(checks, || format!("{} statements in one unbroken ledger", pass.size()), head)
+    Report::of(
+        checks,
+        || format!("{} statements in one unbroken ledger", pass.size()),
+        head,
+    )
 }
 
 /// Names of the segments in order, once nothing else lies in the directory.
 fn listed(names: Vec<String>) -> Result<Vec<String>, Fault> {
     let mut segments = Vec::new();
     for name in names.into_iter().filter(|name| name != "segments/") {
-        let number = name.strip_prefix("segments/").and_then(|file| segment_number(file).ok());
+        let number = name
+            .strip_prefix("segments/")
+            .and_then(|file| segment_number(file).ok());
         let number = number.ok_or_else(|| Fault::new("directory", format!("{name:?} is no part of a ledger")))?;
         segments.push((number, name));
     }
@@ -144,7 +157,10 @@ fn listed(names: Vec<String>) -> Result<Vec<String>, Fault> {
         }
     }
     if segments.is_empty() {
-        return Err(Fault::new("directory", "there is no segment: a ledger has at least one"));
+        return Err(Fault::new(
+            "directory",
+            "there is no segment: a ledger has at least one",
+        ));
     }
     Ok(segments.into_iter().map(|(_, name)| name).collect())
 }
@@ -185,7 +201,10 @@ fn segment(
                 return Ok(());
             }
             Ok(Next::Torn(tear)) => {
-                let text = format!("{name}: the frame at byte {} is cut off, yet another segment follows", tear.offset);
+                let text = format!(
+                    "{name}: the frame at byte {} is cut off, yet another segment follows",
+                    tear.offset
+                );
                 return Err(Fault::new("frames", text).into());
             }
             Err(error) => return Err(stop(error, name)),

@@ -40,7 +40,10 @@ pub(super) fn agreement(case: &Case, facts: &Facts) -> Outcome {
 }
 
 fn allows(agreement: &Agreement, core: &Core, asked: &Parsed) -> Outcome {
-    let method = agreement.methods.iter().find(|method| method.service == core.service && method.method == core.method);
+    let method = agreement
+        .methods
+        .iter()
+        .find(|method| method.service == core.service && method.method == core.method);
     let Some(method) = method else {
         return wrong(format!("the agreement does not allow {}/{}", core.service, core.method));
     };
@@ -59,7 +62,10 @@ fn allows(agreement: &Agreement, core: &Core, asked: &Parsed) -> Outcome {
     let Some(agreed) = agreement.purposes.iter().find(|agreed| agreed.code == purpose) else {
         return wrong(format!("the agreement does not allow the purpose {purpose:?}"));
     };
-    Ok(format!("allows {}/{} for {purpose} ({})", core.service, core.method, agreed.legal_basis))
+    Ok(format!(
+        "allows {}/{} for {purpose} ({})",
+        core.service, core.method, agreed.legal_basis
+    ))
 }
 
 /// An officer of each party gave the agreement, in that party's ledger.
@@ -75,8 +81,14 @@ pub(super) fn agreed(case: &Case, facts: &Facts) -> Outcome {
     };
     let mut names = Vec::new();
     for (sealed, party) in [(consumer, &core.consumer), (provider, &core.provider)] {
-        let party: SubsystemId = party.parse().map_err(|error| Doubt::Wrong(format!("a party: {error}")))?;
-        let given = Given { sealed, member: party.member(), digest: &registered.digest };
+        let party: SubsystemId = party
+            .parse()
+            .map_err(|error| Doubt::Wrong(format!("a party: {error}")))?;
+        let given = Given {
+            sealed,
+            member: party.member(),
+            digest: &registered.digest,
+        };
         names.push(given.check(case, &registered.act.document)?);
     }
     Ok(format!("given by {}", names.join(" and ")))
@@ -95,9 +107,15 @@ impl Given<'_> {
         let member = &self.member;
         let bad = |why: String| Doubt::Wrong(format!("AGREED of {member}: {why}"));
         let node = self.node(case)?;
-        let raw = node.seal_key.as_ref().try_into().map_err(|_| bad("its node's key is no key".into()))?;
+        let raw = node
+            .seal_key
+            .as_ref()
+            .try_into()
+            .map_err(|_| bad("its node's key is no key".into()))?;
         let key = VerifierKey::new_seal(&node.origin, raw).map_err(|error| bad(error.to_string()))?;
-        let sealed = SealVerifier::new().verify(self.sealed, &key).map_err(|error| bad(error.to_string()))?;
+        let sealed = SealVerifier::new()
+            .verify(self.sealed, &key)
+            .map_err(|error| bad(error.to_string()))?;
         let Some(Act::Agreed(act)) = sealed.statement.act() else {
             return Err(bad("it is a statement of another kind".into()));
         };
@@ -109,13 +127,21 @@ impl Given<'_> {
 
     /// The node of the party in whose ledger the word stands, from the cited snapshots.
     fn node<'c>(&self, case: &'c Case) -> Result<&'c Node, Doubt> {
-        let note = self.sealed.seal.as_ref().map(|seal| seal.checkpoint.as_ref()).unwrap_or_default();
+        let note = self
+            .sealed
+            .seal
+            .as_ref()
+            .map(|seal| seal.checkpoint.as_ref())
+            .unwrap_or_default();
         let origin = note.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let prefix = format!("{}/node/", self.member);
         let mut rows = case.snapshots.iter().flat_map(|cited| &cited.snapshot.nodes);
         let found = rows.find(|node| node.origin.as_bytes() == origin && node.id.starts_with(&prefix));
         found.ok_or_else(|| {
-            Doubt::Lacks(format!("the cited snapshots do not list the ledger in which {} agreed", self.member))
+            Doubt::Lacks(format!(
+                "the cited snapshots do not list the ledger in which {} agreed",
+                self.member
+            ))
         })
     }
 
@@ -123,17 +149,23 @@ impl Given<'_> {
         let member = &self.member;
         let bad = |why: String| Doubt::Wrong(format!("AGREED of {member}: {why}"));
         let [officer, authority] = act.certificates.as_slice() else {
-            return Err(bad("it does not carry the officer's certificate and its authority's".into()));
+            return Err(bad(
+                "it does not carry the officer's certificate and its authority's".into()
+            ));
         };
         let authority = check_local_ca(authority, at_us).map_err(|error| bad(error.to_string()))?;
         if node.local_ca != authority.sha256.as_slice() {
-            return Err(bad("the officer's authority is not the one that the snapshot lists".into()));
+            return Err(bad(
+                "the officer's authority is not the one that the snapshot lists".into()
+            ));
         }
         let officer = check_officer(officer, &authority, at_us).map_err(|error| bad(error.to_string()))?;
         if officer.officer.member() != *member {
             return Err(bad(format!("{} is an officer of others", officer.officer)));
         }
-        officer.verify_agreement(document, &act.signature).map_err(|error| bad(error.to_string()))?;
+        officer
+            .verify_agreement(document, &act.signature)
+            .map_err(|error| bad(error.to_string()))?;
         Ok(officer.officer.to_string())
     }
 }

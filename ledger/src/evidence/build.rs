@@ -99,9 +99,18 @@ impl Builder {
     /// The body of the file, to be encoded with [`super::encode`]. The same pieces make the same bytes in whatever order they came.
     #[must_use]
     pub fn build(mut self) -> Evidence {
-        let asked = self.statements.iter().find(|(piece, _)| piece.statement.kind() == Kind::Asked);
+        let asked = self
+            .statements
+            .iter()
+            .find(|(piece, _)| piece.statement.kind() == Kind::Asked);
         let consumer = asked.or(self.statements.first()).map(|(piece, _)| piece.origin.clone());
-        let place = |piece: &Piece| (Some(&piece.origin) != consumer.as_ref(), piece.origin.to_string(), piece.index);
+        let place = |piece: &Piece| {
+            (
+                Some(&piece.origin) != consumer.as_ref(),
+                piece.origin.to_string(),
+                piece.index,
+            )
+        };
         self.statements.sort_by_key(|(piece, _)| place(piece));
         self.statements.dedup_by_key(|(piece, _)| place(piece));
         self.registry.sort_by_key(|piece| piece.index);
@@ -110,8 +119,14 @@ impl Builder {
         self.snapshots.dedup_by_key(|(version, _, _)| *version);
         let mut checkpoints = Vec::new();
         let statements = self.statements.iter();
-        let statements = statements.map(|(piece, withheld)| statement(piece, withheld, &mut checkpoints)).collect();
-        let registry = self.registry.iter().map(|piece| statement(piece, &[], &mut checkpoints)).collect();
+        let statements = statements
+            .map(|(piece, withheld)| statement(piece, withheld, &mut checkpoints))
+            .collect();
+        let registry = self
+            .registry
+            .iter()
+            .map(|piece| statement(piece, &[], &mut checkpoints))
+            .collect();
         let (snapshots, snapshot_notes) = self.snapshots.into_iter().map(|(_, bytes, note)| (bytes, note)).unzip();
         Evidence {
             format: 1,
@@ -139,7 +154,12 @@ fn statement(piece: &Piece, withheld: &[Tag], checkpoints: &mut Vec<Bytes>) -> E
     EvidenceStatement {
         origin: piece.origin.to_string(),
         index: piece.index,
-        parts: piece.statement.parts().iter().map(|part| shown(part, withheld)).collect(),
+        parts: piece
+            .statement
+            .parts()
+            .iter()
+            .map(|part| shown(part, withheld))
+            .collect(),
         path: piece.path.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
         checkpoint: u32::try_from(checkpoint).unwrap_or(u32::MAX),
     }
@@ -153,6 +173,9 @@ fn shown(part: &Part, withheld: &[Tag]) -> EvidencePart {
             content: opened.content.clone(),
             hash: Bytes::new(),
         },
-        _ => EvidencePart { hash: Bytes::copy_from_slice(&part.hash), ..EvidencePart::default() },
+        _ => EvidencePart {
+            hash: Bytes::copy_from_slice(&part.hash),
+            ..EvidencePart::default()
+        },
     }
 }

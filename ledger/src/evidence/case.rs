@@ -73,15 +73,22 @@ impl Case {
             && body.snapshots.len() == body.snapshot_notes.len()
             && body.exchange_id.len() == 16;
         if !in_bounds {
-            return Err(format("it has no statement, or more of something than one exchange can need"));
+            return Err(format(
+                "it has no statement, or more of something than one exchange can need",
+            ));
         }
         if body.instance != anchor.instance.as_str() {
-            let text = format!("the file is of the instance {:?}, the anchor of {}", body.instance, anchor.instance);
+            let text = format!(
+                "the file is of the instance {:?}, the anchor of {}",
+                body.instance, anchor.instance
+            );
             return Err(("anchor", text));
         }
         let notes = body.checkpoints.iter().map(note).collect::<Result<Vec<_>, _>>()?;
         let entries = |list: &[EvidenceStatement], id| {
-            list.iter().map(|raw| entry(raw, id, notes.len())).collect::<Result<Vec<_>, _>>()
+            list.iter()
+                .map(|raw| entry(raw, id, notes.len()))
+                .collect::<Result<Vec<_>, _>>()
         };
         let statements = entries(&body.statements, "statements")?;
         let registry = entries(&body.registry, "registry-entries")?;
@@ -91,8 +98,16 @@ impl Case {
             }
         }
         let snapshots = body.snapshots.iter().zip(&body.snapshot_notes);
-        let snapshots = snapshots.map(|(bytes, note)| cited(bytes, note)).collect::<Result<Vec<_>, _>>()?;
-        let case = Self { body, notes, statements, registry, snapshots };
+        let snapshots = snapshots
+            .map(|(bytes, note)| cited(bytes, note))
+            .collect::<Result<Vec<_>, _>>()?;
+        let case = Self {
+            body,
+            notes,
+            statements,
+            registry,
+            snapshots,
+        };
         case.ordered()?;
         case.of_one_exchange()?;
         Ok(case)
@@ -108,7 +123,10 @@ impl Case {
         if !self.registry.is_sorted_by(|one, next| one.index < next.index) {
             return Err(("registry-entries", "they do not stand by index, each once".into()));
         }
-        if !self.snapshots.is_sorted_by(|one, next| one.snapshot.version < next.snapshot.version) {
+        if !self
+            .snapshots
+            .is_sorted_by(|one, next| one.snapshot.version < next.snapshot.version)
+        {
             return Err(("snapshots", "they do not stand by version, each once".into()));
         }
         Ok(())
@@ -118,7 +136,10 @@ impl Case {
         for entry in &self.statements {
             let core = entry.parsed.core();
             if core.exchange_id != self.body.exchange_id || core.instance != self.body.instance {
-                let text = format!("entry {} of {} is of another exchange or instance", entry.index, entry.origin);
+                let text = format!(
+                    "entry {} of {} is of another exchange or instance",
+                    entry.index, entry.origin
+                );
                 return Err(("statements", text));
             }
         }
@@ -127,7 +148,9 @@ impl Case {
 
     /// The note under which an entry stands.
     pub(super) fn note_of(&self, entry: &Entry) -> Result<&Note, Doubt> {
-        self.notes.get(entry.note).ok_or_else(|| Doubt::Wrong("an entry points at no checkpoint".into()))
+        self.notes
+            .get(entry.note)
+            .ok_or_else(|| Doubt::Wrong("an entry points at no checkpoint".into()))
     }
 
     /// The statements of one kind, in any ledger.
@@ -147,7 +170,9 @@ impl Case {
 
     /// The core that speaks for the exchange: that of the question, else of the first statement.
     pub(super) fn core(&self) -> Option<&jisr_proto::statement::Core> {
-        self.asked().or(self.statements.first()).map(|entry| entry.parsed.core())
+        self.asked()
+            .or(self.statements.first())
+            .map(|entry| entry.parsed.core())
     }
 
     /// The ledgers that the statements stand in, each once.
@@ -171,7 +196,11 @@ impl Case {
                 withheld.push(format!("{} of {:?}", part.tag.name(), entry.parsed.kind()));
             }
         }
-        if withheld.is_empty() { "nothing".to_owned() } else { withheld.join(", ") }
+        if withheld.is_empty() {
+            "nothing".to_owned()
+        } else {
+            withheld.join(", ")
+        }
     }
 }
 
@@ -187,7 +216,10 @@ impl Entry {
 fn note(bytes: &Bytes) -> Result<Note, Refusal> {
     let checkpoint = SignedNote::parse(bytes).and_then(|note| Checkpoint::parse(note.text));
     let checkpoint = checkpoint.map_err(|error| ("format", format!("a checkpoint: {error}")))?;
-    Ok(Note { bytes: bytes.clone(), checkpoint })
+    Ok(Note {
+        bytes: bytes.clone(),
+        checkpoint,
+    })
 }
 
 fn entry(raw: &EvidenceStatement, id: &'static str, notes: usize) -> Result<Entry, Refusal> {
@@ -199,13 +231,28 @@ fn entry(raw: &EvidenceStatement, id: &'static str, notes: usize) -> Result<Entr
     if raw.parts.len() > crate::statement::PARTS_MAX {
         return Err(bad("it has more parts than tags".into()));
     }
-    let shown: Result<Vec<Shown>, _> =
-        raw.parts.iter().map(|part| Shown::from_fields(part.tag, &part.salt, &part.content, &part.hash)).collect();
-    let parsed = shown.and_then(Parsed::from_shown).map_err(|error| bad(error.to_string()))?;
-    Ok(Entry { origin, index: raw.index, parsed, path, note })
+    let shown: Result<Vec<Shown>, _> = raw
+        .parts
+        .iter()
+        .map(|part| Shown::from_fields(part.tag, &part.salt, &part.content, &part.hash))
+        .collect();
+    let parsed = shown
+        .and_then(Parsed::from_shown)
+        .map_err(|error| bad(error.to_string()))?;
+    Ok(Entry {
+        origin,
+        index: raw.index,
+        parsed,
+        path,
+        note,
+    })
 }
 
 fn cited(bytes: &Bytes, note: &Bytes) -> Result<Cited, Refusal> {
     let snapshot: Snapshot = canonical::decode(bytes).map_err(|error| ("snapshots", error.to_string()))?;
-    Ok(Cited { digest: domain("jisr.snapshot", &[bytes]), snapshot, note: note.clone() })
+    Ok(Cited {
+        digest: domain("jisr.snapshot", &[bytes]),
+        snapshot,
+        note: note.clone(),
+    })
 }

@@ -32,7 +32,10 @@ impl Case {
 
     /// What closes the exchange on one side. ANSWER_GONE after ANSWERED repeats that the exchange is closed.
     fn closing_of(&self, consumer: bool) -> Vec<&Entry> {
-        let own = self.statements.iter().filter(|entry| self.is_consumers(entry) == consumer);
+        let own = self
+            .statements
+            .iter()
+            .filter(|entry| self.is_consumers(entry) == consumer);
         let mut closing: Vec<&Entry> = own.filter(|entry| closes(entry.parsed.kind())).collect();
         if !consumer && closing.iter().any(|entry| entry.parsed.kind() == Kind::Answered) {
             closing.retain(|entry| entry.parsed.kind() != Kind::AnswerGone);
@@ -56,17 +59,24 @@ pub(super) fn citations(case: &Case) -> Outcome {
     let mut withheld = 0;
     for entry in &case.statements {
         let kind = entry.parsed.kind();
-        let Some(part) = entry.parsed.part(crate::statement::Tag::Peer) else { continue };
+        let Some(part) = entry.parsed.part(crate::statement::Tag::Peer) else {
+            continue;
+        };
         let Some(citation) = entry.parsed.citation().filter(|_| part.opened.is_some()) else {
             withheld += 1;
             continue;
         };
         let is_cited = |other: &&Entry| other.origin.as_str() == citation.origin && other.index == citation.index;
         let Some(cited) = case.statements.iter().find(is_cited) else {
-            return lacks(format!("entry {} of {}, which {kind:?} cites, is not there", citation.index, citation.origin));
+            return lacks(format!(
+                "entry {} of {}, which {kind:?} cites, is not there",
+                citation.index, citation.origin
+            ));
         };
         if cited.parsed.leaf() != citation.leaf.as_ref() {
-            return wrong(format!("{kind:?} cites another statement than the one that stands there"));
+            return wrong(format!(
+                "{kind:?} cites another statement than the one that stands there"
+            ));
         }
         if cited.parsed.kind() != cites(kind, case.is_consumers(entry)) {
             return wrong(format!("{kind:?} cites a statement {:?}", cited.parsed.kind()));
@@ -86,25 +96,44 @@ fn one_root(case: &Case, citation: &Citation) -> Result<(), Doubt> {
     let is_other = same.any(|known| {
         known.origin == citation.origin && known.size == citation.tree_size && known.root != citation.root.as_ref()
     });
-    if is_other { wrong(format!("{} showed two trees of size {}", citation.origin, citation.tree_size)) } else { Ok(()) }
+    if is_other {
+        wrong(format!(
+            "{} showed two trees of size {}",
+            citation.origin, citation.tree_size
+        ))
+    } else {
+        Ok(())
+    }
 }
 
 /// The statements speak of the same question, from ledgers that may speak of it.
 pub(super) fn consistency(case: &Case) -> Outcome {
-    let Some(first) = case.core() else { return wrong("there is no statement") };
+    let Some(first) = case.core() else {
+        return wrong("there is no statement");
+    };
     for entry in &case.statements {
         let core = entry.parsed.core();
         let kind = entry.parsed.kind();
         if !is_same_question(first, core) {
             return wrong(format!("{kind:?} speaks of another question than the first statement"));
         }
-        let speaker = if case.is_consumers(entry) { &core.consumer } else { &core.provider };
+        let speaker = if case.is_consumers(entry) {
+            &core.consumer
+        } else {
+            &core.provider
+        };
         let member = speaker.parse::<SubsystemId>().ok().map(|subsystem| subsystem.member());
         if member.is_none() || member != entry.origin.member() {
-            return wrong(format!("{kind:?} stands in the ledger of {}, which is no side of it", entry.origin));
+            return wrong(format!(
+                "{kind:?} stands in the ledger of {}, which is no side of it",
+                entry.origin
+            ));
         }
         if !case.is_consumers(entry) && entry.origin.as_str() != core.provider_origin {
-            return wrong(format!("{kind:?} stands in {}, but {} was asked", entry.origin, core.provider_origin));
+            return wrong(format!(
+                "{kind:?} stands in {}, but {} was asked",
+                entry.origin, core.provider_origin
+            ));
         }
         let side_is_wrong = match kind {
             Kind::Asked | Kind::Delivered | Kind::LateAnswer | Kind::NotSent => !case.is_consumers(entry),
@@ -174,11 +203,19 @@ pub(super) fn outcome(case: &Case) -> String {
     let side = |consumer: bool, name: &str| {
         case.closing_of(consumer).first().map(|entry| {
             let core = entry.parsed.core();
-            let rule = if core.rule.is_empty() { String::new() } else { format!(" {}", core.rule) };
+            let rule = if core.rule.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", core.rule)
+            };
             format!("{name} {:?}{rule}, status {}", entry.parsed.kind(), core.status)
         })
     };
-    [side(true, "consumer"), side(false, "provider")].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [side(true, "consumer"), side(false, "provider")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// The times are in order: strictly within each ledger, within the clocks' skew between them.
@@ -188,17 +225,28 @@ pub(super) fn times(case: &Case, time_us: u64) -> Outcome {
             return wrong(format!("time went back in {} between two statements", one.origin));
         }
     }
-    let newest = case.statements.iter().map(|entry| entry.parsed.core().created_us).max().unwrap_or(0);
+    let newest = case
+        .statements
+        .iter()
+        .map(|entry| entry.parsed.core().created_us)
+        .max()
+        .unwrap_or(0);
     if newest > time_us.saturating_add(SKEW_US) {
         return lacks("a statement was made after the time as of which the evidence is judged");
     }
     let created = |kind| case.of_kind(kind).next().map(|entry| entry.parsed.core().created_us);
-    let steps = [(Kind::Asked, Kind::Received), (Kind::Received, Kind::Answered), (Kind::Answered, Kind::Delivered)];
+    let steps = [
+        (Kind::Asked, Kind::Received),
+        (Kind::Received, Kind::Answered),
+        (Kind::Answered, Kind::Delivered),
+    ];
     for (before, after) in steps {
         if let (Some(one), Some(next)) = (created(before), created(after))
             && one > next.saturating_add(SKEW_US)
         {
-            return lacks(format!("{after:?} is dated before {before:?} by more than 60 s: a clock was wrong"));
+            return lacks(format!(
+                "{after:?} is dated before {before:?} by more than 60 s: a clock was wrong"
+            ));
         }
     }
     let expires = case.asked().map(|entry| entry.parsed.core().expires_us);

@@ -44,9 +44,8 @@ impl Facts {
                 return wrong(format!("{place} is not of the registry's ledger that the anchor names"));
             }
             let note = case.note_of(entry)?;
-            let checkpoint = note::open(&note.bytes, &anchor.registry_key).map_err(|error| {
-                Doubt::Wrong(format!("the checkpoint of {place}: {error}"))
-            })?;
+            let checkpoint = note::open(&note.bytes, &anchor.registry_key)
+                .map_err(|error| Doubt::Wrong(format!("the checkpoint of {place}: {error}")))?;
             if !entry.stands_in(&checkpoint) {
                 return wrong(format!("{place} does not stand in the tree that its checkpoint signs"));
             }
@@ -62,13 +61,18 @@ impl Facts {
         match act {
             Some(Act::Node(act)) => self.nodes.extend(act.node.clone()),
             Some(Act::Service(act)) => {
-                self.services.extend(act.service.clone().map(|service| (service, act.withdrawn)));
+                self.services
+                    .extend(act.service.clone().map(|service| (service, act.withdrawn)));
             }
             Some(Act::Agreement(act)) => {
                 let agreement = canonical::decode(&act.document);
                 let agreement = agreement.map_err(|error| Doubt::Wrong(format!("a registered agreement: {error}")))?;
                 let digest = domain("jisr.agreement", &[&act.document]);
-                self.agreements.push(Registered { digest, agreement, act: act.clone() });
+                self.agreements.push(Registered {
+                    digest,
+                    agreement,
+                    act: act.clone(),
+                });
             }
             Some(Act::Snapshot(act)) => self.snapshots.push(act.clone()),
             Some(Act::CertificateRevocation(act)) => self.revoked.push((core.created_us, act.clone())),
@@ -113,17 +117,26 @@ impl Facts {
         }
         for cited in &case.snapshots {
             if self.published(cited.snapshot.version, &cited.digest).is_none() {
-                return lacks(format!("SNAPSHOT_PUBLISHED for version {} is not there", cited.snapshot.version));
+                return lacks(format!(
+                    "SNAPSHOT_PUBLISHED for version {} is not there",
+                    cited.snapshot.version
+                ));
             }
         }
         if let Some(core) = case.asked().map(|entry| entry.parsed.core()) {
             if !self.schema(core) {
-                return lacks(format!("SERVICE_PUBLISHED for {} of {} is not there", core.service, core.provider));
+                return lacks(format!(
+                    "SERVICE_PUBLISHED for {} of {} is not there",
+                    core.service, core.provider
+                ));
             }
             if self.agreement(&core.agreement).is_none() {
                 return lacks("AGREEMENT_REGISTERED for the agreement cited is not there");
             }
         }
-        Ok(format!("{} entries stand in the registry's ledger", case.registry.len()))
+        Ok(format!(
+            "{} entries stand in the registry's ledger",
+            case.registry.len()
+        ))
     }
 }

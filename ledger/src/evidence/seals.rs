@@ -26,11 +26,18 @@ pub(super) fn certificates(case: &Case, facts: &Facts, anchor: &Anchor) -> Resul
         for at_us in times.map(|entry| entry.parsed.core().created_us) {
             certified(case, facts, node, origin, anchor, at_us)?;
         }
-        let raw = node.seal_key.as_ref().try_into().map_err(|_| Doubt::Wrong(format!("the key of {origin} is no key")))?;
+        let raw = node
+            .seal_key
+            .as_ref()
+            .try_into()
+            .map_err(|_| Doubt::Wrong(format!("the key of {origin} is no key")))?;
         let key = VerifierKey::new_seal(origin.as_str(), raw);
         keys.push(key.map_err(|error| Doubt::Wrong(format!("the key of {origin}: {error}")))?);
     }
-    let text = format!("{} seal keys, certified up to the anchor's root at the times of their statements", keys.len());
+    let text = format!(
+        "{} seal keys, certified up to the anchor's root at the times of their statements",
+        keys.len()
+    );
     Ok((keys, text))
 }
 
@@ -45,8 +52,10 @@ fn certified(
     // What is no node's seal certificate is an issuer or the root.
     let issuers = case.body.certificates.iter();
     let issuers = issuers.filter(|der| facts.nodes.iter().all(|node| node.seal_certificate != **der));
-    let chain: Vec<CertificateDer<'_>> =
-        std::iter::once(&node.seal_certificate).chain(issuers).map(|der| CertificateDer::from(der.as_ref())).collect();
+    let chain: Vec<CertificateDer<'_>> = std::iter::once(&node.seal_certificate)
+        .chain(issuers)
+        .map(|der| CertificateDer::from(der.as_ref()))
+        .collect();
     let refused = |error| Doubt::Wrong(format!("certificates of {origin}: {error}"));
     if !chain.iter().any(|der| sha256(&[der]) == anchor.root) {
         return lacks("the root certificate that the anchor names is not there");
@@ -79,7 +88,9 @@ pub(super) fn seals(case: &Case, keys: &[VerifierKey]) -> Outcome {
 fn class(core: Option<&Core>, facts: &Facts) -> QuorumClass {
     let pinned = core.and_then(|core| {
         let methods = &facts.agreement(&core.agreement)?.agreement.methods;
-        methods.iter().find(|method| method.service == core.service && method.method == core.method)
+        methods
+            .iter()
+            .find(|method| method.service == core.service && method.method == core.method)
     });
     QuorumClass::from_evidence_class(pinned.map_or(0, |method| method.evidence_class))
 }
@@ -118,20 +129,33 @@ pub(super) fn revocation(case: &Case, facts: &Facts, anchor: &Anchor) -> Outcome
         for cited in &case.snapshots {
             if cited.snapshot.revoked.iter().any(is_own) {
                 let version = cited.snapshot.version;
-                return wrong(format!("version {version}, which is cited, lists a certificate of {origin} as revoked"));
+                return wrong(format!(
+                    "version {version}, which is cited, lists a certificate of {origin} as revoked"
+                ));
             }
         }
-        let first = facts.revoked.iter().filter(|(_, act)| act.certificates.iter().any(is_own));
-        let Some(revoked_us) = first.map(|(at_us, _)| *at_us).min() else { continue };
+        let first = facts
+            .revoked
+            .iter()
+            .filter(|(_, act)| act.certificates.iter().any(is_own));
+        let Some(revoked_us) = first.map(|(at_us, _)| *at_us).min() else {
+            continue;
+        };
         for entry in case.statements.iter().filter(|entry| entry.origin == *origin) {
             if fixed_us(case, entry, anchor)?.is_none_or(|fixed_us| fixed_us >= revoked_us) {
-                return wrong(format!("{:?} of {origin} was not fixed before its key was revoked", entry.parsed.kind()));
+                return wrong(format!(
+                    "{:?} of {origin} was not fixed before its key was revoked",
+                    entry.parsed.kind()
+                ));
             }
         }
     }
     let asked = case.asked().map(|entry| entry.parsed.core());
     let ended = |core: &Core| {
-        facts.ended.iter().any(|(at_us, digest)| *digest == core.agreement && core.created_us >= *at_us)
+        facts
+            .ended
+            .iter()
+            .any(|(at_us, digest)| *digest == core.agreement && core.created_us >= *at_us)
     };
     if asked.is_some_and(ended) {
         return wrong("the agreement had been revoked when the question was made");
@@ -144,5 +168,9 @@ fn fixed_us(case: &Case, entry: &super::case::Entry, anchor: &Anchor) -> Result<
     let note = case.note_of(entry)?;
     let cosigned = anchor.cosigned(&note.bytes, &entry.origin, QuorumClass::Routine);
     let cosigned = cosigned.map_err(|error| Doubt::Wrong(error.to_string()))?;
-    Ok(cosigned.by.iter().map(|cosignature| cosignature.time_s.saturating_mul(1_000_000)).min())
+    Ok(cosigned
+        .by
+        .iter()
+        .map(|cosignature| cosignature.time_s.saturating_mul(1_000_000))
+        .min())
 }

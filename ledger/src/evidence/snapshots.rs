@@ -1,14 +1,11 @@
 //! The snapshots that the statements cite, and the schema.
 
 use super::{Case, Doubt, Facts, Outcome, case::Cited, lacks, wrong};
-use crate::{
-    anchor::Anchor,
-    note::open_snapshot,
-};
+use crate::{anchor::Anchor, note::open_snapshot};
 use jisr_certs::digest::{domain, sha256};
 use jisr_proto::{
     snapshot::Node,
-    statement::Core,
+    statement::{Core, Kind},
 };
 
 /// The cited snapshots are the published ones, were valid, list what the exchange rests on, and match each key set.
@@ -23,19 +20,31 @@ pub(super) fn check(case: &Case, facts: &Facts, anchor: &Anchor) -> Outcome {
         }
         let version = core.snapshot_version;
         let Some(cited) = case.snapshots.iter().find(|cited| cited.snapshot.version == version) else {
-            return lacks(format!("version {version}, which {:?} cites, is not there", entry.parsed.kind()));
+            return lacks(format!(
+                "version {version}, which {:?} cites, is not there",
+                entry.parsed.kind()
+            ));
         };
         if core.snapshot != cited.digest.as_slice() {
-            return wrong(format!("{:?} cites version {version} with another digest", entry.parsed.kind()));
+            return wrong(format!(
+                "{:?} cites version {version} with another digest",
+                entry.parsed.kind()
+            ));
         }
-        if core.created_us > cited.snapshot.expires_us {
-            return wrong(format!("version {version} had expired when {:?} was made", entry.parsed.kind()));
+        // What begins an exchange must rest on a snapshot in force; what ends it is recorded whatever came meanwhile.
+        let kind = entry.parsed.kind();
+        let begins = matches!(kind, Kind::Asked | Kind::Received);
+        if begins && core.created_us > cited.snapshot.expires_us {
+            return wrong(format!("version {version} had expired when {kind:?} was made"));
         }
         if case.asked().is_some() {
-            rows(case, cited, core)?;
+            rows(case, cited, core, begins)?;
         }
     }
-    Ok(format!("{} cited, signed, published and then valid", case.snapshots.len()))
+    Ok(format!(
+        "{} cited, signed, published and then valid",
+        case.snapshots.len()
+    ))
 }
 
 /// The note is the snapshot key's, says what the snapshot says, and the registry's ledger has the same.
@@ -54,32 +63,40 @@ fn signed(cited: &Cited, facts: &Facts, anchor: &Anchor) -> Result<(), Doubt> {
     }
     match facts.published(version, &cited.digest) {
         Some(true) => Ok(()),
-        Some(false) => wrong(format!("version {version} is not the one that the registry's ledger has")),
+        Some(false) => wrong(format!(
+            "version {version} is not the one that the registry's ledger has"
+        )),
         None => lacks(format!("SNAPSHOT_PUBLISHED for version {version} is not there")),
     }
 }
 
-/// The snapshot lists both nodes, the service and the agreement, and the key set is that of its rows.
-fn rows(case: &Case, cited: &Cited, core: &Core) -> Result<(), Doubt> {
-    let version = cited.snapshot.version;
-    let row = |origin: &str| {
-        let found = cited.snapshot.nodes.iter().find(|node| node.origin == origin);
-        found.ok_or_else(|| Doubt::Wrong(format!("version {version} does not list {origin}")))
-    };
-    let consumer = row(case.consumer().map_or("", |origin| origin.as_str()))?;
-    let provider = row(&core.provider_origin)?;
-    if core.key_set != key_set(consumer, provider).as_slice() {
-        return wrong(format!("a statement's key set is not that of version {version}"));
+/// The key set is that of the rows of both nodes; where the exchange begins, the snapshot lists them, the service and the
+/// agreement.
+fn rows(case: &Case, cited: &Cited, core: &Core, begins: bool) -> Result<(), Doubt> {
+    let snapshot = &cited.snapshot;
+    let version = snapshot.version;
+    let row = |origin: &str| snapshot.nodes.iter().find(|node| node.origin == origin);
+    let consumer = case.consumer().and_then(|origin| row(origin.as_str()));
+    match (consumer, row(&core.provider_origin)) {
+        (Some(consumer), Some(provider)) if core.key_set != key_set(consumer, provider).as_slice() => {
+            return wrong(format!("a statement's key set is not that of version {version}"));
+        }
+        (Some(_), Some(_)) => {}
+        _ if begins => return wrong(format!("version {version} does not list both nodes")),
+        _ => return Ok(()),
     }
-    let is_listed = cited.snapshot.services.iter().any(|service| {
+    if !begins {
+        return Ok(());
+    }
+    let is_listed = snapshot.services.iter().any(|service| {
         service.name == core.service && service.provider == core.provider && service.schema == core.schema
     });
     if !is_listed {
         return wrong(format!("version {version} does not list {} of {} with this schema", core.service, core.provider));
     }
     // A refusal may well rest on the agreement's no longer being listed.
-    let refuses = case.statements.iter().any(|entry| entry.parsed.kind() == jisr_proto::statement::Kind::Refused);
-    if !refuses && !cited.snapshot.agreements.iter().any(|row| row.digest == core.agreement) {
+    let refused = case.of_kind(Kind::Refused).next().is_some();
+    if !refused && !snapshot.agreements.iter().any(|row| row.digest == core.agreement) {
         return wrong(format!("version {version} does not list the agreement as in force"));
     }
     Ok(())
@@ -89,7 +106,12 @@ fn rows(case: &Case, cited: &Cited, core: &Core) -> Result<(), Doubt> {
 fn key_set(consumer: &Node, provider: &Node) -> [u8; 32] {
     let mut items = Vec::with_capacity(8);
     for node in [consumer, provider] {
-        for item in [&node.tls_certificate, &node.seal_certificate, &node.seal_key, &node.witness_key] {
+        for item in [
+            &node.tls_certificate,
+            &node.seal_certificate,
+            &node.seal_key,
+            &node.witness_key,
+        ] {
             items.push(sha256(&[item]));
         }
     }
@@ -109,6 +131,10 @@ pub(super) fn schema(case: &Case, facts: &Facts) -> Outcome {
     if !facts.schema(core) {
         return lacks("its registration is not there");
     }
-    let place = if bytes.is_empty() { "not present in the file" } else { "present in the file" };
+    let place = if bytes.is_empty() {
+        "not present in the file"
+    } else {
+        "present in the file"
+    };
     Ok(format!("registered for {} of {}; {place}", core.service, core.provider))
 }

@@ -129,7 +129,13 @@ impl<'a> PeerStatement<'a> {
         let mut fields = Fields(data);
         let read = (|| Some((fields.u64()?, fields.u64()?, fields.array()?, path(&mut fields)?)))();
         let (index, tree_size, note, path) = read.ok_or(FrameError::Record("a PEER_STATEMENT is out of form"))?;
-        Ok(Self { index, tree_size, note, path, statement: fields.0 })
+        Ok(Self {
+            index,
+            tree_size,
+            note,
+            path,
+            statement: fields.0,
+        })
     }
 }
 
@@ -171,9 +177,15 @@ impl<'a> PeerProof<'a> {
     pub fn parse(data: &'a [u8]) -> Result<Self, FrameError> {
         let mut fields = Fields(data);
         let read = (|| Some((fields.u64()?, fields.array()?, fields.array()?, path(&mut fields)?)))();
-        let (index, leaf, note, path) =
-            read.filter(|_| fields.0.is_empty()).ok_or(FrameError::Record("a PEER_PROOF is out of form"))?;
-        Ok(Self { index, leaf, note, path })
+        let (index, leaf, note, path) = read
+            .filter(|_| fields.0.is_empty())
+            .ok_or(FrameError::Record("a PEER_PROOF is out of form"))?;
+        Ok(Self {
+            index,
+            leaf,
+            note,
+            path,
+        })
     }
 }
 
@@ -218,12 +230,18 @@ impl<'a> PeerCertificates<'a> {
         let bad = FrameError::Record("PEER_CERTIFICATES is out of form");
         let mut fields = Fields(data);
         let origin = fields.u16().and_then(|length| fields.take(usize::from(length)));
-        let origin = origin.and_then(|bytes| str::from_utf8(bytes).ok()).ok_or_else(|| bad.clone())?;
+        let origin = origin
+            .and_then(|bytes| str::from_utf8(bytes).ok())
+            .ok_or_else(|| bad.clone())?;
         let mut certificates = Vec::new();
         while !fields.0.is_empty() && certificates.len() < 8 {
             certificates.push(fields.sized().ok_or_else(|| bad.clone())?);
         }
-        if fields.0.is_empty() { Ok(Self { origin, certificates }) } else { Err(bad) }
+        if fields.0.is_empty() {
+            Ok(Self { origin, certificates })
+        } else {
+            Err(bad)
+        }
     }
 }
 
@@ -250,26 +268,46 @@ mod tests {
         put_record(&mut body, Record::Statement(b"statement"));
         put_record(&mut body, Record::Checkpoint(b"note"));
         put_record(&mut body, Record::PeerNote(b""));
-        put_peer_statement(&mut body, (5, 9), &[1; 32], &[[2; 32], [3; 32]], |body| body.extend_from_slice(b"stored"));
+        put_peer_statement(&mut body, (5, 9), &[1; 32], &[[2; 32], [3; 32]], |body| {
+            body.extend_from_slice(b"stored")
+        });
         put_peer_proof(&mut body, 7, &[4; 32], &[5; 32], &[]);
-        put_peer_certificates(&mut body, "jisr/JO/GOV/mol/node1/2026", &[b"one".as_slice(), b"", b"three"]);
+        put_peer_certificates(
+            &mut body,
+            "jisr/JO/GOV/mol/node1/2026",
+            &[b"one".as_slice(), b"", b"three"],
+        );
         let records: Vec<_> = Records::new(&body).collect::<Result<_, _>>().expect("well formed");
-        let [statement, checkpoint, note, peer, proof, certificates] = records[..] else { panic!("six records") };
+        let [statement, checkpoint, note, peer, proof, certificates] = records[..] else {
+            panic!("six records")
+        };
         assert_eq!(statement, Record::Statement(b"statement"));
         assert_eq!(checkpoint, Record::Checkpoint(b"note"));
         assert_eq!(note, Record::PeerNote(b""));
         let peer = PeerStatement::parse(peer.data()).expect("well formed");
-        assert_eq!((peer.index, peer.tree_size, peer.note, peer.path.len()), (5, 9, [1; 32], 2));
+        assert_eq!(
+            (peer.index, peer.tree_size, peer.note, peer.path.len()),
+            (5, 9, [1; 32], 2)
+        );
         assert_eq!(peer.statement, b"stored");
         let proof = PeerProof::parse(proof.data()).expect("well formed");
-        assert_eq!((proof.index, proof.leaf, proof.note, proof.path), (7, [4; 32], [5; 32], &[][..]));
+        assert_eq!(
+            (proof.index, proof.leaf, proof.note, proof.path),
+            (7, [4; 32], [5; 32], &[][..])
+        );
         let certificates = PeerCertificates::parse(certificates.data()).expect("well formed");
         assert_eq!(certificates.certificates, [b"one".as_slice(), b"", b"three"]);
     }
 
     #[test]
     fn broken_records_are_refused_and_end_the_list() {
-        for body in [&[1u8][..], &[1, 0, 0, 0, 5, 1], &[0, 0, 0, 0, 0], &[7, 0, 0, 0, 0], &[1, 255, 255, 255, 255]] {
+        for body in [
+            &[1u8][..],
+            &[1, 0, 0, 0, 5, 1],
+            &[0, 0, 0, 0, 0],
+            &[7, 0, 0, 0, 0],
+            &[1, 255, 255, 255, 255],
+        ] {
             let found: Vec<_> = Records::new(body).collect();
             assert!(matches!(found[..], [Err(_)]), "{body:?}");
         }

@@ -71,7 +71,11 @@ impl<R: Read> SegmentScan<R> {
             return Err(broken(FrameError::SegmentHeader("the file is shorter than a header")));
         }
         let header = SegmentHeader::parse(&bytes).map_err(broken)?;
-        Ok(Self { reader, header, offset: SEGMENT_HEADER_BYTES as u64 })
+        Ok(Self {
+            reader,
+            header,
+            offset: SEGMENT_HEADER_BYTES as u64,
+        })
     }
 
     /// Reads on in a segment whose header is known, from a frame's beginning, at which `reader` stands.
@@ -104,24 +108,39 @@ impl<R: Read> SegmentScan<R> {
         if header == [0; FRAME_HEADER_BYTES] {
             return match self.rest_is_zero()? {
                 true => Ok(Next::End { offset }),
-                false => Err(broken(FrameError::FrameHeader("bytes follow after the zeros that end the segment"))),
+                false => Err(broken(FrameError::FrameHeader(
+                    "bytes follow after the zeros that end the segment",
+                ))),
             };
         }
         if got < FRAME_HEADER_BYTES {
-            return Ok(Next::Torn(Tear { offset, bytes: got as u64 }));
+            return Ok(Next::Torn(Tear {
+                offset,
+                bytes: got as u64,
+            }));
         }
         let header = FrameHeader::parse(&header).map_err(broken)?;
         let mut body = Vec::new();
-        self.reader.by_ref().take(u64::from(header.body_bytes)).read_to_end(&mut body)?;
+        self.reader
+            .by_ref()
+            .take(u64::from(header.body_bytes))
+            .read_to_end(&mut body)?;
         let bytes = FRAME_HEADER_BYTES as u64 + body.len() as u64;
         if (body.len() as u64) < u64::from(header.body_bytes) {
             return Ok(Next::Torn(Tear { offset, bytes }));
         }
         if crc32c::crc32c(&body) == header.body_crc {
             self.offset = offset + bytes;
-            return Ok(Next::Frame { offset, body: body.into() });
+            return Ok(Next::Frame {
+                offset,
+                body: body.into(),
+            });
         }
-        if last_sector(&body, offset + FRAME_HEADER_BYTES as u64).iter().all(|byte| *byte == 0) && self.rest_is_zero()? {
+        if last_sector(&body, offset + FRAME_HEADER_BYTES as u64)
+            .iter()
+            .all(|byte| *byte == 0)
+            && self.rest_is_zero()?
+        {
             return Ok(Next::Torn(Tear { offset, bytes }));
         }
         Err(broken(FrameError::Body("its checksum does not hold")))
@@ -167,7 +186,13 @@ mod tests {
     use super::*;
 
     fn segment(bodies: &[&[u8]], zeros: usize) -> Vec<u8> {
-        let mut file = SegmentHeader { number: 0, first_index: 0, root: [0; 32] }.encode().to_vec();
+        let mut file = SegmentHeader {
+            number: 0,
+            first_index: 0,
+            root: [0; 32],
+        }
+        .encode()
+        .to_vec();
         for body in bodies {
             file.extend_from_slice(&FrameHeader::of(body).expect("not empty").encode());
             file.extend_from_slice(body);
@@ -207,7 +232,9 @@ mod tests {
         for cut in last + 1..whole.len() {
             let (frames, end) = read(&whole[..cut]);
             assert_eq!(frames, 1);
-            let Ok(Next::Torn(tear)) = end else { panic!("cut at {cut}: {end:?}") };
+            let Ok(Next::Torn(tear)) = end else {
+                panic!("cut at {cut}: {end:?}")
+            };
             assert_eq!((tear.offset, tear.bytes), (last as u64, (cut - last) as u64));
         }
     }

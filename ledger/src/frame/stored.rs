@@ -60,10 +60,17 @@ impl StoredPart<'_> {
     #[must_use]
     pub fn part(&self, backing: &Bytes) -> Part {
         let opened = match self.form {
-            Form::Clear { salt, content } => Some(Opened { salt: *salt, content: backing.slice_ref(content) }),
+            Form::Clear { salt, content } => Some(Opened {
+                salt: *salt,
+                content: backing.slice_ref(content),
+            }),
             Form::Encrypted { .. } | Form::Erased { .. } => None,
         };
-        Part { tag: self.tag, hash: self.hash(), opened }
+        Part {
+            tag: self.tag,
+            hash: self.hash(),
+            opened,
+        }
     }
 }
 
@@ -81,7 +88,10 @@ impl<'a> StoredParts<'a> {
     /// It is empty or announces no parts or too many.
     pub fn new(stored: &'a [u8]) -> Result<Self, FrameError> {
         let mut fields = Fields(stored);
-        let left = fields.u8().map(usize::from).filter(|left| (1..=PARTS_MAX).contains(left));
+        let left = fields
+            .u8()
+            .map(usize::from)
+            .filter(|left| (1..=PARTS_MAX).contains(left));
         let left = left.ok_or(FrameError::Record("a statement has no parts or too many"))?;
         Ok(Self { fields: fields.0, left })
     }
@@ -122,10 +132,15 @@ fn stored_part<'a>(fields: &mut Fields<'a>) -> Result<StoredPart<'a>, FrameError
         return Err(FrameError::Record("a part ends before its data does"));
     };
     let tag = Tag::from_number(tag).ok_or(FrameError::Record("a part's tag is unknown"))?;
-    let (salt_or_hash, rest) = data.split_first_chunk::<32>().ok_or(FrameError::Record("a part is too short"))?;
+    let (salt_or_hash, rest) = data
+        .split_first_chunk::<32>()
+        .ok_or(FrameError::Record("a part is too short"))?;
     let form = match form {
         0 if tag.data_class().is_some() => return Err(FrameError::Record("a personal part rests in the clear")),
-        0 => Form::Clear { salt: salt_or_hash, content: rest },
+        0 => Form::Clear {
+            salt: salt_or_hash,
+            content: rest,
+        },
         1 => encrypted(tag, salt_or_hash, rest).ok_or(FrameError::Record("an encrypted part is out of form"))?,
         2 if rest.is_empty() => Form::Erased { hash: salt_or_hash },
         2 => return Err(FrameError::Record("an erased part still holds something")),
@@ -139,8 +154,13 @@ fn encrypted<'a>(tag: Tag, hash: &'a Hash, rest: &'a [u8]) -> Option<Form<'a>> {
     let (month, class, zero) = (fields.u16()?, fields.u8()?, fields.u8()?);
     let (nonce, sealed) = fields.0.split_first_chunk::<12>()?;
     // The ciphertext holds at least the salt and the 16-byte tag.
-    (zero == 0 && tag.data_class() == Some(class) && sealed.len() >= 32 + 16)
-        .then_some(Form::Encrypted { hash, month, class, nonce, sealed })
+    (zero == 0 && tag.data_class() == Some(class) && sealed.len() >= 32 + 16).then_some(Form::Encrypted {
+        hash,
+        month,
+        class,
+        nonce,
+        sealed,
+    })
 }
 
 /// Appends a part in the clear. The number of parts (`u8`) comes before the first.
@@ -201,11 +221,26 @@ mod tests {
         put_clear(&mut stored, Tag::Core, &[1; 32], b"core");
         put_encrypted(&mut stored, Tag::Case, &[2; 32], (683, 1), &[3; 12], &[4; 60]);
         put_erased(&mut stored, Tag::Subject, &[5; 32]);
-        let parts: Vec<_> =
-            StoredParts::new(&stored).expect("three parts").collect::<Result<_, _>>().expect("well formed");
-        assert_eq!(parts[0].form, Form::Clear { salt: &[1; 32], content: b"core" });
+        let parts: Vec<_> = StoredParts::new(&stored)
+            .expect("three parts")
+            .collect::<Result<_, _>>()
+            .expect("well formed");
+        assert_eq!(
+            parts[0].form,
+            Form::Clear {
+                salt: &[1; 32],
+                content: b"core"
+            }
+        );
         assert_eq!(parts[0].hash(), part_hash(Tag::Core, &[1; 32], b"core"));
-        assert!(matches!(parts[1].form, Form::Encrypted { month: 683, class: 1, .. }));
+        assert!(matches!(
+            parts[1].form,
+            Form::Encrypted {
+                month: 683,
+                class: 1,
+                ..
+            }
+        ));
         assert_eq!((parts[1].hash(), parts[2].hash()), ([2; 32], [5; 32]));
     }
 
@@ -226,7 +261,10 @@ mod tests {
         for (at, put) in bad.iter().enumerate() {
             let mut stored = vec![1];
             put(&mut stored);
-            assert!(StoredParts::new(&stored).expect("one part").any(|part| part.is_err()), "{at}");
+            assert!(
+                StoredParts::new(&stored).expect("one part").any(|part| part.is_err()),
+                "{at}"
+            );
         }
         assert!(StoredParts::new(&[]).is_err());
         assert!(StoredParts::new(&[0]).is_err());
@@ -236,7 +274,17 @@ mod tests {
     #[test]
     fn months_are_calendar_months() {
         let day = 86_400_000_000u64;
-        for (days, month) in [(0, 0), (30, 0), (31, 1), (58, 1), (59, 2), (364, 11), (365, 12), (789, 25), (790, 26)] {
+        for (days, month) in [
+            (0, 0),
+            (30, 0),
+            (31, 1),
+            (58, 1),
+            (59, 2),
+            (364, 11),
+            (365, 12),
+            (789, 25),
+            (790, 26),
+        ] {
             assert_eq!(month_of(days * day), month, "day {days}");
         }
         // 2026-11-30T23:59:59.999999Z and the next microsecond.

@@ -33,7 +33,10 @@ impl Checkpoint {
     /// # Errors
     /// It does not consist of exactly an origin, a decimal size without leading zeros, and the base64 of 32 bytes.
     pub fn parse(text: &str) -> Result<Self, NoteError> {
-        let bad = |why| NoteError::Text { what: "checkpoint (C2SP tlog-checkpoint)", why };
+        let bad = |why| NoteError::Text {
+            what: "checkpoint (C2SP tlog-checkpoint)",
+            why,
+        };
         let mut lines = text.split('\n');
         let (Some(origin), Some(size), Some(root), Some(""), None) =
             (lines.next(), lines.next(), lines.next(), lines.next(), lines.next())
@@ -46,7 +49,11 @@ impl Checkpoint {
         let size = decimal(size).ok_or_else(|| bad("the second line is no decimal size"))?;
         let root = STANDARD.decode(root).map_err(|_| bad("the third line is not base64"))?;
         let root = root.try_into().map_err(|_| bad("the root is not 32 bytes long"))?;
-        Ok(Self { origin: origin.to_owned(), size, root })
+        Ok(Self {
+            origin: origin.to_owned(),
+            size,
+            root,
+        })
     }
 }
 
@@ -67,7 +74,10 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 pub fn open(note: &[u8], key: &VerifierKey) -> Result<Verified<Checkpoint>, NoteError> {
     let checkpoint = Checkpoint::parse(SignedNote::parse(note)?.text_signed_by(key)?)?;
     if checkpoint.origin != key.name() {
-        return Err(NoteError::WrongOrigin { key: key.name().to_owned(), found: checkpoint.origin });
+        return Err(NoteError::WrongOrigin {
+            key: key.name().to_owned(),
+            found: checkpoint.origin,
+        });
     }
     Ok(Verified::new(checkpoint))
 }
@@ -96,7 +106,10 @@ pub fn cosignatures(note: &[u8], keys: &[VerifierKey]) -> Result<Vec<Cosignature
         if !key.verifies(cosigned_message(note.text, time_s).as_bytes(), signature) {
             return Err(bad());
         }
-        found.push(Cosignature { name: key.name().to_owned(), time_s });
+        found.push(Cosignature {
+            name: key.name().to_owned(),
+            time_s,
+        });
     }
     Ok(found)
 }
@@ -116,7 +129,11 @@ mod tests {
     const ORIGIN: &str = "jisr/JO/GOV/mol/node1/2026";
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint { origin: ORIGIN.into(), size: 42, root: [7; 32] }
+        Checkpoint {
+            origin: ORIGIN.into(),
+            size: 42,
+            root: [7; 32],
+        }
     }
 
     fn cosigned(note: &[u8], seed: u8, name: &str, time_s: u64) -> Vec<u8> {
@@ -130,7 +147,10 @@ mod tests {
     #[test]
     fn a_signed_checkpoint_opens() {
         let note = signed(&checkpoint().text(), 1, ORIGIN);
-        assert_eq!(open(&note, &seal_key(1, ORIGIN)).map(Verified::into_inner), Ok(checkpoint()));
+        assert_eq!(
+            open(&note, &seal_key(1, ORIGIN)).map(Verified::into_inner),
+            Ok(checkpoint())
+        );
     }
 
     #[test]
@@ -168,7 +188,13 @@ mod tests {
         let known = |seed, name: &str| VerifierKey::new_witness(name, raw(&pair(seed))).expect("good");
         let keys = [known(2, "w2"), known(4, "w4")];
         let found = cosignatures(&note, &keys).expect("good");
-        assert_eq!(found, [Cosignature { name: "w2".into(), time_s: 100 }]);
+        assert_eq!(
+            found,
+            [Cosignature {
+                name: "w2".into(),
+                time_s: 100
+            }]
+        );
         assert!(open(&note, &seal_key(1, ORIGIN)).is_ok());
     }
 
@@ -177,7 +203,10 @@ mod tests {
         let key = VerifierKey::new_witness("w", raw(&pair(2))).expect("good");
         let note = signed(&checkpoint().text(), 1, ORIGIN);
         let twice = cosigned(&cosigned(&note, 2, "w", 1), 2, "w", 2);
-        assert_eq!(cosignatures(&twice, std::slice::from_ref(&key)), Err(NoteError::Duplicate("w".into())));
+        assert_eq!(
+            cosignatures(&twice, std::slice::from_ref(&key)),
+            Err(NoteError::Duplicate("w".into()))
+        );
         for bytes in [&[0u8; 72][..], &[0u8; 5][..]] {
             let bad = assemble(&checkpoint().text(), [signature_line(&key, bytes).as_str()]);
             let refused = cosignatures(&bad, std::slice::from_ref(&key));
@@ -189,7 +218,10 @@ mod tests {
     fn a_plain_signature_of_a_witness_key_is_no_cosignature() {
         let text = checkpoint().text();
         let key = VerifierKey::new_witness("w", raw(&pair(2))).expect("good");
-        let note = assemble(&text, [signature_line(&key, pair(2).sign(text.as_bytes()).as_ref()).as_str()]);
+        let note = assemble(
+            &text,
+            [signature_line(&key, pair(2).sign(text.as_bytes()).as_ref()).as_str()],
+        );
         assert!(cosignatures(&note, &[key]).is_err());
     }
 }

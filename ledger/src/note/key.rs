@@ -51,11 +51,18 @@ impl VerifierKey {
 
     fn new(name: &str, key_type: KeyType, raw: [u8; 32]) -> Result<Self, NoteError> {
         if !is_key_name(name) {
-            return Err(NoteError::Key("the name is empty or holds a space, a control character or a plus sign"));
+            return Err(NoteError::Key(
+                "the name is empty or holds a space, a control character or a plus sign",
+            ));
         }
         let key = PublicKey::from_raw(raw)
             .map_err(|_| NoteError::Key("the Ed25519 key is not canonical or has small order"))?;
-        Ok(Self { name: name.into(), id: key_id(name, key_type, &raw), key_type, key })
+        Ok(Self {
+            name: name.into(),
+            id: key_id(name, key_type, &raw),
+            key_type,
+            key,
+        })
     }
 
     /// Name of the key.
@@ -92,7 +99,13 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = vec![self.key_type.byte()];
         key.extend_from_slice(&self.raw());
-        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.id), STANDARD.encode(key))
+        write!(
+            f,
+            "{}+{:08x}+{}",
+            self.name,
+            u32::from_be_bytes(self.id),
+            STANDARD.encode(key)
+        )
     }
 }
 
@@ -103,9 +116,13 @@ impl FromStr for VerifierKey {
         // The name and the id hold no plus sign, base64 may.
         let mut fields = text.splitn(3, '+');
         let (Some(name), Some(id), Some(encoded)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err(NoteError::Key("it does not consist of a name, an id and a key with plus signs between"));
+            return Err(NoteError::Key(
+                "it does not consist of a name, an id and a key with plus signs between",
+            ));
         };
-        let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Key("the key is not standard base64"))?;
+        let bytes = STANDARD
+            .decode(encoded)
+            .map_err(|_| NoteError::Key("the key is not standard base64"))?;
         let Some((key_type, raw)) = bytes.split_first() else {
             return Err(NoteError::Key("the key is empty"));
         };
@@ -114,7 +131,9 @@ impl FromStr for VerifierKey {
             0x04 => KeyType::Cosignature,
             _ => return Err(NoteError::Key("the key's type is neither 0x01 nor 0x04")),
         };
-        let raw = raw.try_into().map_err(|_| NoteError::Key("the key is not 32 bytes long"))?;
+        let raw = raw
+            .try_into()
+            .map_err(|_| NoteError::Key("the key is not 32 bytes long"))?;
         let key = Self::new(name, key_type, raw)?;
         if format!("{:08x}", u32::from_be_bytes(key.id)) != id {
             return Err(NoteError::Key("the id does not belong to this name and key"));
@@ -165,8 +184,19 @@ mod tests {
     fn bad_keys_are_refused() {
         let good = VerifierKey::new_seal("name", raw(&pair(1))).expect("good").to_string();
         let small_order = format!("name+00000000+{}", STANDARD.encode([&[1u8][..], &[0u8; 32]].concat()));
-        let other_type = format!("name+00000000+{}", STANDARD.encode([&[6u8][..], &raw(&pair(1))].concat()));
-        for bad in ["", "name", "name+x", "+00000000+AQ==", &good.replace("name", "game"), &small_order, &other_type] {
+        let other_type = format!(
+            "name+00000000+{}",
+            STANDARD.encode([&[6u8][..], &raw(&pair(1))].concat())
+        );
+        for bad in [
+            "",
+            "name",
+            "name+x",
+            "+00000000+AQ==",
+            &good.replace("name", "game"),
+            &small_order,
+            &other_type,
+        ] {
             assert!(bad.parse::<VerifierKey>().is_err(), "{bad}");
         }
         assert!(good.to_uppercase().parse::<VerifierKey>().is_err());

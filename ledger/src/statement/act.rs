@@ -74,5 +74,8 @@ pub(super) fn carries_act(kind: Kind) -> bool {
 }
 
 fn decode<M: Message + Default + Name>(content: &Bytes) -> Result<M, StatementError> {
-    canonical::decode(content).map_err(|source| StatementError::Canonical { part: Tag::Act.name(), source })
+    canonical::decode(content).map_err(|source| StatementError::Canonical {
+        part: Tag::Act.name(),
+        source,
+    })
 }

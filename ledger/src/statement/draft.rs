@@ -23,7 +23,12 @@ impl Draft {
     /// Begins with the core.
     #[must_use]
     pub fn new(core: Core) -> Self {
-        Self { core, contents: Vec::with_capacity(6), payload: None, attached: None }
+        Self {
+            core,
+            contents: Vec::with_capacity(6),
+            payload: None,
+            attached: None,
+        }
     }
 
     fn with(mut self, tag: Tag, content: Bytes) -> Self {
@@ -113,7 +118,11 @@ impl Draft {
         let mut salts = [0u8; 32 * super::PARTS_MAX];
         let drawn = self.contents.len() + 1;
         // One request to the system's random source for all salts, and none for absent parts.
-        fill(salts.get_mut(..32 * drawn).expect("no tag stands twice, so there is a salt for each part"));
+        fill(
+            salts
+                .get_mut(..32 * drawn)
+                .expect("no tag stands twice, so there is a salt for each part"),
+        );
         self.close_with(&salts)
     }
 
@@ -153,7 +162,12 @@ impl Draft {
             parts.insert(at, Part::open(tag, commitment.salt, content));
         }
         let leaf = leaf_input(parts.iter().map(|part| &part.hash));
-        Closed { core, parts, leaf, attached: self.attached.take() }
+        Closed {
+            core,
+            parts,
+            leaf,
+            attached: self.attached.take(),
+        }
     }
 }
 
@@ -202,7 +216,9 @@ impl Closed {
                 content: opened.content.clone(),
             })
         };
-        wire::Statement { parts: self.parts.iter().filter_map(part).collect() }
+        wire::Statement {
+            parts: self.parts.iter().filter_map(part).collect(),
+        }
     }
 
     /// The same statement as others will read it.
@@ -221,7 +237,14 @@ mod tests {
 
     #[test]
     fn salts_are_drawn_anew_and_parts_ascend() {
-        let close = || Draft::new(asked()).officer("o").purpose("p").case("c").payload(b"").close();
+        let close = || {
+            Draft::new(asked())
+                .officer("o")
+                .purpose("p")
+                .case("c")
+                .payload(b"")
+                .close()
+        };
         let (one, other) = (close(), close());
         assert_ne!(one.leaf(), other.leaf());
         assert!(one.parts().is_sorted_by(|a, b| a.tag < b.tag));

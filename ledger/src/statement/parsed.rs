@@ -36,7 +36,11 @@ impl Part {
     #[must_use]
     pub fn open(tag: Tag, salt: [u8; 32], content: Bytes) -> Self {
         let hash = part_hash(tag, &salt, &content);
-        Self { tag, hash, opened: Some(Opened { salt, content }) }
+        Self {
+            tag,
+            hash,
+            opened: Some(Opened { salt, content }),
+        }
     }
 }
 
@@ -87,14 +91,20 @@ impl Parsed {
         };
         let tags = core_of(first)?.tags;
         if tags.len() != shown.len() {
-            return Err(StatementError::Parts("Core.tags does not list the parts that are there"));
+            return Err(StatementError::Parts(
+                "Core.tags does not list the parts that are there",
+            ));
         }
         let mut parts = Vec::with_capacity(shown.len());
         for (shown, number) in shown.into_iter().zip(&tags) {
             let tag = Tag::from_number(*number).ok_or(StatementError::Parts("Core.tags lists an unknown tag"))?;
             parts.push(match shown {
                 Shown::Open(part) => part,
-                Shown::Withheld(hash) => Part { tag, hash, opened: None },
+                Shown::Withheld(hash) => Part {
+                    tag,
+                    hash,
+                    opened: None,
+                },
             });
         }
         Self::from_parts(parts)
@@ -105,14 +115,24 @@ impl Parsed {
         let first = parts.first().ok_or(StatementError::Parts("there are none"))?;
         let core = core_of(first)?;
         if !core.tags.iter().copied().eq(parts.iter().map(|part| part.tag.number())) {
-            return Err(StatementError::Parts("Core.tags does not list the parts that are there"));
+            return Err(StatementError::Parts(
+                "Core.tags does not list the parts that are there",
+            ));
         }
         if !core.tags.is_sorted_by(|one, next| one < next) {
             return Err(StatementError::Parts("the tags do not ascend"));
         }
         let kind = shape::check(&core)?;
         let leaf = leaf_input(parts.iter().map(|part| &part.hash));
-        let mut parsed = Self { kind, core, parts, leaf, citation: None, subject: None, act: None };
+        let mut parsed = Self {
+            kind,
+            core,
+            parts,
+            leaf,
+            citation: None,
+            subject: None,
+            act: None,
+        };
         parsed.contents()?;
         Ok(parsed)
     }
@@ -269,7 +289,9 @@ impl Parsed {
                 content: opened.content.clone(),
             })
         });
-        Some(wire::Statement { parts: parts.collect::<Option<_>>()? })
+        Some(wire::Statement {
+            parts: parts.collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -277,7 +299,9 @@ impl Parsed {
 fn open(tag: u32, salt: &[u8], content: &Bytes) -> Result<Part, StatementError> {
     let tag = u8::try_from(tag).ok().and_then(Tag::from_number);
     let tag = tag.ok_or(StatementError::Parts("a tag is unknown"))?;
-    let salt = salt.try_into().map_err(|_| StatementError::Parts("a salt is not 32 bytes long"))?;
+    let salt = salt
+        .try_into()
+        .map_err(|_| StatementError::Parts("a salt is not 32 bytes long"))?;
     if content.len() > CONTENT_BYTES_MAX {
         return Err(StatementError::Parts("a content is longer than 4 MiB"));
     }
@@ -296,7 +320,10 @@ impl Shown {
         if tag != 0 || !salt.is_empty() || !content.is_empty() {
             return Err(StatementError::Parts("a part is both shown and withheld"));
         }
-        let hash = hash.as_ref().try_into().map_err(|_| StatementError::Parts("a part hash is not 32 bytes long"))?;
+        let hash = hash
+            .as_ref()
+            .try_into()
+            .map_err(|_| StatementError::Parts("a part hash is not 32 bytes long"))?;
         Ok(Self::Withheld(hash))
     }
 }
@@ -305,7 +332,10 @@ fn core_of(part: &Part) -> Result<Core, StatementError> {
     let Some(opened) = part.opened.as_ref().filter(|_| part.tag == Tag::Core) else {
         return Err(StatementError::Parts("CORE is not shown first"));
     };
-    canonical::decode(&opened.content).map_err(|source| StatementError::Canonical { part: Tag::Core.name(), source })
+    canonical::decode(&opened.content).map_err(|source| StatementError::Canonical {
+        part: Tag::Core.name(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -314,13 +344,20 @@ mod tests {
     use super::*;
 
     fn statement() -> wire::Statement {
-        let draft = Draft::new(asked()).purpose("work-permit-renewal").case("قضية ١٢").officer("officer7");
+        let draft = Draft::new(asked())
+            .purpose("work-permit-renewal")
+            .case("قضية ١٢")
+            .officer("officer7");
         draft.payload(b"hello").close().statement()
     }
 
     #[test]
     fn what_was_closed_parses_and_answers() {
-        let closed = Draft::new(asked()).duty("Labour Law 12").purpose("p").payload(b"hello").close();
+        let closed = Draft::new(asked())
+            .duty("Labour Law 12")
+            .purpose("p")
+            .payload(b"hello")
+            .close();
         let parsed = Parsed::parse(&closed.statement()).expect("good");
         assert_eq!(parsed.leaf(), closed.leaf());
         assert_eq!(parsed.purpose(), Some("p"));
@@ -338,7 +375,13 @@ mod tests {
         let whole = Parsed::parse(&wire).expect("good");
         for withheld in 0..wire.parts.len() {
             let shown = whole.parts().iter().cloned().enumerate();
-            let shown = shown.map(|(at, part)| if at == withheld { Shown::Withheld(part.hash) } else { Shown::Open(part) });
+            let shown = shown.map(|(at, part)| {
+                if at == withheld {
+                    Shown::Withheld(part.hash)
+                } else {
+                    Shown::Open(part)
+                }
+            });
             match Parsed::from_shown(shown.collect()) {
                 Ok(parsed) => assert!(withheld != 0 && parsed.leaf() == whole.leaf() && parsed.to_wire().is_none()),
                 Err(_) => assert_eq!(withheld, 0),

@@ -33,20 +33,35 @@ impl PayloadHasher {
         let mut context = Context::new(&SHA256);
         context.update(b"jisr.payload\x01");
         context.update(&salt);
-        Self { context, salt, bytes: 0 }
+        Self {
+            context,
+            salt,
+            bytes: 0,
+        }
     }
 
     /// Takes the next bytes of the message.
     pub fn update(&mut self, message: &[u8]) {
         self.context.update(message);
-        self.bytes = self.bytes.saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX));
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX));
     }
 
     /// The commitment to all bytes taken.
     #[must_use]
     pub fn finish(self) -> PayloadCommitment {
-        let digest = self.context.finish().as_ref().try_into().expect("SHA-256 yields 32 bytes");
-        PayloadCommitment { salt: self.salt, digest, bytes: self.bytes }
+        let digest = self
+            .context
+            .finish()
+            .as_ref()
+            .try_into()
+            .expect("SHA-256 yields 32 bytes");
+        PayloadCommitment {
+            salt: self.salt,
+            digest,
+            bytes: self.bytes,
+        }
     }
 }
 
@@ -97,12 +112,16 @@ impl std::fmt::Debug for PayloadCommitment {
 
 /// The digest in the content of a PAYLOAD part.
 pub(super) fn digest_of(content: &[u8]) -> Option<&Hash> {
-    content.strip_prefix(&[ALGORITHM]).and_then(|digest| digest.try_into().ok())
+    content
+        .strip_prefix(&[ALGORITHM])
+        .and_then(|digest| digest.try_into().ok())
 }
 
 /// Fills a buffer with random bytes.
 pub(super) fn fill(buffer: &mut [u8]) {
-    SystemRandom::new().fill(buffer).expect("the system's random source answers once the machine is up");
+    SystemRandom::new()
+        .fill(buffer)
+        .expect("the system's random source answers once the machine is up");
 }
 
 #[cfg(test)]
@@ -115,10 +134,16 @@ mod tests {
         hasher.update(b"a mes");
         hasher.update(b"sage");
         let streamed = hasher.finish();
-        assert_eq!(streamed.digest, jisr_certs::digest::domain("jisr.payload", &[&[3; 32], b"a message"]));
+        assert_eq!(
+            streamed.digest,
+            jisr_certs::digest::domain("jisr.payload", &[&[3; 32], b"a message"])
+        );
         assert_eq!(streamed.message_bytes(), 9);
         assert_eq!(digest_of(&streamed.content()), Some(&streamed.digest));
-        assert_ne!(PayloadCommitment::to(b"").content(), PayloadCommitment::to(b"").content());
+        assert_ne!(
+            PayloadCommitment::to(b"").content(),
+            PayloadCommitment::to(b"").content()
+        );
         assert_eq!(digest_of(&[2; 33]), None);
         assert_eq!(digest_of(&[1; 32]), None);
     }

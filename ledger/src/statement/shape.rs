@@ -38,7 +38,9 @@ pub(super) fn check(core: &Core) -> Result<Kind, StatementError> {
     if digests.iter().any(|digest| !matches!(digest.len(), 0 | 32)) || !matches!(core.repeats.len(), 0 | 16) {
         return Err(wrong("has a digest or id of the wrong length"));
     }
-    if is_exchange { exchange(core, kind).map_err(wrong)? } else if !core.exchange_id.is_empty() {
+    if is_exchange {
+        exchange(core, kind).map_err(wrong)?
+    } else if !core.exchange_id.is_empty() {
         return Err(wrong("is an act, yet names an exchange"));
     }
     Ok(kind)
@@ -49,7 +51,11 @@ fn rule(kind: Kind, is_exchange: bool, cites: bool, tag: Tag) -> Rule {
         return Rule::Must;
     }
     if !is_exchange {
-        return if tag == Tag::Act && carries_act(kind) { Rule::Must } else { Rule::Never };
+        return if tag == Tag::Act && carries_act(kind) {
+            Rule::Must
+        } else {
+            Rule::Never
+        };
     }
     match (tag, kind) {
         (Tag::Act, _) => Rule::Never,
@@ -76,7 +82,14 @@ fn exchange(core: &Core, kind: Kind) -> Result<(), &'static str> {
     if kind != Kind::Asked {
         return Ok(());
     }
-    let names = [&core.consumer, &core.provider, &core.provider_origin, &core.service, &core.method, &core.mask];
+    let names = [
+        &core.consumer,
+        &core.provider,
+        &core.provider_origin,
+        &core.service,
+        &core.method,
+        &core.mask,
+    ];
     let digests = [&core.agreement, &core.snapshot, &core.schema, &core.key_set];
     if names.iter().any(|name| name.is_empty()) || digests.iter().any(|digest| digest.is_empty()) {
         return Err("lacks a field that every question has");

@@ -29,7 +29,11 @@ pub fn check_text(content: &[u8]) -> Result<&str, &'static str> {
         IsNormalized::No => false,
         IsNormalized::Maybe => text.chars().eq(text.nfc()),
     };
-    if normalized { Ok(text) } else { Err("it is not in Unicode normalization form C") }
+    if normalized {
+        Ok(text)
+    } else {
+        Err("it is not in Unicode normalization form C")
+    }
 }
 
 fn turns_direction(c: char) -> bool {
@@ -50,7 +54,18 @@ mod tests {
     #[test]
     fn what_deceives_is_refused() {
         let long = "x".repeat(257);
-        for text in ["", &long, "a\nb", "a\u{7f}", "\u{85}", "a\u{202e}b", "\u{200f}", "\u{2066}", "\u{61c}", "e\u{301}"] {
+        for text in [
+            "",
+            &long,
+            "a\nb",
+            "a\u{7f}",
+            "\u{85}",
+            "a\u{202e}b",
+            "\u{200f}",
+            "\u{2066}",
+            "\u{61c}",
+            "e\u{301}",
+        ] {
             assert!(check_text(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(check_text(&[0xff]).is_err());

@@ -24,7 +24,11 @@ fn range(nodes: &impl Nodes, start: u64, end: u64) -> Option<Hash> {
 /// Root of the tree of the first `size` leaves over stored nodes; `None` where a node lacks.
 #[must_use]
 pub fn root(nodes: &impl Nodes, size: u64) -> Option<Hash> {
-    if size == 0 { Some(empty_root()) } else { range(nodes, 0, size) }
+    if size == 0 {
+        Some(empty_root())
+    } else {
+        range(nodes, 0, size)
+    }
 }
 
 /// The path that shows the leaf `index` in the tree of `size` leaves, from the leaf upwards; `None` where the leaf is not
@@ -135,7 +139,11 @@ pub fn verify_consistency(old_size: u64, old_root: &Hash, new_size: u64, new_roo
         last >>= 1;
     }
     // Where the old size is a power of two its root is the seed and is not repeated in the proof.
-    let seed = if old_size.is_power_of_two() { Some(old_root) } else { rest.next() };
+    let seed = if old_size.is_power_of_two() {
+        Some(old_root)
+    } else {
+        rest.next()
+    };
     let Some(seed) = seed else { return false };
     let (mut old, mut new) = (*seed, *seed);
     for sibling in rest {

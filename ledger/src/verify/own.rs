@@ -30,7 +30,10 @@ pub(super) fn certified(
     at_us: u64,
 ) -> Result<jisr_certs::Verified<SealCertificate>, jisr_certs::CertError> {
     let chain: Vec<CertificateDer<'_>> = certificates.iter().map(|der| CertificateDer::from(*der)).collect();
-    let begins = certificates.first().and_then(|der| Validity::of(der)).map_or(0, |validity| validity.not_before_us);
+    let begins = certificates
+        .first()
+        .and_then(|der| Validity::of(der))
+        .map_or(0, |validity| validity.not_before_us);
     let at_us = at_us.max(begins);
     let root = root_by_fingerprint(&chain, &anchor.root, at_us)?;
     check_seal(&chain, &root, at_us)
@@ -40,24 +43,47 @@ impl Own {
     /// From the first statement.
     pub(super) fn new(started: &Started, core: &Core, anchor: &Anchor) -> Result<Self, Fault> {
         let wrong = |text: String| Fault::new("started", text);
-        let origin: Origin = started.origin.parse().map_err(|error| wrong(format!("its origin: {error}")))?;
+        let origin: Origin = started
+            .origin
+            .parse()
+            .map_err(|error| wrong(format!("its origin: {error}")))?;
         if origin.instance() != anchor.instance {
-            return Err(wrong(format!("{origin} is no ledger of the anchor's instance {}", anchor.instance)));
+            return Err(wrong(format!(
+                "{origin} is no ledger of the anchor's instance {}",
+                anchor.instance
+            )));
         }
-        let raw = started.seal_key.as_ref().try_into().map_err(|_| wrong("its key is not 32 bytes long".into()))?;
+        let raw = started
+            .seal_key
+            .as_ref()
+            .try_into()
+            .map_err(|_| wrong("its key is not 32 bytes long".into()))?;
         let key = VerifierKey::new_seal(origin.as_str(), raw).map_err(|error| wrong(error.to_string()))?;
         let Some(member) = origin.member() else {
             if origin != anchor.registry_origin || key != anchor.registry_key {
-                return Err(wrong(format!("{origin} is not the registry's ledger that the anchor names")));
+                return Err(wrong(format!(
+                    "{origin} is not the registry's ledger that the anchor names"
+                )));
             }
-            return Ok(Self { origin, key, member: String::new(), until_us: u64::MAX });
+            return Ok(Self {
+                origin,
+                key,
+                member: String::new(),
+                until_us: u64::MAX,
+            });
         };
         let certificates: Vec<&[u8]> = started.certificates.iter().map(AsRef::as_ref).collect();
-        let certificate = certified(&certificates, anchor, core.created_us).map_err(|error| wrong(error.to_string()))?;
+        let certificate =
+            certified(&certificates, anchor, core.created_us).map_err(|error| wrong(error.to_string()))?;
         if certificate.origin != origin || *certificate.key.as_bytes() != key.raw() {
             return Err(wrong("its seal certificate is for another origin or key".into()));
         }
-        Ok(Self { origin, key, member: format!("{member}/"), until_us: certificate.not_after_us })
+        Ok(Self {
+            origin,
+            key,
+            member: format!("{member}/"),
+            until_us: certificate.not_after_us,
+        })
     }
 
     /// Whether a statement of this kind, with this core, can stand in this ledger.

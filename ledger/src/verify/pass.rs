@@ -58,8 +58,14 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub(super) fn new(anchor: &'a Anchor, given: Option<&'a [u8]>) -> Self {
         let given = given.map(|note| {
-            let checkpoint = SignedNote::parse(note).and_then(|note| Checkpoint::parse(note.text)).ok();
-            Given { note, checkpoint, found: None }
+            let checkpoint = SignedNote::parse(note)
+                .and_then(|note| Checkpoint::parse(note.text))
+                .ok();
+            Given {
+                note,
+                checkpoint,
+                found: None,
+            }
         });
         let mut pass = Self {
             anchor,
@@ -120,7 +126,10 @@ impl<'a> Pass<'a> {
             let taken = record.map_err(|error| Fault::new("frames", error.to_string()));
             taken.and_then(|record| self.record(record, body)).map_err(|fault| {
                 let place = format!("{} byte {offset}, entry {}", self.name, self.frontier.size());
-                Fault { text: format!("{place}: {}", fault.text), ..fault }
+                Fault {
+                    text: format!("{place}: {}", fault.text),
+                    ..fault
+                }
             })?;
         }
         self.tally.frames += 1;
@@ -173,7 +182,9 @@ impl<'a> Pass<'a> {
         let parsed = Parsed::from_parts(parts).map_err(|error| wrong(error.to_string()))?;
         let (kind, core) = (parsed.kind(), parsed.core());
         if sealed_month.is_some_and(|month| month != month_of(core.created_us)) {
-            return Err(wrong("its parts are encrypted for another month than it was made in".into()));
+            return Err(wrong(
+                "its parts are encrypted for another month than it was made in".into(),
+            ));
         }
         if self.is_ended {
             return Err(wrong("it follows ENDED, the last statement of a ledger".into()));
@@ -203,7 +214,11 @@ impl<'a> Pass<'a> {
             (None, _) => Err(Fault::new("started", "the ledger does not begin with STARTED")),
             (Some(_), Some(Act::Started(_))) => Err(Fault::new("started", "STARTED stands there a second time")),
             (Some(own), _) if !own.holds(parsed.kind(), parsed.core()) => {
-                let text = format!("a statement {:?} of others stands in the ledger of {}", parsed.kind(), own.origin);
+                let text = format!(
+                    "a statement {:?} of others stands in the ledger of {}",
+                    parsed.kind(),
+                    own.origin
+                );
                 Err(Fault::new("statements", text))
             }
             (Some(own), _) => {
@@ -217,14 +232,22 @@ impl<'a> Pass<'a> {
 
     fn checkpoint(&mut self, note: &[u8]) -> Result<(), Fault> {
         let wrong = |text: String| Fault::new("checkpoints", text);
-        let own = self.own.as_ref().ok_or_else(|| wrong("it comes before STARTED".into()))?;
+        let own = self
+            .own
+            .as_ref()
+            .ok_or_else(|| wrong("it comes before STARTED".into()))?;
         let checkpoint = note::open(note, &own.key).map_err(|error| wrong(error.to_string()))?;
         let at = self.roots.binary_search_by_key(&checkpoint.size, |(size, _)| *size);
         let known = at.ok().and_then(|at| self.roots.get(at));
         match known {
             Some((_, root)) if *root == checkpoint.root => {}
             Some(_) => return Err(wrong(format!("at size {} it signs another root", checkpoint.size))),
-            None => return Err(wrong(format!("its size {} is not where a frame before it ends", checkpoint.size))),
+            None => {
+                return Err(wrong(format!(
+                    "its size {} is not where a frame before it ends",
+                    checkpoint.size
+                )));
+            }
         }
         self.tally.checkpoints += 1;
         self.tally.newest_checkpoint = self.tally.newest_checkpoint.max(checkpoint.size);
@@ -239,7 +262,10 @@ impl<'a> Pass<'a> {
     fn look_for_given(&mut self) {
         let size = self.frontier.size();
         if let Some(given) = &mut self.given
-            && given.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.size == size)
+            && given
+                .checkpoint
+                .as_ref()
+                .is_some_and(|checkpoint| checkpoint.size == size)
         {
             given.found = Some(self.frontier.root());
         }
@@ -247,14 +273,22 @@ impl<'a> Pass<'a> {
 
     /// Checks what can only be checked when all is read.
     pub(super) fn end(&mut self) -> Result<(), Fault> {
-        let own = self.own.as_ref().ok_or_else(|| Fault::new("started", "the ledger does not begin with STARTED"))?;
+        let own = self
+            .own
+            .as_ref()
+            .ok_or_else(|| Fault::new("started", "the ledger does not begin with STARTED"))?;
         let Some(given) = &self.given else { return Ok(()) };
         let wrong = |text: String| Fault::new("checkpoint-given", text);
         let checkpoint = note::open(given.note, &own.key).map_err(|error| wrong(error.to_string()))?;
-        self.anchor.cosigned(given.note, &own.origin, own_class(own)).map_err(|error| wrong(error.to_string()))?;
+        self.anchor
+            .cosigned(given.note, &own.origin, own_class(own))
+            .map_err(|error| wrong(error.to_string()))?;
         match given.found {
             Some(root) if root == checkpoint.root => Ok(()),
-            Some(_) => Err(wrong(format!("at size {} the ledger has another root: it was forked", checkpoint.size))),
+            Some(_) => Err(wrong(format!(
+                "at size {} the ledger has another root: it was forked",
+                checkpoint.size
+            ))),
             None => Err(wrong(format!(
                 "it shows {} statements, the ledger has {}: its end was removed",
                 checkpoint.size,
@@ -280,11 +314,20 @@ impl<'a> Pass<'a> {
                 "{} statements, {} checkpoints and {} final proofs of other ledgers hold",
                 self.peers.statements, self.peers.notes_read, self.peers.proofs
             ),
-            "checkpoints" => format!("{} stored, newest at size {}", tally.checkpoints, tally.newest_checkpoint),
-            "cosignatures" => format!("newest checkpoint that the quorum cosigned: size {}", tally.newest_cosigned),
+            "checkpoints" => format!(
+                "{} stored, newest at size {}",
+                tally.checkpoints, tally.newest_checkpoint
+            ),
+            "cosignatures" => format!(
+                "newest checkpoint that the quorum cosigned: size {}",
+                tally.newest_cosigned
+            ),
             "checkpoint-given" => {
                 let checkpoint = self.given.as_ref()?.checkpoint.as_ref()?;
-                format!("the ledger begins with the {} statements of the given checkpoint", checkpoint.size)
+                format!(
+                    "the ledger begins with the {} statements of the given checkpoint",
+                    checkpoint.size
+                )
             }
             _ => self.tail(),
         };
@@ -296,12 +339,22 @@ impl<'a> Pass<'a> {
             None => (Verdict::Indeterminate, "not reached".to_owned()),
             Some(own) if self.tally.after_certificate > 0 => {
                 let count = self.tally.after_certificate;
-                (Verdict::Indeterminate, format!("{count} statements were made after the certificate of {} ended", own.origin))
+                (
+                    Verdict::Indeterminate,
+                    format!(
+                        "{count} statements were made after the certificate of {} ended",
+                        own.origin
+                    ),
+                )
             }
-            Some(own) if own.until_us == u64::MAX => {
-                (Verdict::Valid, format!("ledger of {}, with the key of the anchor", own.origin))
-            }
-            Some(own) => (Verdict::Valid, format!("ledger of {}, certified up to the anchor's root", own.origin)),
+            Some(own) if own.until_us == u64::MAX => (
+                Verdict::Valid,
+                format!("ledger of {}, with the key of the anchor", own.origin),
+            ),
+            Some(own) => (
+                Verdict::Valid,
+                format!("ledger of {}, certified up to the anchor's root", own.origin),
+            ),
         }
     }
 
@@ -309,7 +362,10 @@ impl<'a> Pass<'a> {
         let size = self.frontier.size();
         let cosigned = match self.tally.newest_cosigned {
             at if at == size => "every statement stands under a cosigned checkpoint".to_owned(),
-            at => format!("the last {} statements stand under no cosigned checkpoint yet", size - at),
+            at => format!(
+                "the last {} statements stand under no cosigned checkpoint yet",
+                size - at
+            ),
         };
         match self.torn {
             None => cosigned,
@@ -322,5 +378,9 @@ impl<'a> Pass<'a> {
 }
 
 fn own_class(own: &Own) -> QuorumClass {
-    if own.origin.node().is_none() { QuorumClass::Registry } else { QuorumClass::Standard }
+    if own.origin.node().is_none() {
+        QuorumClass::Registry
+    } else {
+        QuorumClass::Standard
+    }
 }

@@ -55,11 +55,18 @@ impl Peers {
         let certificate = certified(&read.certificates, anchor, at_us)
             .map_err(|error| wrong(format!("certificates of {}: {error}", read.origin)))?;
         if certificate.origin.as_str() != read.origin {
-            return Err(wrong(format!("the certificates of {} name {}", read.origin, certificate.origin)));
+            return Err(wrong(format!(
+                "the certificates of {} name {}",
+                read.origin, certificate.origin
+            )));
         }
         let key = VerifierKey::new_seal(read.origin, *certificate.key.as_bytes());
         let key = key.map_err(|error| wrong(error.to_string()))?;
-        let peer = Peer { origin: certificate.origin.clone(), key, until_us: certificate.not_after_us };
+        let peer = Peer {
+            origin: certificate.origin.clone(),
+            key,
+            until_us: certificate.not_after_us,
+        };
         match self.peers.get(read.origin) {
             Some(known) if known.key != peer.key => {
                 return Err(wrong(format!("two keys are given for the one origin {}", read.origin)));
@@ -74,7 +81,10 @@ impl Peers {
     /// Takes a PEER_NOTE.
     pub(super) fn note(&mut self, note: &[u8], anchor: &Anchor, at_us: u64) -> Result<(), Fault> {
         let bad = |error: note::NoteError| wrong(format!("a checkpoint of another ledger: {error}"));
-        let origin = SignedNote::parse(note).and_then(|note| Checkpoint::parse(note.text)).map_err(bad)?.origin;
+        let origin = SignedNote::parse(note)
+            .and_then(|note| Checkpoint::parse(note.text))
+            .map_err(bad)?
+            .origin;
         let (ledger, key, until_us) = match self.peers.get(&origin) {
             Some(peer) => (&peer.origin, &peer.key, peer.until_us),
             None if origin == anchor.registry_origin.as_str() => {
@@ -83,7 +93,9 @@ impl Peers {
             None => return Err(wrong(format!("a checkpoint of {origin} comes before its certificates"))),
         };
         if at_us > until_us {
-            return Err(wrong(format!("a checkpoint of {origin} came after its seal certificate had ended")));
+            return Err(wrong(format!(
+                "a checkpoint of {origin} came after its seal certificate had ended"
+            )));
         }
         let checkpoint = note::open(note, key).map_err(bad)?;
         anchor.cosigned(note, ledger, QuorumClass::Routine).map_err(bad)?;
@@ -94,7 +106,12 @@ impl Peers {
             self.notes.remove(&oldest);
         }
         let (hash, at) = (sha256(&[note]), self.notes_read);
-        let kept = PeerNote { origin: origin.as_str().into(), size: checkpoint.size, root: checkpoint.root, at };
+        let kept = PeerNote {
+            origin: origin.as_str().into(),
+            size: checkpoint.size,
+            root: checkpoint.root,
+            at,
+        };
         self.notes.insert(hash, kept);
         self.order.push_back((hash, at));
         self.notes_read += 1;
@@ -108,8 +125,13 @@ impl Peers {
         let parts = StoredParts::new(read.statement).map_err(|error| wrong(error.to_string()))?;
         let parts: Result<Vec<_>, _> = parts.map(|part| part.map(|part| part.part(data))).collect();
         let parsed = Parsed::from_parts(parts.map_err(|error| wrong(error.to_string()))?);
-        let leaf = parsed.map_err(|error| wrong(format!("the statement of another ledger: {error}")))?.leaf();
-        let note = self.notes.get(&read.note).ok_or_else(|| wrong("the checkpoint of a PEER_STATEMENT is not there"))?;
+        let leaf = parsed
+            .map_err(|error| wrong(format!("the statement of another ledger: {error}")))?
+            .leaf();
+        let note = self
+            .notes
+            .get(&read.note)
+            .ok_or_else(|| wrong("the checkpoint of a PEER_STATEMENT is not there"))?;
         let is_cited = *citation.origin == *note.origin
             && citation.index == read.index
             && citation.leaf.as_ref() == leaf
@@ -117,10 +139,16 @@ impl Peers {
             && read.tree_size == note.size
             && citation.root.as_ref() == note.root;
         if !is_cited {
-            return Err(wrong(format!("the statement stored from {} is not the one that is cited", note.origin)));
+            return Err(wrong(format!(
+                "the statement stored from {} is not the one that is cited",
+                note.origin
+            )));
         }
         if root_from_path(read.index, note.size, &leaf_hash(&leaf), read.path) != Some(note.root) {
-            return Err(wrong(format!("entry {} of {} is not shown by its path", read.index, note.origin)));
+            return Err(wrong(format!(
+                "entry {} of {} is not shown by its path",
+                read.index, note.origin
+            )));
         }
         self.statements += 1;
         Ok(())
@@ -129,9 +157,15 @@ impl Peers {
     /// Takes a PEER_PROOF.
     pub(super) fn proof(&mut self, data: &[u8]) -> Result<(), Fault> {
         let read = PeerProof::parse(data).map_err(|error| wrong(error.to_string()))?;
-        let note = self.notes.get(&read.note).ok_or_else(|| wrong("the checkpoint of a PEER_PROOF is not there"))?;
+        let note = self
+            .notes
+            .get(&read.note)
+            .ok_or_else(|| wrong("the checkpoint of a PEER_PROOF is not there"))?;
         if root_from_path(read.index, note.size, &leaf_hash(&read.leaf), read.path) != Some(note.root) {
-            return Err(wrong(format!("the final proof of entry {} of {} does not hold", read.index, note.origin)));
+            return Err(wrong(format!(
+                "the final proof of entry {} of {} does not hold",
+                read.index, note.origin
+            )));
         }
         self.proofs += 1;
         Ok(())

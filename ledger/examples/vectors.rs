@@ -1,0 +1,31 @@
+//! Writes docs/vectors anew: `cargo run -p jisr-ledger --example vectors`. Inputs that are there already are kept, so the
+//! same files come out unless a format changed.
+
+#[path = "../tests/network/mod.rs"]
+#[expect(clippy::indexing_slicing, reason = "shared with the tests")]
+mod network;
+#[path = "../tests/network/vectors.rs"]
+#[expect(clippy::indexing_slicing, reason = "shared with the tests")]
+mod vectors;
+
+use network::Inputs;
+use std::{fs, path::Path};
+
+fn main() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/vectors");
+    let write = |name: &str, json: &serde_json::Value| {
+        let text = serde_json::to_string_pretty(json).expect("JSON") + "\n";
+        fs::write(dir.join(name), text).expect("docs/vectors can be written");
+    };
+    let inputs = match fs::read_to_string(dir.join("inputs.json")) {
+        Ok(text) => Inputs::from_json(&serde_json::from_str(&text).expect("JSON")),
+        Err(_) => {
+            let inputs = Inputs::make();
+            write("inputs.json", &inputs.to_json());
+            inputs
+        }
+    };
+    for (name, json) in vectors::all(&inputs) {
+        write(name, &json);
+    }
+}

@@ -1,0 +1,173 @@
+//! The vectors: what docs/vectors holds, made by the code.
+
+use super::network::{self, Inputs, Network, hex, segment};
+use jisr_certs::digest::{domain, sha256};
+use jisr_ledger::{
+    evidence, note,
+    statement::leaf_input,
+    tree::{Frontier, empty_root, leaf_hash},
+};
+use jisr_proto::{canonical, registry::Token};
+use serde_json::{Value, json};
+
+/// File names and contents, all but the inputs.
+pub(crate) fn all(inputs: &Inputs) -> Vec<(&'static str, Value)> {
+    let network = Network::new(inputs);
+    vec![
+        ("tree.json", tree()),
+        ("statement.json", statement(&network)),
+        ("key-set.json", key_set(&network)),
+        ("token.json", token(&network)),
+        ("agreement.json", agreement(&network, inputs)),
+        ("snapshot.json", snapshot(&network)),
+        ("checkpoint.json", checkpoint(&network)),
+        ("ledger.json", ledger(&network)),
+        ("evidence.json", evidence_file(&network)),
+    ]
+}
+
+fn tree() -> Value {
+    let mut log = Frontier::new();
+    let mut roots = vec![json!({"size": 0, "root": hex(&empty_root())})];
+    for i in 0..8u8 {
+        log.push(leaf_hash(&[i; 32]));
+        roots.push(json!({"size": log.size(), "root": hex(&log.root())}));
+    }
+    json!({"leaf_inputs": "leaf i is 32 times the byte i", "leaf_hash_of_0": hex(&leaf_hash(&[0; 32])), "roots": roots})
+}
+
+fn statement(network: &Network) -> Value {
+    let closed = &network.logs[1].statements[2];
+    let parts: Vec<Value> = closed
+        .parts()
+        .iter()
+        .map(|part| {
+            let opened = part.opened.as_ref().expect("own parts are open");
+            json!({
+                "tag": part.tag.number(),
+                "name": part.tag.name(),
+                "salt": hex(&opened.salt),
+                "content": hex(&opened.content),
+                "part_hash": hex(&part.hash),
+            })
+        })
+        .collect();
+    let mut root = Frontier::new();
+    closed.parts().iter().for_each(|part| root.push(part.hash));
+    assert_eq!(leaf_input(closed.parts().iter().map(|part| &part.hash)), closed.leaf());
+    json!({
+        "kind": "ASKED",
+        "message": hex(network::REQUEST),
+        "parts": parts,
+        "statement_root": hex(&root.root()),
+        "leaf_input": hex(&closed.leaf()),
+        "leaf_hash": hex(&leaf_hash(&closed.leaf())),
+    })
+}
+
+fn key_set(network: &Network) -> Value {
+    json!({
+        "items_sorted": network.key_set_items.iter().map(|item| hex(item)).collect::<Vec<_>>(),
+        "digest": hex(&domain("jisr.keyset", &[network.key_set_items.as_flattened()])),
+    })
+}
+
+fn token(network: &Network) -> Value {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let token = Token {
+        format: 1,
+        instance: "JO".into(),
+        node: "JO/GOV/moh/node/node1".into(),
+        registry: "registry.jo.example:7440".into(),
+        secret: vec![0x33; 32].into(),
+        root: network.anchor.root.to_vec().into(),
+        registry_key: network.anchor.registry_key.to_string(),
+        checkpoint: network.logs[0].note(1, &[]),
+        expires_us: network::ASKED_US + 86_400_000_000,
+    };
+    let bytes = canonical::encode(&token);
+    let sum = sha256(&[&bytes]);
+    json!({
+        "canonical": hex(&bytes),
+        "text": format!("jisr1-{}", URL_SAFE_NO_PAD.encode([&bytes[..], &sum[..4]].concat())),
+        "secret_digest": hex(&domain("jisr.token", &[&[0x33; 32]])),
+    })
+}
+
+fn agreement(network: &Network, inputs: &Inputs) -> Value {
+    let party = |which: usize| {
+        let member = &inputs.members[which];
+        json!({"officer": hex(&member.officer), "local_ca": hex(&member.local_ca), "signature": hex(&member.signature)})
+    };
+    json!({
+        "document": hex(&network.document),
+        "signed_bytes": hex(&[b"jisr.agreement\x01", &network.document[..]].concat()),
+        "digest": hex(&domain("jisr.agreement", &[&network.document])),
+        "consumer": party(0),
+        "provider": party(1),
+    })
+}
+
+fn snapshot(network: &Network) -> Value {
+    json!({
+        "snapshot": hex(&network.snapshot),
+        "digest": hex(&domain("jisr.snapshot", &[&network.snapshot])),
+        "key_seed": hex(&network::SNAPSHOT_SEED),
+        "key": network::snapshot_key().to_string(),
+        "note": text(&network.snapshot_note),
+    })
+}
+
+fn checkpoint(network: &Network) -> Value {
+    let psd = &network.logs[2];
+    let plain = psd.note(4, &[]);
+    let signed = note::SignedNote::parse(&plain).expect("a note").text;
+    json!({
+        "origin": network::ORIGINS[2],
+        "size": 4,
+        "root": hex(&psd.root(4)),
+        "seal_seed": hex(&network::seed_of(2)),
+        "seal_key": psd.key().to_string(),
+        "text": signed,
+        "note": text(&plain),
+        "witness_seed": hex(&network::witness_seed(0)),
+        "witness_key": network.anchor.witnesses[0].key.to_string(),
+        "cosigned_message": note::cosigned_message(signed, network::ASKED_US / 1_000_000 + 3600),
+        "cosignature_line": network::cosignature(signed, 0),
+        "cosigned_note": text(&psd.note(4, &[0])),
+    })
+}
+
+fn ledger(network: &Network) -> Value {
+    let files: serde_json::Map<String, Value> = segment::psd(network)
+        .into_iter()
+        .map(|(name, bytes)| (name, hex(&bytes).into()))
+        .collect();
+    let psd = &network.logs[2];
+    json!({
+        "anchor": network.anchor.to_string(),
+        "files": files,
+        "data_key": hex(&segment::DATA_KEY),
+        "verdict": "VALID",
+        "origin": network::ORIGINS[2],
+        "size": psd.size(),
+        "root": hex(&psd.root(psd.size())),
+    })
+}
+
+fn evidence_file(network: &Network) -> Value {
+    let file = network.evidence_file();
+    let time_us = network::ASKED_US + 7_200_000_000;
+    let report = evidence::verify(&file, &network.anchor, time_us);
+    json!({
+        "anchor": network.anchor.to_string(),
+        "file": hex(&file),
+        "time_us": time_us,
+        "verdict": report.verdict.to_string(),
+        "withheld": report.check("withheld").map(|check| check.text.clone()),
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("a note is text")
+}
