@@ -34,7 +34,6 @@ pub(crate) struct Permit {
     schema: Hash,
     mask: String,
     no_side_effects: bool,
-    evidence_class: u32,
 }
 
 impl Permit {
@@ -56,11 +55,6 @@ impl Permit {
     /// The method has no side effects, as the agreement pins it.
     pub(crate) fn no_side_effects(&self) -> bool {
         self.no_side_effects
-    }
-
-    /// Number of the evidence class of the method.
-    pub(crate) fn evidence_class(&self) -> u32 {
-        self.evidence_class
     }
 }
 
@@ -136,6 +130,5 @@ fn check(view: &View, row: &Arc<AgreementRow>, wanted: &Wanted<'_>, now_us: u64)
         schema,
         mask: agreed.mask.clone(),
         no_side_effects: agreed.no_side_effects,
-        evidence_class: agreed.evidence_class,
     })
 }

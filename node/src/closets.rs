@@ -19,6 +19,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
+use crate::archive::Archive;
 use crate::backends::Backends;
 use crate::config::Config;
 use crate::counters::Counters;
@@ -43,6 +44,8 @@ pub(crate) struct Closets {
     pub clock: Arc<dyn Clock>,
     /// The snapshot.
     pub directory: Arc<Directory>,
+    /// Snapshots that were cited.
+    pub archive: Archive,
     /// Schemas of services.
     pub schemas: Schemas,
     /// What happened.
@@ -113,13 +116,23 @@ impl Closets {
 
     /// Appends statements in one commit; durable when it returns.
     pub(crate) async fn append(&self, statements: Vec<Closed>) -> Result<Vec<Stands>, Fault> {
+        self.cites_snapshot(&statements);
         self.ledger.append(statements).await.map_err(|error| append_fault(&error))
     }
 
     /// Appends a statement that nobody waits for. If that cannot be done it is said in the log.
     pub(crate) fn append_later(&self, draft: Draft) {
-        if let Err(error) = self.ledger.append_later(&[draft.close()]) {
+        let statements = [draft.close()];
+        self.cites_snapshot(&statements);
+        if let Err(error) = self.ledger.append_later(&statements) {
             tracing::error!(%error, "a closing statement could not be appended");
+        }
+    }
+
+    /// Snapshots that statements cite are kept for evidence.
+    fn cites_snapshot(&self, statements: &[Closed]) {
+        for core in statements.iter().map(Closed::core).filter(|core| !core.exchange_id.is_empty()) {
+            self.archive.cited(core.snapshot_version);
         }
     }
 
@@ -142,6 +155,7 @@ impl Closets {
             .seals
             .verify(sealed, &row.seal_key)
             .map_err(|error| Fault::new(Reason::SealInvalid, format!("{}: {error}", row.id)))?;
+        self.archive.cited(verified.statement.core().snapshot_version);
         if self.owed.note(row, &verified) {
             self.keep_certificates(row);
         }

@@ -83,7 +83,7 @@ pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled)
         let detail = format!("exchange {exchange} is being asked at this moment");
         return (Some(exchange), Err(Fault::new(Reason::ExchangeRunning, detail)));
     };
-    let allowed = match allow(&closets, call, exchange) {
+    let allowed = match allow(&closets, call, exchange).await {
         Ok(allowed) => allowed,
         Err(fault) => return (Some(exchange), Err(fault)),
     };
@@ -114,8 +114,8 @@ fn may_repeat(allowed: &Allowed, fault: &Fault) -> bool {
     lost && allowed.permit.no_side_effects() && Instant::now() < allowed.call.deadline
 }
 
-/// Steps 1: who asks, whom, and may it. A denial by right is sealed in the own ledger.
-fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Allowed, Fault> {
+/// Step 1: who asks, whom, and may it. A denial by right is durable in the own ledger before the application hears of it.
+async fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Allowed, Fault> {
     let now = closets.now_us();
     let view = closets.directory.current(now)?;
     let consumer = routes::consumer(&call)?;
@@ -137,7 +137,8 @@ fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Allowed,
                 rule: denied.reason.as_str().to_owned(),
                 ..Facts::new(&parties, &view).core(Kind::Refused, now)
             };
-            closets.append_later(asserted(Draft::new(core), &call.asserted));
+            let refused = asserted(Draft::new(core), &call.asserted).close();
+            closets.append(vec![refused]).await?;
             closets.counters.refused.up();
             Err(denied)
         }

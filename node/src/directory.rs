@@ -63,8 +63,6 @@ pub(crate) struct AgreementRow {
     pub provider: SubsystemId,
     /// The document.
     pub document: Agreement,
-    /// Index of its entry in the registry's ledger.
-    pub entry: u64,
 }
 
 impl AgreementRow {
@@ -85,8 +83,6 @@ pub(crate) struct View {
     pub expires_us: u64,
     /// Witness keys in force and who operates them.
     pub witnesses: Vec<(VerifierKey, String)>,
-    /// Cosigners needed, by evidence class: ROUTINE, STANDARD, HIGH.
-    pub quorum: Vec<u32>,
     /// The snapshot with what proves it.
     pub signed: SignedSnapshot,
     nodes: HashMap<NodeId, Arc<NodeRow>>,
@@ -106,7 +102,6 @@ impl View {
             digest,
             expires_us: snapshot.expires_us,
             witnesses: Vec::new(),
-            quorum: snapshot.quorum.clone(),
             signed,
             nodes: HashMap::new(),
             members: HashMap::new(),
@@ -251,7 +246,6 @@ fn agreement_row(row: &snapshot::AgreementRow) -> Result<AgreementRow, SnapshotE
         consumer: document.consumer.parse().map_err(row_error)?,
         provider: document.provider.parse().map_err(row_error)?,
         document,
-        entry: row.entry,
     })
 }
 

@@ -72,13 +72,6 @@ impl Facts {
         self
     }
 
-    /// The same, repeating an exchange that provably was not run.
-    pub(crate) fn repeating(mut self, earlier: ExchangeId, exchange: ExchangeId) -> Facts {
-        self.core.repeats = earlier.as_bytes().to_vec().into();
-        self.core.exchange_id = exchange.as_bytes().to_vec().into();
-        self
-    }
-
     /// Facts of an exchange as an earlier statement of this ledger, or the other side's ASKED, gave them.
     pub(crate) fn of(core: &Core) -> Facts {
         let mut core = core.clone();
@@ -107,11 +100,6 @@ impl Facts {
             && own.service == other.service
             && own.method == other.method
             && own.agreement == other.agreement
-    }
-
-    /// Whether the agreement says that the method has no side effects.
-    pub(crate) fn no_side_effects(&self) -> bool {
-        self.core.no_side_effects
     }
 
     /// Origin of the one node that may run it.

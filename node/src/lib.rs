@@ -2,7 +2,7 @@
 //!
 //! Two corridors know the order of steps: [`consumer`] asks, [`provider`] answers. Beside them lie closets that return
 //! values and never call each other: [`directory`] (the snapshot), [`agreements`] (what is allowed), [`schemas`],
-//! [`peers`], [`backends`], [`answers`], [`proofs`], [`refusals`], [`registry_link`]; [`closets`] holds them side by side.
+//! [`peers`], [`backends`], [`answers`], [`proofs`], [`refusals`], [`archive`], [`registry_link`]; [`closets`] holds them side by side.
 //! [`doors`] turn bytes into questions and faults into statuses. [`settling`] and [`asking`] end what was cut off.
 //!
 //! Invariants:
@@ -14,6 +14,7 @@
 mod agreeing;
 mod agreements;
 mod answers;
+mod archive;
 mod asking;
 mod backends;
 mod cancelled;

@@ -32,6 +32,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::answers::Answers;
+use crate::archive::Archive;
 use crate::backends::Backends;
 use crate::closets::{Closets, Places};
 use crate::config::Config;
@@ -162,13 +163,15 @@ impl Node {
     }
 
     /// Ends the node as a crash would: nothing more is written, nobody is told. For tests, on a storage that writes
-    /// nothing any more.
-    pub async fn dangerous_crash(mut self) {
+    /// nothing any more. `silent` is called once nothing of the node can be heard any more, before the ledger's threads
+    /// are waited for: a storage that held them lets them go then.
+    pub async fn dangerous_crash(mut self, silent: impl FnOnce()) {
         self.stop.send_replace(true);
         self.tasks.shutdown().await;
         if let Some(workers) = Arc::into_inner(self.workers) {
             workers.stop();
         }
+        silent();
     }
 
     fn open_local_door(&mut self, listener: TcpListener, callers: Callers, health: HealthReporter) {
@@ -335,7 +338,8 @@ fn open(
     let layout = Layout::new(&config.data);
     let directory = Arc::new(Directory::new(material.anchor.clone()));
     let schemas = Schemas::new(config.data.join("schemas"))?;
-    restore_snapshot(&directory, &schemas, &layout);
+    let archive = Archive::new(config.data.join("snapshots"))?;
+    restore_snapshot(&directory, &archive, &schemas, &layout);
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
     let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
     let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
@@ -364,6 +368,7 @@ fn open(
         node: config.node.clone(),
         origin: material.origin,
         directory,
+        archive,
         schemas,
         ledger,
         seals: SealVerifier::new(),
@@ -392,7 +397,7 @@ fn open(
 
 /// Takes up the snapshot kept on disk, so that the node works before, and without, the registry. One that has expired is
 /// kept as what is known: it says what a rolled-back registry must not contradict.
-fn restore_snapshot(directory: &Directory, schemas: &Schemas, layout: &Layout) {
+fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas, layout: &Layout) {
     let Ok(bytes) = std::fs::read(layout.snapshot()) else { return };
     let restored = SignedSnapshot::decode(bytes.as_slice())
         .map_err(|error| error.to_string())
@@ -402,6 +407,7 @@ fn restore_snapshot(directory: &Directory, schemas: &Schemas, layout: &Layout) {
             for (service, row) in view.services() {
                 schemas.load(&row.schema, service.as_str());
             }
+            archive.keep(view.version, &view.signed);
             directory.adopt(view);
         }
         Ok(None) => {}

@@ -10,7 +10,7 @@ use jisr_ledger::ledger::Record;
 use jisr_ledger::seal::{self, Sealed};
 use jisr_ledger::tree::{self, Hash};
 use jisr_ledger::{Verified, note};
-use jisr_proto::ident::NodeId;
+use jisr_proto::ident::{NodeId, Origin};
 use jisr_proto::peer::{ProveRequest, ProveResponse};
 
 use crate::closets::Closets;
@@ -120,7 +120,7 @@ fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveRespons
         return Ok(None);
     }
     let checkpoint = note::open(&response.checkpoint, &row.seal_key).map_err(|error| error.to_string())?;
-    if !cosigned(closets.directory.anchor(), &response.checkpoint, row) {
+    if !cosigned(closets.directory.anchor(), &response.checkpoint, &row.origin) {
         return Ok(None);
     }
     let covered: Vec<&Due> = due.iter().filter(|due| due.index < checkpoint.size).collect();
@@ -143,7 +143,7 @@ fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveRespons
     Ok(below)
 }
 
-/// Whether the quorum for the highest class cosigned this checkpoint of `row`'s ledger.
-pub(crate) fn cosigned(anchor: &Anchor, checkpoint: &[u8], row: &NodeRow) -> bool {
-    anchor.cosigned(checkpoint, &row.origin, QuorumClass::High).is_ok_and(|cosigned| cosigned.is_quorum())
+/// Whether the quorum for the highest class cosigned this checkpoint of that ledger.
+pub(crate) fn cosigned(anchor: &Anchor, checkpoint: &[u8], origin: &Origin) -> bool {
+    anchor.cosigned(checkpoint, origin, QuorumClass::High).is_ok_and(|cosigned| cosigned.is_quorum())
 }

@@ -126,6 +126,7 @@ async fn take_up(closets: &Closets, signed: SignedSnapshot) {
         Ok(Some(view)) => {
             fetch_schemas(closets, &view).await;
             let version = view.version;
+            closets.archive.keep(version, &view.signed);
             closets.directory.adopt(view);
             closets.peers.retain(|node| still_listed(closets, node));
             tracing::info!(version, "snapshot taken up");

@@ -1,4 +1,5 @@
 //! The stories: build, act, one claim.
 
+mod evidence;
 mod first_exchange;
 mod samples;

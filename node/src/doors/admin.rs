@@ -23,6 +23,9 @@ use crate::{agreeing, evidence};
 /// Largest message at the admin door: a schema or an evidence file.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// How long an administrative act waits for the snapshot that shows it.
+const SNAPSHOT_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Where the other doors are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
@@ -68,6 +71,15 @@ struct Door {
     addresses: Addresses,
 }
 
+/// Waits a while for the snapshot that shows what was just done, so that the operator's next command finds it.
+async fn held(closets: &Closets, version: u64) {
+    let mut versions = closets.directory.follow();
+    let arrived = tokio::time::timeout(SNAPSHOT_WAIT, versions.wait_for(|held| *held >= version)).await;
+    if arrived.is_err() {
+        tracing::warn!(version, "the registry has done what was asked, but its snapshot has not arrived yet");
+    }
+}
+
 /// What the registry refused, as its own words; anything else as an unreachable registry.
 fn relay(status: Status) -> Status {
     if Fault::from_tonic(&status).is_some() {
@@ -96,6 +108,7 @@ impl Admin for Door {
             withdraw: request.withdraw,
         };
         let published = self.closets.registry.client().publish(request).await.map_err(relay)?.into_inner();
+        held(&self.closets, published.snapshot_version).await;
         Ok(Response::new(wire::PublishServiceResponse {
             schema: published.schema,
             snapshot_version: published.snapshot_version,
@@ -105,6 +118,7 @@ impl Admin for Door {
     async fn agree(&self, request: Request<wire::AgreeRequest>) -> Result<Response<wire::AgreeResponse>, Status> {
         let agreed = agreeing::agree(&self.closets, request.into_inner()).await?;
         let agreed = self.closets.registry.client().agree(agreed).await.map_err(relay)?.into_inner();
+        held(&self.closets, agreed.snapshot_version).await;
         Ok(Response::new(wire::AgreeResponse {
             digest: agreed.digest,
             registered: agreed.registered,
@@ -133,6 +147,7 @@ impl Admin for Door {
         let request = request.into_inner();
         let request = registry::RevokeAgreementRequest { digest: request.digest, reason: request.reason };
         let revoked = self.closets.registry.client().revoke_agreement(request).await.map_err(relay)?.into_inner();
+        held(&self.closets, revoked.snapshot_version).await;
         Ok(Response::new(wire::RevokeAgreementResponse { snapshot_version: revoked.snapshot_version }))
     }
 

@@ -84,7 +84,7 @@ async fn handle(
     if path.starts_with("/grpc.health.v1.Health/") {
         let service = tonic_health::server::HealthService::from_health_reporter(health);
         let service = tonic_health::pb::health_server::HealthServer::new(service);
-        return super::reflection::call(tonic::service::Routes::new(service), request).await.map(Either::Right);
+        return reflection::call(tonic::service::Routes::new(service), request).await.map(Either::Right);
     }
     exchange(closets, callers, request).await.map(Either::Left)
 }
