@@ -1,11 +1,17 @@
 //! A disk that stops at a chosen write: what a power cut at that moment leaves.
+//!
+//! The write at which it stops does not return before the node is crashed, so that the node does nothing more in between:
+//! it says nothing to anybody, as after kill -9.
 
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jisr_ledger::files::{Disk, Pages, RealDisk, SegmentFile, WriteError};
+use jisr_proto::ident::ExchangeId;
+use jisr_proto::statement::Kind;
 
 /// Where, relative to a durable write, the disk stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,36 +23,68 @@ pub enum Moment {
 }
 
 /// A disk that can be told to stop. Once stopped it takes nothing more.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct FaultyDisk(Arc<State>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    /// Writes to let pass; negative: as many as come.
-    left: AtomicI64,
-    after: AtomicBool,
+    plan: Mutex<Option<Plan>>,
+    released: Mutex<bool>,
+    changed: Condvar,
     stopped: AtomicBool,
     full: AtomicBool,
     writes: AtomicI64,
 }
 
-impl Default for FaultyDisk {
-    fn default() -> FaultyDisk {
-        FaultyDisk(Arc::new(State {
-            left: AtomicI64::new(-1),
-            after: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            full: AtomicBool::new(false),
-            writes: AtomicI64::new(0),
-        }))
-    }
+#[derive(Debug)]
+struct Plan {
+    at: At,
+    then: Then,
 }
+
+#[derive(Debug)]
+enum At {
+    /// So many writes pass before.
+    Nth(i64),
+    /// The write that holds these bytes.
+    Bytes(Vec<u8>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Stop(Moment),
+    /// Waits until it is released and goes on as if nothing had been.
+    Hold,
+}
+
+/// A node that nobody crashes is not held forever.
+const HELD_MAX: Duration = Duration::from_secs(30);
 
 impl FaultyDisk {
     /// Stops at the `nth` durable write from now, counted from 0.
     pub fn stop_at(&self, nth: i64, moment: Moment) {
-        self.0.after.store(moment == Moment::After, Ordering::SeqCst);
-        self.0.left.store(nth, Ordering::SeqCst);
+        self.plan(At::Nth(nth), Then::Stop(moment));
+    }
+
+    /// Stops at the write of a statement of this kind, about this exchange or, without one, about any.
+    pub fn stop_at_statement(&self, kind: Kind, exchange: Option<&ExchangeId>, moment: Moment) {
+        self.plan(At::Bytes(beginning(kind, exchange)), Then::Stop(moment));
+    }
+
+    /// Stops now.
+    pub fn stop(&self) {
+        self.0.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Holds the write of a statement of this kind back until it is released.
+    pub fn hold_at_statement(&self, kind: Kind, exchange: Option<&ExchangeId>) {
+        self.plan(At::Bytes(beginning(kind, exchange)), Then::Hold);
+    }
+
+    /// Lets the write return at which it stopped or that it holds back.
+    pub fn release(&self) {
+        *lock(&self.0.released) = true;
+        self.0.changed.notify_all();
     }
 
     /// Whether it has stopped.
@@ -66,6 +104,30 @@ impl FaultyDisk {
         self.0.full.store(full, Ordering::SeqCst);
     }
 
+    fn plan(&self, at: At, then: Then) {
+        *lock(&self.0.released) = false;
+        *lock(&self.0.plan) = Some(Plan { at, then });
+    }
+
+    /// What is to happen at this write, once.
+    fn due(&self, bytes: &[u8]) -> Option<Then> {
+        let mut plan = lock(&self.0.plan);
+        let due = match &mut plan.as_mut()?.at {
+            At::Nth(0) => true,
+            At::Nth(left) => {
+                *left -= 1;
+                false
+            }
+            At::Bytes(wanted) => bytes.windows(wanted.len()).any(|window| window == wanted.as_slice()),
+        };
+        if due { plan.take().map(|plan| plan.then) } else { None }
+    }
+
+    fn wait(&self) {
+        let released = lock(&self.0.released);
+        drop(self.0.changed.wait_timeout_while(released, HELD_MAX, |released| !*released));
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.stopped() { Err(io::Error::other("the disk has stopped")) } else { Ok(()) }
     }
@@ -73,6 +135,18 @@ impl FaultyDisk {
     fn full(&self) -> io::Result<()> {
         if self.0.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
+}
+
+/// How CORE begins: format 1, kind, instance JO, exchange id. It rests in the clear.
+fn beginning(kind: Kind, exchange: Option<&ExchangeId>) -> Vec<u8> {
+    let kind = u8::try_from(kind as i32).expect("kinds are small numbers");
+    let mut bytes = vec![0x08, 1, 0x10, kind, 0x1a, 2, b'J', b'O', 0x22, 16];
+    bytes.extend_from_slice(exchange.map_or(&[], |exchange| exchange.as_bytes().as_slice()));
+    bytes
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Disk for FaultyDisk {
@@ -111,20 +185,22 @@ struct FaultyFile {
 
 impl SegmentFile for FaultyFile {
     fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
-        let state = &self.disk.0;
-        self.disk.check().map_err(WriteError::Unknown)?;
-        self.disk.full().map_err(WriteError::Refused)?;
-        state.writes.fetch_add(1, Ordering::SeqCst);
-        let left = state.left.load(Ordering::SeqCst);
-        if left > 0 {
-            state.left.store(left - 1, Ordering::SeqCst);
-        }
-        if left == 0 {
-            state.stopped.store(true, Ordering::SeqCst);
-            if state.after.load(Ordering::SeqCst) {
-                self.file.write_durable(pages, offset)?;
+        let disk = self.disk.clone();
+        disk.0.writes.fetch_add(1, Ordering::SeqCst);
+        disk.full().map_err(WriteError::Refused)?;
+        match disk.due(pages.bytes()) {
+            None => {}
+            Some(Then::Hold) => disk.wait(),
+            Some(Then::Stop(moment)) => {
+                if moment == Moment::After {
+                    self.file.write_durable(pages, offset)?;
+                }
+                disk.stop();
             }
-            return Err(WriteError::Unknown(io::Error::other("the disk has stopped")));
+        }
+        if let Err(error) = disk.check() {
+            disk.wait();
+            return Err(WriteError::Unknown(error));
         }
         self.file.write_durable(pages, offset)
     }

@@ -8,10 +8,12 @@ mod backend;
 mod caller;
 mod disk;
 mod messages;
+mod statements;
 mod world;
 
 pub use backend::{Backend, Behaviour};
 pub use caller::{Answer, Caller, reason_of};
 pub use disk::{FaultyDisk, Moment};
 pub use messages::{Question, Reply, probe_schema};
+pub use statements::{Stood, statements_in};
 pub use world::{CONSUMER, Grant, PROBE, PROVIDER, PURPOSE, Party, World, until};

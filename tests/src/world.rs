@@ -250,11 +250,13 @@ impl World {
         }
     }
 
-    /// Ends a node whose disk has stopped, as a crash would.
+    /// Ends a node as a crash would: from now on nothing is written, and nobody is told.
     pub async fn crash_node(&mut self, code: &str) {
         let party = self.parties.get_mut(code).expect("a party of the story");
+        party.disk.stop();
+        let disk = party.disk.clone();
         if let Some(node) = party.node.take() {
-            node.dangerous_crash().await;
+            node.dangerous_crash(move || disk.release()).await;
         }
     }
 
