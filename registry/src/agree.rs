@@ -170,7 +170,7 @@ pub(crate) fn read_stored(stored: &Stored, instance: &jisr_proto::ident::Instanc
         provider: None,
     };
     for sealed in &stored.agreed {
-        let side = crate::agreement::speaker(sealed).and_then(|member| terms.side(&member));
+        let side = crate::agreed::speaker(sealed).and_then(|member| terms.side(&member));
         match side {
             Some(crate::agreement::Side::Consumer) => proposal.consumer = Some(sealed.clone()),
             Some(crate::agreement::Side::Provider) => proposal.provider = Some(sealed.clone()),
@@ -193,7 +193,7 @@ fn verify_by_listed(
     verifier: &jisr_ledger::seal::SealVerifier,
     now_us: u64,
 ) -> Result<(), Refusal> {
-    let member = crate::agreement::speaker(sealed)
+    let member = crate::agreed::speaker(sealed)
         .ok_or_else(|| Refusal::new(Reason::SealInvalid, "a stored AGREED cannot be read"))?;
     let mut refused = Refusal::new(
         Reason::SealInvalid,

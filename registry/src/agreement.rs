@@ -1,22 +1,17 @@
-//! Agreements: what a document must say to be registered, and how a party's yes to it is verified.
+//! Agreements: what a document must say to be registered.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use jisr_certs::digest;
-use jisr_certs::profile;
-use jisr_ledger::note::VerifierKey;
-use jisr_ledger::seal::SealVerifier;
-use jisr_ledger::statement::{Act, Parsed};
 use jisr_proto::annotations::ServiceSchema;
 use jisr_proto::canonical;
 use jisr_proto::ident::{Instance, MemberId, MethodName, ServiceName, SubsystemId};
 use jisr_proto::reason::Reason;
-use jisr_proto::statement::{Agreed, AgreedMethod, Agreement, Sealed};
+use jisr_proto::statement::{AgreedMethod, Agreement};
 
 use crate::refusal::Refusal;
 use crate::schemas::Schemas;
-use crate::state::{Hash, Node, State, agreement_digest};
+use crate::state::{Hash, State, agreement_digest};
 use crate::text;
 
 /// Methods in one agreement.
@@ -25,8 +20,6 @@ const METHODS_MAX: usize = 256;
 const PURPOSES_MAX: usize = 64;
 /// Longest document, bytes.
 const DOCUMENT_BYTES_MAX: usize = 256 << 10;
-/// How far ahead of the registry's clock a statement may be dated.
-const SKEW_US: u64 = 60_000_000;
 
 /// One of the two parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,86 +220,6 @@ impl Terms {
             Side::Provider => self.provider.member(),
         }
     }
-
-    /// Verifies a party's AGREED: sealed in the ledger of its node, about this document, signed by an officer of its own.
-    ///
-    /// # Errors
-    /// SEAL_INVALID, OFFICER_INVALID, or AGREEMENT_INVALID for an AGREED about something else.
-    pub(crate) fn verify_agreed(
-        &self,
-        sealed: &Sealed,
-        node: &Node,
-        verifier: &SealVerifier,
-        now_us: u64,
-    ) -> Result<(), Refusal> {
-        let seal = |e: String| Refusal::new(Reason::SealInvalid, e);
-        let raw =
-            <[u8; 32]>::try_from(node.row.seal_key.as_ref()).map_err(|_| seal("the listed key is none".into()))?;
-        let key = VerifierKey::new_seal(node.origin.as_str(), raw).map_err(|e| seal(e.to_string()))?;
-        let verified = verifier.verify(sealed, &key).map_err(|e| seal(e.to_string()))?;
-        let core = verified.statement.core();
-        if core.instance != self.agreement.instance {
-            return Err(invalid(format!("the AGREED is of the instance {}", core.instance)));
-        }
-        if core.created_us > now_us.saturating_add(SKEW_US) {
-            let ahead_s = (core.created_us - now_us) / 1_000_000;
-            let rule =
-                format!("the AGREED is dated {ahead_s} s ahead of the registry's clock; at most 60 s are allowed");
-            return Err(Refusal::new(Reason::ClockSkew, rule));
-        }
-        match verified.statement.act() {
-            Some(Act::Agreed(agreed)) => self.check_officer(agreed, node, now_us),
-            _ => Err(invalid(format!(
-                "the statement is a {}, not an AGREED",
-                core.kind().as_str_name()
-            ))),
-        }
-    }
-
-    fn check_officer(&self, agreed: &Agreed, node: &Node, now_us: u64) -> Result<(), Refusal> {
-        let officer = |e: String| Refusal::new(Reason::OfficerInvalid, e);
-        let member = node
-            .origin
-            .member()
-            .ok_or_else(|| officer("the registry is no party".to_owned()))?;
-        if agreed.agreement.as_ref() != self.digest.as_slice() {
-            return Err(invalid("the AGREED cites another agreement"));
-        }
-        if agreed.member != member.as_str() {
-            return Err(officer(format!(
-                "the AGREED speaks for {} in the ledger of {member}",
-                agreed.member
-            )));
-        }
-        let [certificate, authority] = agreed.certificates.as_slice() else {
-            return Err(officer(format!(
-                "{} certificates came: officer and local CA are needed",
-                agreed.certificates.len()
-            )));
-        };
-        if digest::sha256(&[authority]) != *node.row.local_ca {
-            return Err(officer(format!(
-                "the second certificate is not the local CA that {} enrolled with",
-                node.row.id
-            )));
-        }
-        let authority = profile::check_local_ca(authority, now_us).map_err(|e| officer(e.to_string()))?;
-        let verified = profile::check_officer(certificate, &authority, now_us).map_err(|e| officer(e.to_string()))?;
-        if verified.officer.member() != member {
-            return Err(officer(format!("{} is no officer of {member}", verified.officer)));
-        }
-        verified
-            .verify_agreement(&self.document, &agreed.signature)
-            .map_err(|e| officer(e.to_string()))
-    }
-}
-
-/// The member for which an AGREED speaks, by its own words; nothing of it is verified.
-pub(crate) fn speaker(sealed: &Sealed) -> Option<MemberId> {
-    match Parsed::parse(sealed.statement.as_ref()?).ok()?.act()? {
-        Act::Agreed(agreed) => agreed.member.parse().ok(),
-        _ => None,
-    }
 }
 
 /// Services that a document names, as they are published, with the digests of their schemas.
@@ -333,6 +246,6 @@ fn check_method(method: &AgreedMethod, schema: &ServiceSchema) -> Result<(), Ref
     Ok(())
 }
 
-fn invalid(rule: impl Into<String>) -> Refusal {
+pub(crate) fn invalid(rule: impl Into<String>) -> Refusal {
     Refusal::new(Reason::AgreementInvalid, rule)
 }

@@ -51,6 +51,10 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// Time for a TLS handshake.
     pub handshake: Duration,
+    /// Open connections without a certificate.
+    pub strangers: usize,
+    /// Age at which a connection without a certificate is closed.
+    pub stranger_age: Duration,
     /// Bytes of one request of an enrolled node.
     pub body_bytes_max: usize,
     /// Bytes of one request without a certificate.
@@ -69,6 +73,8 @@ impl Default for Limits {
             connections: 4096,
             streams_per_connection: 64,
             handshake: Duration::from_secs(10),
+            strangers: 256,
+            stranger_age: Duration::from_secs(30),
             body_bytes_max: 4 << 20,
             enrol_bytes_max: 64 << 10,
             enrolments_per_minute: 60,
@@ -170,6 +176,8 @@ struct RawLimits {
     connections: Option<Spanned<u64>>,
     streams_per_connection: Option<Spanned<u64>>,
     handshake_s: Option<Spanned<u64>>,
+    strangers: Option<Spanned<u64>>,
+    stranger_age_s: Option<Spanned<u64>>,
     body_bytes_max: Option<Spanned<u64>>,
     enrol_bytes_max: Option<Spanned<u64>>,
     enrolments_per_minute: Option<Spanned<u64>>,
@@ -240,6 +248,7 @@ impl RawLimits {
             Ok::<u32, Error>(found.and_then(|n| u32::try_from(n).ok()).unwrap_or(otherwise))
         };
         let handshake = lines.within("limits.handshake_s", self.handshake_s.as_ref(), 1, 60)?;
+        let stranger_age = lines.within("limits.stranger_age_s", self.stranger_age_s.as_ref(), 1, 600)?;
         Ok(Limits {
             connections: size(
                 "limits.connections",
@@ -255,6 +264,8 @@ impl RawLimits {
                 standard.streams_per_connection,
             )?,
             handshake: handshake.map_or(standard.handshake, Duration::from_secs),
+            strangers: size("limits.strangers", &self.strangers, 1, 100_000, standard.strangers)?,
+            stranger_age: stranger_age.map_or(standard.stranger_age, Duration::from_secs),
             body_bytes_max: size(
                 "limits.body_bytes_max",
                 &self.body_bytes_max,
@@ -332,44 +343,4 @@ impl Lines<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLE: &str = r#"instance = "JO"
-epoch = "2026"
-data = "registry"
-listen = "127.0.0.1:0"
-names = ["localhost", "127.0.0.1"]
-
-[snapshot]
-lifetime_s = 3600
-refresh_s = 10
-"#;
-
-    fn refusal(text: &str) -> String {
-        Config::parse(text).expect_err("must be refused").to_string()
-    }
-
-    #[test]
-    fn reads_a_file() {
-        let config = Config::parse(SAMPLE).unwrap();
-        assert_eq!(config.snapshot_lifetime, Duration::from_secs(3600));
-        assert_eq!(config.origin().to_string(), "jisr/JO/registry/2026");
-    }
-
-    #[test]
-    fn names_key_and_line() {
-        assert!(refusal(&SAMPLE.replace("\"JO\"", "\"jo\"")).contains("key `instance`, line 1"));
-        assert!(refusal(&SAMPLE.replace("\"2026\"", "\"last\"")).contains("key `epoch`, line 2"));
-        assert!(refusal(&SAMPLE.replace("127.0.0.1:0", "nowhere")).contains("key `listen`, line 4"));
-        assert!(refusal(&SAMPLE.replace("= 10", "= 3600")).contains("key `snapshot.refresh_s`, line 9"));
-        assert!(refusal(&SAMPLE.replace("= 10", "= 0")).contains("line 9: 0 is not from 1"));
-    }
-
-    #[test]
-    fn refuses_unknown_keys_and_missing_names() {
-        let unknown = refusal(&format!("{SAMPLE}\nsurprise = 1\n"));
-        assert!(unknown.contains("surprise"), "{unknown}");
-        assert!(refusal(&SAMPLE.replace(r#""localhost", "127.0.0.1""#, "")).contains("key `names`, line 5"));
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The door for nodes: accepts TCP connections, shakes hands within a time limit, and hands on who is there.
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -14,10 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use crate::config::Limits;
 use crate::error::Error;
 
 /// Wait after an accept that failed, for example for want of file descriptors.
@@ -40,7 +43,14 @@ pub(crate) struct Peer {
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    stranger: Option<Stranger>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Who shows no certificate may enrol and has to go: a short time, in one of few places.
+struct Stranger {
+    until: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// What a door needs.
@@ -49,8 +59,7 @@ pub(crate) struct Door {
     pub(crate) settings: Settings,
     pub(crate) root: Verified<Authority>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) handshake: Duration,
-    pub(crate) connections: usize,
+    pub(crate) limits: Limits,
 }
 
 /// The door's TLS settings, with a certificate that is made anew long before it expires.
@@ -92,11 +101,13 @@ impl Settings {
 impl Door {
     /// Accepts until `stop` says true; connections come out of the receiver. Ends when all handshakes have ended.
     pub(crate) async fn run(mut self, ready: mpsc::Sender<io::Result<Connection>>, mut stop: watch::Receiver<bool>) {
-        let limit = Arc::new(Semaphore::new(self.connections));
+        let limit = Arc::new(Semaphore::new(self.limits.connections));
         let shaker = Arc::new(Shaker {
             root: self.root,
             clock: Arc::clone(&self.clock),
-            limit: self.handshake,
+            handshake: self.limits.handshake,
+            strangers: Arc::new(Semaphore::new(self.limits.strangers)),
+            stranger_age: self.limits.stranger_age,
             ready,
         });
         let mut shaking = JoinSet::new();
@@ -145,13 +156,15 @@ async fn accept(
 struct Shaker {
     root: Verified<Authority>,
     clock: Arc<dyn Clock>,
-    limit: Duration,
+    handshake: Duration,
+    strangers: Arc<Semaphore>,
+    stranger_age: Duration,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
 impl Shaker {
     async fn shake(&self, acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
-        let stream = match tokio::time::timeout(self.limit, acceptor.accept(stream)).await {
+        let stream = match tokio::time::timeout(self.handshake, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(%address, %error, "a handshake failed");
@@ -172,6 +185,19 @@ impl Shaker {
                 }
             },
         };
+        let stranger = match identity {
+            Some(_) => None,
+            None => match Arc::clone(&self.strangers).try_acquire_owned() {
+                Ok(place) => Some(Stranger {
+                    until: Box::pin(tokio::time::sleep(self.stranger_age)),
+                    _place: place,
+                }),
+                Err(_) => {
+                    tracing::debug!(%address, "too many connections without a certificate");
+                    return;
+                }
+            },
+        };
         let peer = Peer {
             address: address.ip(),
             identity,
@@ -182,6 +208,7 @@ impl Shaker {
             .send(Ok(Connection {
                 stream,
                 peer,
+                stranger,
                 _permit: permit,
             }))
             .await;
@@ -198,7 +225,13 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+        let this = self.get_mut();
+        if let Some(stranger) = &mut this.stranger {
+            if stranger.until.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        Pin::new(&mut this.stream).poll_read(cx, buffer)
     }
 }
 

@@ -7,7 +7,8 @@
 //! - `door`, `gate`, `service`, `admin` who comes in, and the table of contents of what can be asked;
 //! - `office` and its tasks `admit`, `enrol`, `publish`, `agree`, `cosign`, `entries`, `follow`;
 //! - `desk` and `book` the one writer; `state` the fold over the acts and the rules that they alone decide;
-//! - `snapshot` what is published; `schemas`, `proposals` files beside the ledger; `agreement` what a document must say.
+//! - `snapshot` what is published; `schemas`, `proposals` files beside the ledger;
+//! - `agreement` what a document must say, `agreed` when a party's yes to it counts.
 //!
 //! Invariants:
 //! - One task changes the state; a caller who hangs up leaves nothing half done.
@@ -42,6 +43,7 @@ mod schemas;
 mod text;
 mod token;
 
+mod agreed;
 mod agreement;
 mod error;
 mod refusal;

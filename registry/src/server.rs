@@ -31,6 +31,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Silence on a connection after which it is asked whether it still lives, and how long the answer may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// Headers of one request, bytes.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
 /// A running registry.
 pub struct Registry {
     address: SocketAddr,
@@ -76,14 +79,12 @@ impl Registry {
         let (socket, admin) = AdminSocket::bind(&layout.admin_socket())?;
         let (stop, stopping) = watch::channel(false);
         let (last, closing) = watch::channel(false);
-        let limits = &office.base.config.limits;
         let door = Door {
             listener,
             settings,
             root,
             clock: Arc::clone(&office.base.clock),
-            handshake: limits.handshake,
-            connections: limits.connections,
+            limits: office.base.config.limits.clone(),
         };
         let clerk = tokio::spawn(clerk.run(closing));
         let mut doors = JoinSet::new();
@@ -204,6 +205,7 @@ fn serve_nodes(
     let (ready, connections) = door::ready();
     let server = Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .add_service(gate)

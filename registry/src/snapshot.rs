@@ -50,7 +50,7 @@ pub(crate) struct Published {
 pub(crate) fn draft(state: &State, frame: &Frame, now_us: u64) -> Draft {
     let last = state.snapshot();
     // The note counts whole seconds; the snapshot says exactly the same instant.
-    let expires_us = (now_us + frame.lifetime_us) / 1_000_000 * 1_000_000;
+    let expires_us = now_us.saturating_add(frame.lifetime_us) / 1_000_000 * 1_000_000;
     let version = last.map_or(0, |last| last.version) + 1;
     let snapshot = wire::Snapshot {
         format: 1,

@@ -5,14 +5,15 @@
 //! loaded. What needs a certificate, a schema or a signature is checked where the act comes from, before.
 
 mod act;
+mod contracts;
 mod rows;
 mod rules;
 
 pub(crate) use act::{
     Act, AgreementAct, EnrolAct, Hash, MemberAct, RevokeAgreementAct, RevokeNodeAct, SnapshotAct, TokenAct,
 };
+pub(crate) use contracts::agreement_digest;
 pub(crate) use rows::{AgreementRow, Member, Node, Service, Token};
-pub(crate) use rules::agreement_digest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,7 +149,7 @@ impl State {
     }
 
     fn publish(&mut self, index: u64, act: &jisr_proto::snapshot::ServiceAct) -> Result<(), StateError> {
-        let (name, provider, row) = rules::service(act)?;
+        let (name, provider, row) = contracts::service(act)?;
         if act.withdrawn {
             self.services.remove(&(name, provider));
         } else {

@@ -28,7 +28,7 @@ use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::statement::{Agreed, Core, Kind, Sealed, Started};
 use jisr_proto::status::Fault;
-use jisr_registry::{Config, Registry};
+use jisr_registry::{Config, Limits, Registry};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
@@ -54,6 +54,11 @@ pub(crate) struct World {
 impl World {
     /// A fresh registry of the instance JO, running.
     pub(crate) async fn new() -> World {
+        World::limited(Limits::default()).await
+    }
+
+    /// A fresh registry that bears so much.
+    pub(crate) async fn limited(limits: Limits) -> World {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(NOON_US));
         let listen = "127.0.0.1:0".parse().unwrap();
@@ -61,6 +66,7 @@ impl World {
         let data = dir.path().join("registry");
         let mut config = Config::new("JO".parse().unwrap(), "2026".parse().unwrap(), data, listen, names);
         config.segment_bytes = SEGMENT_BYTES;
+        config.limits = limits;
         jisr_registry::init(&config, clock.clone()).unwrap();
         let mut world = World {
             dir,
@@ -123,16 +129,7 @@ impl World {
 
     /// Calls the node door, as a node or as nobody.
     pub(crate) async fn call(&self, identity: Option<&Identity>) -> Nodes {
-        let clock = self.clock.clone();
-        let clock: tls::Clock = Arc::new(move || clock.now_us());
-        let settings = match identity {
-            None => tls::registry_client_by_root_fingerprint(self.anchor().root, self.config.instance.clone(), &clock),
-            Some(_) => {
-                let roots = profile::check_root(&self.root(), clock()).unwrap();
-                tls::registry_client(identity, &roots, self.config.instance.clone(), &clock)
-            }
-        };
-        let connector = TlsConnector::from(settings.unwrap());
+        let connector = self.connector(identity);
         let address = self.registry().address();
         let connect = service_fn(move |_| {
             let connector = connector.clone();
@@ -147,6 +144,20 @@ impl World {
             .await
             .unwrap();
         RegistryClient::new(channel).max_decoding_message_size(16 << 20)
+    }
+
+    /// TLS to the node door.
+    pub(crate) fn connector(&self, identity: Option<&Identity>) -> TlsConnector {
+        let clock = self.clock.clone();
+        let clock: tls::Clock = Arc::new(move || clock.now_us());
+        let settings = match identity {
+            None => tls::registry_client_by_root_fingerprint(self.anchor().root, self.config.instance.clone(), &clock),
+            Some(_) => {
+                let roots = profile::check_root(&self.root(), clock()).unwrap();
+                tls::registry_client(identity, &roots, self.config.instance.clone(), &clock)
+            }
+        };
+        TlsConnector::from(settings.unwrap())
     }
 
     fn root(&self) -> Vec<u8> {

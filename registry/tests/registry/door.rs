@@ -1,0 +1,70 @@
+//! Who is slow, silent or without a certificate does not keep the others out.
+
+use std::time::Duration;
+
+use jisr_certs::tls;
+use jisr_proto::registry as wire;
+use jisr_registry::Limits;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use crate::world::World;
+
+/// Reads until the other side closes.
+async fn closed(mut stream: impl AsyncReadExt + Unpin) {
+    let mut buffer = [0; 1024];
+    while !matches!(stream.read(&mut buffer).await, Ok(0) | Err(_)) {}
+}
+
+#[tokio::test]
+async fn a_silent_connection_loses_its_place() {
+    let handshake = Duration::from_millis(300);
+    let world = World::limited(Limits {
+        connections: 1,
+        handshake,
+        ..Limits::default()
+    })
+    .await;
+    let silent = TcpStream::connect(world.registry().address()).await.unwrap();
+    // There is one place, and the silent one has it until its handshake takes too long.
+    let mut next = world.call(None).await;
+    assert!(next.enrol(wire::EnrolRequest::default()).await.is_err());
+    closed(silent).await;
+    world.finish(next).await;
+}
+
+#[tokio::test]
+async fn a_connection_without_certificate_has_to_go() {
+    let stranger_age = Duration::from_millis(300);
+    let world = World::limited(Limits {
+        strangers: 1,
+        stranger_age,
+        ..Limits::default()
+    })
+    .await;
+    world.member("JO/GOV/mol").await;
+    let connect = async || {
+        let stream = TcpStream::connect(world.registry().address()).await.unwrap();
+        world.connector(None).connect(tls::server_name(), stream).await.unwrap()
+    };
+    let first = connect().await;
+    // There is one place for strangers: the second is turned away at once, the first when its time is over.
+    closed(connect().await).await;
+    closed(first).await;
+    let node = world.node("JO/GOV/mol/node/node1").await;
+    let mut listed = world.call(Some(&node.identity)).await;
+    closed(connect().await).await;
+    listed.proposals(wire::ProposalsRequest {}).await.unwrap();
+    world.finish(listed).await;
+}
+
+#[tokio::test]
+async fn plain_text_gets_no_answer() {
+    let world = World::new().await;
+    let mut stream = TcpStream::connect(world.registry().address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    closed(stream).await;
+    world.finish(()).await;
+}
