@@ -147,11 +147,13 @@ impl<R: Read> SegmentScan<R> {
     }
 
     fn rest_is_zero(&mut self) -> io::Result<bool> {
-        let mut buffer = [0u8; 8192];
+        // Compared as a whole: a preallocated segment is read to its end at every start.
+        const ZEROS: [u8; 8192] = [0; 8192];
+        let mut buffer = [0u8; ZEROS.len()];
         loop {
             match self.reader.read(&mut buffer) {
                 Ok(0) => return Ok(true),
-                Ok(got) if buffer.iter().take(got).any(|byte| *byte != 0) => return Ok(false),
+                Ok(got) if buffer.get(..got) != ZEROS.get(..got) => return Ok(false),
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
