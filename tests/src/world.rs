@@ -101,6 +101,7 @@ impl World {
         let names = vec!["127.0.0.1".to_owned()];
         let mut config = jisr_registry::Config::new(instance, epoch, data, listen, names);
         config.snapshot_lifetime = lifetime;
+        config.segment_bytes = 1 << 20;
         config.limits.enrolments_per_minute = 10_000;
         jisr_registry::init(&config, Arc::clone(&clock)).expect("a registry can be made");
         let mut world = World { dir, clock, parties: BTreeMap::new(), registry: None, registry_config: config };
@@ -274,7 +275,8 @@ impl World {
             schema: probe_schema(),
             ..Default::default()
         };
-        self.party(code).admin().await.publish(request).await.expect("the probe can be published");
+        let published = self.party(code).admin().await.publish(request).await.expect("the probe can be published");
+        self.until_all_hold(published.into_inner().snapshot_version).await;
     }
 
     /// Concludes an agreement; returns its digest once both nodes hold the snapshot that lists it.
