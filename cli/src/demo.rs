@@ -128,9 +128,10 @@ fn whole(demo: Demo) -> Result<ExitCode, Failure> {
     };
     let held = runtime::block_on(async {
         let stop = runtime::shutdown()?;
-        demo::run(options, stop)
-            .await
-            .map_err(|error| Failure::fault(error.to_string(), ""))
+        demo::run(options, stop).await.map_err(|error| match error.is_usage() {
+            true => Failure::usage(error.to_string(), ""),
+            false => Failure::fault(error.to_string(), ""),
+        })
     })?;
     Ok(if held {
         ExitCode::SUCCESS

@@ -1,6 +1,7 @@
 //! The network is raised as its operators would raise it: registry, members, tokens, nodes, catalogue, agreements.
 
 mod agreements;
+mod members;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,9 +30,6 @@ const PORTS: usize = 3 * agency::ALL.len() + 1;
 
 /// How long a server may take until its admin door answers.
 const READY: Duration = Duration::from_secs(30);
-
-/// Two administrators of the registry, for nobody admits and approves alone.
-const ADMINISTRATORS: [&str; 2] = ["huda", "samir"];
 
 /// A node that runs.
 #[derive(Debug, Clone)]
@@ -79,7 +77,7 @@ impl Network {
         step.done();
 
         let step = screen::step("members: admitted by one administrator, approved by another, nodes enrolled by token");
-        each(&plan, |addresses| enrol(jisr.clone(), addresses, registry)).await?;
+        each(&plan, |addresses| members::enrol(jisr.clone(), addresses, registry)).await?;
         step.done();
 
         let step = screen::step("nodes: started");
@@ -106,7 +104,7 @@ impl Network {
         step.done();
 
         let step = screen::step("catalogue and agreements: published, proposed, accepted");
-        each(&agency::ALL, |agency| publish(jisr.clone(), agency)).await?;
+        each(&agency::ALL, |agency| members::publish(jisr.clone(), agency)).await?;
         let version = agreements::conclude(jisr).await?;
         let network = Self { nodes };
         network.wait_for_snapshot(jisr, processes, version).await?;
@@ -228,73 +226,6 @@ async fn start_registry(
     )
     .await?;
     layout.write("anchor", &layout.read(&format!("{REGISTRY}/anchor"))?)
-}
-
-/// Admission, token, configuration, enrolment, and the credentials of an application and an officer.
-async fn enrol(jisr: Jisr, addresses: Addresses, registry: SocketAddr) -> Result<(), DemoError> {
-    let agency = addresses.agency;
-    let member = agency.member();
-    let [first, second] = ADMINISTRATORS;
-    let by = |administrator| ["--dir", REGISTRY, "--administrator", administrator];
-    let names = ["--name-ar", agency.name_ar(), "--name-en", agency.name_en()];
-    jisr.run(&[&["registry", "admit", &member], by(first).as_slice(), &names].concat())
-        .await?;
-    jisr.run(&[&["registry", "approve", &member], by(second).as_slice()].concat())
-        .await?;
-    let token = jisr
-        .run(&[&["registry", "token", &agency.node()], by(first).as_slice()].concat())
-        .await?;
-
-    let dir = layout::node(agency);
-    initialise(&jisr, &addresses, registry, &dir).await?;
-    jisr.run(&["node", "enrol", token.word(), "--dir", &dir]).await?;
-    let client = layout::client(agency);
-    jisr.run(&[
-        "node",
-        "client",
-        "add",
-        &agency.subsystem(),
-        "--dir",
-        &dir,
-        "--out",
-        &client,
-    ])
-    .await?;
-    let officer = layout::officer(agency);
-    jisr.run(&["node", "officer", "add", "rania", "--dir", &dir, "--out", &officer])
-        .await
-        .map(drop)
-}
-
-async fn initialise(jisr: &Jisr, addresses: &Addresses, registry: SocketAddr, dir: &str) -> Result<(), DemoError> {
-    let Addresses {
-        agency,
-        local,
-        peer,
-        backend,
-    } = *addresses;
-    let backends: Vec<String> = agency
-        .services()
-        .iter()
-        .map(|contract| format!("--backend={}={}=http://{backend}", contract.service, agency.subsystem()))
-        .collect();
-    let (node, registry) = (agency.node(), registry.to_string());
-    let (local, peer) = (local.to_string(), peer.to_string());
-    let mut arguments = vec!["node", "init", "--dir", dir, "--node", &node, "--registry", &registry];
-    arguments.extend(["--local", &local, "--peer", &peer, "--public", &peer]);
-    arguments.extend(backends.iter().map(String::as_str));
-    jisr.run(&arguments).await.map(drop)
-}
-
-async fn publish(jisr: Jisr, agency: Agency) -> Result<(), DemoError> {
-    let (dir, subsystem) = (layout::node(agency), agency.subsystem());
-    for contract in agency.services() {
-        let schema = layout::schema(contract.service);
-        let arguments = ["node", "publish", "--dir", &dir, "--subsystem", &subsystem];
-        let what = ["--service", contract.service, "--descriptor-set", &schema];
-        jisr.run(&[arguments.as_slice(), &what].concat()).await?;
-    }
-    Ok(())
 }
 
 /// Asks a server for its status until it answers.

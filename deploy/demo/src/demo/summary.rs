@@ -91,15 +91,13 @@ impl Summary {
         layout.rename("summary.json.new", "summary.json")
     }
 
-    /// Whether everything came out as it must: every permitted question answered and proven, the forbidden one refused, the
-    /// flipped bit found.
+    /// Whether everything came out as it must: every permitted question answered, the forbidden one refused, each of them
+    /// proven, the flipped bit found.
     pub(super) fn held(&self, journey: &Journey) -> bool {
-        let permitted = self.exchanges.len() - 1;
-        let proven = self
-            .exchanges
-            .iter()
-            .all(|e| e.outcome != Outcome::Answered.word() || !e.evidence.is_empty());
-        self.answered == permitted && journey.forbidden.outcome == Outcome::Refused && proven && self.tamper_detected
+        self.answered == self.exchanges.len() - 1
+            && journey.forbidden.outcome == Outcome::Refused
+            && self.exchanges.iter().all(|exchange| !exchange.evidence.is_empty())
+            && self.tamper_detected
     }
 
     /// The last line under `--once`.

@@ -10,7 +10,7 @@ use crate::demo::network::PURPOSE;
 use super::answers::Finding;
 
 /// The legal duty that public bodies name with each question.
-pub(in crate::demo) const DUTY: &str = "Labour%20Law%208%2F1996%20art.%2012";
+pub(in crate::demo) const DUTY: &str = "Labour Law No. 8 of 1996";
 
 /// How an exchange ended, as the application sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

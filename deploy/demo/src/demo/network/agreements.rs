@@ -39,7 +39,7 @@ const AGREED: [Terms; 7] = [
         consumer: Agency::Psd,
         provider: Agency::Mol,
         methods: &["jo.labour.v1.WorkPermits/CheckStatus", "jo.labour.v1.WorkPermits/Renew"],
-        purpose: "residence-permit-renewal",
+        purpose: "one-stop-renewal",
         legal_basis: "Law on Residence and Foreigners' Affairs No. 24 of 1973",
     },
     Terms {
