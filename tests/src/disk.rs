@@ -125,15 +125,27 @@ impl FaultyDisk {
 
     fn wait(&self) {
         let released = lock(&self.0.released);
-        drop(self.0.changed.wait_timeout_while(released, HELD_MAX, |released| !*released));
+        drop(
+            self.0
+                .changed
+                .wait_timeout_while(released, HELD_MAX, |released| !*released),
+        );
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.stopped() { Err(io::Error::other("the disk has stopped")) } else { Ok(()) }
+        if self.stopped() {
+            Err(io::Error::other("the disk has stopped"))
+        } else {
+            Ok(())
+        }
     }
 
     fn full(&self) -> io::Result<()> {
-        if self.0.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if self.0.full.load(Ordering::SeqCst) {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -158,7 +170,10 @@ impl Disk for FaultyDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
         self.check()?;
-        Ok(Box::new(FaultyFile { disk: self.clone(), file: RealDisk.open(path)? }))
+        Ok(Box::new(FaultyFile {
+            disk: self.clone(),
+            file: RealDisk.open(path)?,
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -36,7 +36,11 @@ impl World {
     pub fn kinds(&self, code: &str, exchange: &str) -> Vec<Kind> {
         let exchange: jisr_proto::ident::ExchangeId = exchange.parse().expect("an exchange id");
         let of_it = |stood: &Stood| stood.core.exchange_id == exchange.as_bytes().as_slice();
-        self.statements(code).into_iter().filter(of_it).map(|stood| stood.core.kind()).collect()
+        self.statements(code)
+            .into_iter()
+            .filter(of_it)
+            .map(|stood| stood.core.kind())
+            .collect()
     }
 }
 
@@ -62,11 +66,15 @@ pub fn statements_in(ledger: &Path) -> Vec<Stood> {
 
 fn read(body: &Bytes, found: &mut Vec<Stood>) {
     for record in Records::new(body) {
-        let Record::Statement(stored) = record.expect("a frame whose checksum holds") else { continue };
+        let Record::Statement(stored) = record.expect("a frame whose checksum holds") else {
+            continue;
+        };
         let (mut core, mut citation) = (None, None);
         for part in StoredParts::new(stored).expect("a stored statement") {
             let part = part.expect("a stored part");
-            let Form::Clear { content, .. } = part.form else { continue };
+            let Form::Clear { content, .. } = part.form else {
+                continue;
+            };
             match part.tag {
                 Tag::Core => core = Core::decode(content).ok(),
                 Tag::Peer => citation = Citation::decode(content).ok(),
@@ -74,6 +82,10 @@ fn read(body: &Bytes, found: &mut Vec<Stood>) {
             }
         }
         let core = core.expect("CORE rests in the clear");
-        found.push(Stood { index: found.len() as u64, core, citation });
+        found.push(Stood {
+            index: found.len() as u64,
+            core,
+            citation,
+        });
     }
 }
