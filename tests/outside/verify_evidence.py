@@ -69,6 +69,7 @@ SEALED = {1: ("statement", {1: ("parts", [OPEN_PART])}), 2: ("seal", SEAL_MESSAG
 AGREEMENT_ACT = {1: ("document", "bytes"), 2: ("agreed", [SEALED])}
 SNAPSHOT_ACT = {1: ("version", "uint"), 2: ("digest", "bytes"), 3: ("expires_us", "uint")}
 
+CLOSED_AT_HOME = (5, 6, 7, 8)
 TAG_CORE, TAG_PURPOSE, TAG_PEER, TAG_ACT = 1, 2, 9, 10
 ASKED, AGREEMENT_REGISTERED, SNAPSHOT_PUBLISHED = 1, 65, 68
 CLASS_NAMES = {0: "STANDARD", 1: "ROUTINE", 2: "STANDARD", 3: "HIGH"}
@@ -198,6 +199,16 @@ def check_exchange(entries: list[Entry], evidence) -> Entry:
     return asked[0]
 
 
+def refused_at_home(entries: list[Entry], evidence) -> bool:
+    """The consumer's own node closed the exchange before anything was asked: one statement, which cites nothing."""
+    (alone,) = entries if len(entries) == 1 else (None,)
+    if alone is None or alone.core.kind not in CLOSED_AT_HOME:
+        return False
+    need(TAG_PEER not in alone.opened and alone.core.exchange_id == evidence.exchange_id, "the file is for another exchange")
+    need(alone.core.consumer.split("/")[:3] == alone.origin.split("/")[1:4], "not the consumer's own ledger")
+    return True
+
+
 def check_registry(entries: list[Entry], asked: Entry, snapshots) -> str:
     """Agreement and snapshots stand in the registry's ledger; returns the evidence class that the agreement pins."""
     acts = [(entry.core.kind, entry.opened[TAG_ACT]) for entry in entries if TAG_ACT in entry.opened]
@@ -233,8 +244,10 @@ def verify(data: bytes, anchor: Anchor) -> list[Entry]:
         entries = [entry_of(statement, evidence, keys, anchor) for statement in evidence.statements]
         registry = [entry_of(statement, evidence, keys, anchor) for statement in evidence.registry]
         need(all(entry.origin == anchor.registry.name for entry in registry), "a registry entry of another ledger")
-        asked = check_exchange(entries, evidence)
-        evidence_class = check_registry(registry, asked, snapshots)
+        if refused_at_home(entries, evidence):
+            evidence_class = CLASS_NAMES[0]
+        else:
+            evidence_class = check_registry(registry, check_exchange(entries, evidence), snapshots)
         for entry in entries:
             anchor.need_quorum(entry.note, entry.origin, evidence_class)
         for entry in registry:
