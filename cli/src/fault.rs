@@ -1,5 +1,6 @@
 //! What a status says to whoever called: reason, party, rule and remedy, as the list of reasons or the sender has them.
 
+use jisr_proto::reason::Party;
 use jisr_proto::status::{DOMAIN, ERROR_INFO_TYPE, ErrorInfo};
 use prost::Message;
 use serde::Serialize;
@@ -73,7 +74,7 @@ impl From<Fault> for Failure {
         let what = format!("{} ({}){detail}", fault.reason, fault.code);
         Failure::refused(
             printable(&what),
-            printable(&fault.party),
+            party(&fault.party),
             printable(&fault.rule),
             printable(&fault.remedy),
         )
@@ -84,6 +85,19 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Failure {
         Fault::read(&status).into()
     }
+}
+
+/// The party in words.
+fn party(code: &str) -> String {
+    let words = match code.parse() {
+        Ok(Party::Caller) => "you, the caller",
+        Ok(Party::OwnNode) => "the node that answered",
+        Ok(Party::Peer) => "the node at the other end",
+        Ok(Party::Registry) => "the registry",
+        Ok(Party::Backend) => "the provider's backend",
+        Err(_) => return printable(code),
+    };
+    words.to_owned()
 }
 
 /// Help where the status brings none.
@@ -132,7 +146,7 @@ mod tests {
         let text = failure.explain();
         let parts = [
             "UNKNOWN_SERVICE",
-            "CALLER",
+            "the caller",
             Reason::UnknownService.rule(),
             Reason::UnknownService.remedy(),
         ];

@@ -4,6 +4,7 @@ mod codec;
 mod connection;
 mod door;
 mod request;
+mod sample;
 mod schema;
 
 #[cfg(test)]
@@ -57,10 +58,12 @@ pub(crate) struct Call {
 
 const HELP: &str = "\
 Examples:
-  jisr call jo.residency.v1.ResidencePermits/CheckStatus --json-in '{\"personalNumber\": \"2000000001\"}' \\
-      --dir /var/lib/jisr --client JO/GOV/mol/permits --purpose work-permit-renewal --case 2026/114
+  jisr call jo.residency.v1.ResidencePermits/CheckStatus --json-in @request.json \\
+      --dir /var/lib/jisr --client JO/GOV/mol/permits --purpose work-permit-renewal \\
+      --duty 'Labour Law, art. 12' --case 2026/114
   jisr call jo.health.v1.FitnessCertificates/Check --json-in @request.json --json \\
-      --address node.mol.local:7401 --identity ./permits --purpose work-permit-renewal
+      --address node.mol.local:7401 --identity ./permits --purpose work-permit-renewal \\
+      --duty 'Labour Law, art. 12'
 
 Exit codes: 0 answered with OK · 1 answered with an error, refused, or nobody reached · 64 wrong usage, or JSON that \
 does not fit the request type · 66 an input cannot be read · 70 this program or machine failed";

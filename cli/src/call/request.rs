@@ -9,6 +9,7 @@ use jisr_proto::ident::{ExchangeId, SubsystemId};
 use prost_reflect::{DeserializeOptions, DynamicMessage, MethodDescriptor};
 use tonic::metadata::{AsciiMetadataKey, BinaryMetadataKey, MetadataMap, MetadataValue};
 
+use super::sample;
 use crate::failure::Failure;
 use crate::output;
 
@@ -133,13 +134,9 @@ pub(super) fn message(method: &MethodDescriptor, source: &str) -> Result<Dynamic
     DynamicMessage::deserialize_with_options(kind.clone(), &mut json, &options)
         .and_then(|message| json.end().map(|()| message))
         .map_err(|error| {
-            let fields: Vec<String> = kind
-                .fields()
-                .map(|field| format!("{}: {:?}", field.json_name(), field.kind()))
-                .collect();
             Failure::usage(
                 format!("the JSON does not fit {}: {error}", kind.full_name()),
-                format!("its fields are {{{}}}", fields.join(", ")),
+                format!("its form is {}", sample::of(&kind)),
             )
         })
 }
