@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::messages::{Question, Reply};
 
@@ -41,6 +42,7 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     runs: Mutex<HashMap<String, u32>>,
     headers: Mutex<Option<HeaderMap>>,
+    dropped: AtomicU32,
 }
 
 /// A running backend.
@@ -60,13 +62,15 @@ impl Backend {
             behaviour: Mutex::new(Behaviour::Echo),
             runs: Mutex::default(),
             headers: Mutex::default(),
+            dropped: AtomicU32::new(0),
         });
         let inner = Arc::clone(&shared);
         let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = Arc::clone(&inner);
                 let service = hyper::service::service_fn(move |request| answer(Arc::clone(&shared), request));
-                tokio::spawn(
+                connections.spawn(
                     hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service),
                 );
@@ -98,6 +102,17 @@ impl Backend {
         self.shared.runs.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 
+    /// How many calls were given up by the node before they were answered.
+    #[must_use]
+    pub fn dropped(&self) -> u32 {
+        self.shared.dropped.load(Ordering::SeqCst)
+    }
+
+    /// Goes away, with all its connections.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+
     /// Headers of the newest call.
     #[must_use]
     pub fn headers(&self) -> Option<HeaderMap> {
@@ -111,6 +126,23 @@ impl Drop for Backend {
     }
 }
 
+/// Counts a call whose caller went away.
+struct Unanswered(Option<Arc<Shared>>);
+
+impl Unanswered {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.dropped.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
 type Frames = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Frames>, Infallible> {
@@ -121,8 +153,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let question = body.get(5..).and_then(|message| Question::decode(message).ok()).unwrap_or_default();
     let behaviour = shared.behaviour.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let unanswered = Unanswered(Some(Arc::clone(&shared)));
     let echo = Reply { text: question.personal_number, filling: question.filling };
-    Ok(match behaviour {
+    let response = match behaviour {
         Behaviour::Echo => reply(&echo),
         Behaviour::Slow(pause) => {
             tokio::time::sleep(pause).await;
@@ -137,7 +170,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             response
         }
         Behaviour::Huge(size) => reply(&Reply { text: String::new(), filling: Bytes::from(vec![7; size]) }),
-    })
+    };
+    unanswered.answered();
+    Ok(response)
 }
 
 fn respond(frames: Vec<Frame<Bytes>>) -> Response<Frames> {
@@ -163,6 +198,7 @@ fn status(code: u32, message: &'static str) -> Response<Frames> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from(code));
     trailers.insert("grpc-message", HeaderValue::from_static(message));
+    trailers.insert("grpc-status-details-bin", HeaderValue::from_static("CAkSBXdvcmRz"));
     trailers.insert("backend-trailing-bin", HeaderValue::from_static("AAEC"));
     respond(vec![Frame::trailers(trailers)])
 }

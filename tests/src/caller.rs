@@ -11,6 +11,7 @@ use jisr_certs::tls;
 use jisr_proto::reason::Reason;
 use jisr_proto::status::Fault;
 use prost::Message as _;
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -52,7 +53,7 @@ impl Caller {
     /// An application at this door, with this credential; without one it speaks in the clear.
     #[must_use]
     pub fn new(door: SocketAddr, credential: Option<&Credential>) -> Caller {
-        let connector = credential.map(connector);
+        let connector = credential.map(|credential| connector(credential, &credential.authority));
         let connect = tower::service_fn(move |_| {
             let connector = connector.clone();
             async move {
@@ -118,11 +119,12 @@ impl Caller {
     }
 }
 
-fn connector(credential: &Credential) -> TlsConnector {
+/// Shows the credential, and trusts doors that `authority` named.
+pub(crate) fn connector(credential: &Credential, authority: &CertificateDer<'_>) -> TlsConnector {
     let key = jisr_certs::tls_key::TlsKey::from_pem(credential.key_pem().as_bytes()).expect("a fresh key reads");
     let identity = tls::Identity::new(&key, vec![credential.certificate.clone()]).expect("key and certificate match");
     let now = jisr_ledger::clock::Clock::now_us(&jisr_ledger::clock::SystemClock);
-    let ca = jisr_certs::profile::check_local_ca(&credential.authority, now).expect("a fresh local CA");
+    let ca = jisr_certs::profile::check_local_ca(authority, now).expect("a fresh local CA");
     let clock: tls::Clock = Arc::new(|| jisr_ledger::clock::Clock::now_us(&jisr_ledger::clock::SystemClock));
     TlsConnector::from(tls::local_client(&identity, &ca, &clock).expect("settings for a client"))
 }

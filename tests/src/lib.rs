@@ -7,13 +7,17 @@
 mod backend;
 mod caller;
 mod disk;
+mod line;
 mod messages;
+mod relay;
 mod statements;
 mod world;
 
 pub use backend::{Backend, Behaviour};
 pub use caller::{Answer, Caller, reason_of};
 pub use disk::{FaultyDisk, Moment};
+pub use line::{Line, Told, framed};
 pub use messages::{Question, Reply, probe_schema};
 pub use statements::{Stood, statements_in};
+pub use relay::Relay;
 pub use world::{CONSUMER, Grant, PROBE, PROVIDER, PURPOSE, Party, World, until};
