@@ -14,7 +14,9 @@ use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::ledger::Fatal;
 use jisr_node::{Config, Layout, Node, Storage, setup};
 use jisr_proto::admin::admin_client::AdminClient;
-use jisr_proto::admin::{AgreeRequest, DescribeServiceRequest, PublishServiceRequest, StatusResponse};
+use jisr_proto::admin::{
+    AgreeRequest, DescribeServiceRequest, PublishServiceRequest, RevokeAgreementRequest, StatusResponse,
+};
 use jisr_proto::annotations::ServiceSchema;
 use jisr_proto::canonical;
 use jisr_proto::ident::{MemberId, SubsystemId};
@@ -68,7 +70,18 @@ pub struct Grant<'a> {
     pub consent_required: bool,
 }
 
-/// Registry, nodes, backends.
+/// The member that a story means: `mol` is `JO/GOV/mol`, `CHM/amman` is `JO/CHM/amman`.
+fn member(name: &str) -> MemberId {
+    let name = if name.contains('/') { format!("JO/{name}") } else { format!("JO/GOV/{name}") };
+    name.parse().expect("a story names a member")
+}
+
+/// The only node of that member.
+fn node_of(name: &str) -> String {
+    format!("{}/node/node1", member(name))
+}
+
+/// Registry, nodes, backends. Members are named as `mol`, or with their class as `CHM/amman`.
 pub struct World {
     /// Everything lies in here.
     pub dir: TempDir,
@@ -179,7 +192,7 @@ impl World {
 
     /// Admits a member.
     pub async fn admit(&self, code: &str) {
-        let member = format!("JO/GOV/{code}");
+        let member = member(code).to_string();
         let mut admin = self.registry_admin().await;
         let admit = AdmitRequest {
             member: member.clone(),
@@ -194,7 +207,7 @@ impl World {
     /// A one-time token for the member's node.
     pub async fn token(&self, code: &str) -> String {
         let request = IssueTokenRequest {
-            node: format!("JO/GOV/{code}/node/node1"),
+            node: node_of(code),
             lifetime_s: 3600,
             administrator: "first".to_owned(),
         };
@@ -207,14 +220,15 @@ impl World {
         std::fs::create_dir_all(&dir).expect("a directory can be made");
         let backend = Backend::start().await;
         let (local, peer) = (free_port().await, free_port().await);
-        let subsystem = if code == "psd" { PROVIDER.to_owned() } else { format!("JO/GOV/{code}/probe") };
+        let subsystem = if code == "psd" { PROVIDER.to_owned() } else { format!("{}/probe", member(code)) };
         let toml = format!(
-            "node = \"JO/GOV/{code}/node/node1\"\nregistry = \"{}\"\n\n\
+            "node = \"{}\"\nregistry = \"{}\"\n\n\
              [local_door]\nlisten = \"127.0.0.1:{local}\"\nnames = [\"127.0.0.1\"]\n\n\
              [peer_door]\nlisten = \"127.0.0.1:{peer}\"\npublic = \"127.0.0.1:{peer}\"\n\n\
              [ledger]\nsegment_bytes = 1048576\n\n\
              [[backend]]\nservice = \"{PROBE}\"\nsubsystem = \"{subsystem}\"\nurl = \"http://{}\"\n\n\
              {extra}\n",
+            node_of(code),
             self.registry_config.listen,
             backend.address(),
         );
@@ -267,6 +281,32 @@ impl World {
         self.parties.get(code).expect("a party of the story")
     }
 
+    /// The member of the story whom a subsystem belongs to.
+    fn party_of(&self, subsystem: &SubsystemId) -> &Party {
+        let found = self.parties.values().find(|party| member(&party.code) == subsystem.member());
+        found.expect("a party of the story")
+    }
+
+    /// Replaces a text in a node's configuration; it counts from the next start.
+    pub fn reconfigure(&self, code: &str, old: &str, new: &str) {
+        let path = Layout::new(&self.party(code).dir).config();
+        let toml = std::fs::read_to_string(&path).expect("the configuration can be read");
+        assert!(toml.contains(old), "{toml}");
+        std::fs::write(path, toml.replace(old, new)).expect("the configuration can be written");
+    }
+
+    /// Address of the registry.
+    #[must_use]
+    pub fn registry_address(&self) -> std::net::SocketAddr {
+        self.registry_config.listen
+    }
+
+    /// Revokes an agreement on behalf of a member.
+    pub async fn revoke_agreement(&self, code: &str, digest: &Bytes) {
+        let request = RevokeAgreementRequest { digest: digest.clone(), reason: "the law has changed".to_owned() };
+        self.party(code).admin().await.revoke_agreement(request).await.expect("it is that member's agreement");
+    }
+
     /// Publishes the probe.
     pub async fn publish(&self, code: &str, provider: &str) {
         let request = PublishServiceRequest {
@@ -285,7 +325,7 @@ impl World {
         let mut concluded = None;
         for subsystem in [grant.consumer, grant.provider] {
             let subsystem: SubsystemId = subsystem.parse().expect("a subsystem");
-            let party = self.party(subsystem.member().code().as_str());
+            let party = self.party_of(&subsystem);
             let request = party.sign(&document, self.clock.now_us());
             let response = party.admin().await.agree(request).await.expect("the agreement is right").into_inner();
             concluded = response.registered.then_some((response.digest, response.snapshot_version));
@@ -298,7 +338,7 @@ impl World {
     /// The text of an agreement.
     pub async fn document(&self, grant: &Grant<'_>) -> Agreement {
         let provider: SubsystemId = grant.provider.parse().expect("a subsystem");
-        let mut admin = self.party(provider.member().code().as_str()).admin().await;
+        let mut admin = self.party_of(&provider).admin().await;
         let described = admin.describe_service(DescribeServiceRequest { service: PROBE.to_owned() }).await;
         let described = described.expect("the probe is published").into_inner();
         let schema = ServiceSchema::parse(&described.schema, PROBE).expect("the schema parses");
@@ -357,7 +397,7 @@ impl World {
     /// Revokes a node's certificates.
     pub async fn revoke(&self, code: &str) {
         let request = RevokeNodeRequest {
-            node: format!("JO/GOV/{code}/node/node1"),
+            node: node_of(code),
             reason: 1,
             administrator: "first".to_owned(),
         };
@@ -409,8 +449,7 @@ impl Party {
     /// An officer's yes to a document.
     #[must_use]
     pub fn sign(&self, document: &Bytes, now_us: u64) -> AgreeRequest {
-        let member: MemberId = format!("JO/GOV/{}", self.code).parse().expect("a member");
-        let officer = member.officer(&"dalia".parse().expect("a code"));
+        let officer = member(&self.code).officer(&"dalia".parse().expect("a code"));
         let credential = setup::officer_credential(&self.dir, &officer, now_us).expect("the local CA issues it");
         let key = OfficerKey::from_pem(credential.key_pem().as_bytes()).expect("a fresh key reads");
         AgreeRequest {
