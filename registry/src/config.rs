@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use jisr_certs::validity::SEAL_DAYS;
 use jisr_proto::ident::{Epoch, Instance, Origin};
 use serde::Deserialize;
 use toml::Spanned;
@@ -98,7 +97,7 @@ impl Config {
             snapshot_refresh: Duration::from_secs(60),
             segment_bytes: 32 << 20,
             tls_days: 90,
-            seal_days: SEAL_DAYS,
+            seal_days: 400,
             limits: Limits::default(),
         }
     }

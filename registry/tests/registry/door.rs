@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use jisr_certs::tls;
+use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
 use jisr_registry::Limits;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::world::World;
+use crate::world::{World, reason};
 
 /// Reads until the other side closes.
 async fn closed(mut stream: impl AsyncReadExt + Unpin) {
@@ -67,4 +68,25 @@ async fn plain_text_gets_no_answer() {
         .unwrap();
     closed(stream).await;
     world.finish(()).await;
+}
+
+#[tokio::test]
+async fn the_own_certificate_is_renewed_and_a_node_s_expires() {
+    let world = World::new().await;
+    world.member("JO/GOV/mol").await;
+    let node = world.node("JO/GOV/mol/node/node1").await;
+    let mut open = world.call(Some(&node.identity)).await;
+    open.proposals(wire::ProposalsRequest {}).await.unwrap();
+    world.clock.advance(91 * 86_400_000_000);
+    // What was issued for 90 days when the registry started would be expired now.
+    let mut nobody = world.call(None).await;
+    assert_eq!(
+        reason(nobody.enrol(wire::EnrolRequest::default()).await),
+        Reason::ClockSkew
+    );
+    assert_eq!(
+        reason(open.proposals(wire::ProposalsRequest {}).await),
+        Reason::CertificateInvalid
+    );
+    world.finish((open, nobody)).await;
 }
