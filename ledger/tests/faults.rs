@@ -9,8 +9,11 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jisr_certs::keys::KeyStore;
+use jisr_certs::seal::WitnessKey;
 use jisr_ledger::ledger::{AppendError, Config, Fatal, Ledger, OpenError, Stands};
 use jisr_ledger::statement::Closed;
+use jisr_ledger::witness::{WitnessError, WitnessState};
 use world::disk::{FaultDisk, Op, When};
 use world::{MOL, World, append, asked, block_on, check_head, fresh, on, sealed_question};
 
@@ -100,10 +103,12 @@ fn a_full_disk_refuses_changes_nothing_and_clears_by_itself() {
     for _ in 0..3 {
         assert_eq!(append(&ledger, asked(fresh())).unwrap_err(), AppendError::Full);
     }
+    ledger.append_later(&[asked(fresh())]).unwrap();
+    assert_eq!(append(&ledger, asked(fresh())).unwrap_err(), AppendError::Full);
     assert_eq!(ledger.checkpoint(), head);
     faulty.disk.heal();
     acknowledge(&ledger, &mut acknowledged).unwrap();
-    assert_eq!(ledger.size(), 3);
+    assert_eq!(ledger.size(), 4, "what nobody waited for was not lost");
     assert!(faulty.lives());
     survives(&faulty.world, &acknowledged);
 }
@@ -223,6 +228,37 @@ fn a_restart_whose_first_write_fails_signs_nothing() {
         faulty.disk.fail(Op::Write, when, 0);
         assert!(faulty.world.open_with(config).is_err());
         survives(&faulty.world, &acknowledged);
+    }
+}
+
+#[test]
+fn a_witness_cosigns_only_what_it_has_durably() {
+    let world = World::new(MOL);
+    let (ledger, _) = world.open();
+    let disk = FaultDisk::default();
+    let witness = || {
+        let keys = KeyStore::create(world.dir.path().join("witness-keys")).unwrap();
+        let key = WitnessKey::of_node(&keys, &"JO/GOV/psd/node/node1".parse().unwrap()).unwrap();
+        WitnessState::open(&world.dir.path().join("witness"), key, Arc::new(disk.clone())).unwrap()
+    };
+    let add = |witness: &WitnessState, from: u64| {
+        let head = ledger.checkpoint();
+        let proof = ledger.consistency(from, head.size).unwrap();
+        witness
+            .add_checkpoint(from, &proof, &head.note, &world.verifier(), 1)
+            .map(|_| head.size)
+    };
+    let mut known = add(&witness(), 0).unwrap();
+    for when in [When::Full, When::Before, When::After] {
+        append(&ledger, asked(fresh())).unwrap();
+        let running = witness();
+        disk.fail(Op::Replace, when, 0);
+        assert!(matches!(add(&running, known), Err(WitnessError::Io { .. })), "{when:?}");
+        assert_eq!(running.newest(&world.origin).unwrap().0.size, known);
+        // After a restart it may know more than it signed, never less.
+        let restarted = witness().newest(&world.origin).unwrap().0.size;
+        assert_eq!(restarted, if when == When::After { ledger.size() } else { known });
+        known = add(&witness(), restarted).unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Follows the writer and keeps what is derived: tiles and index. Off the hot path, in batches, on a thread of its own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jisr_proto::ident::ExchangeId;
@@ -96,7 +96,7 @@ impl FollowerQueue {
     /// Adds a frame. Waits while there is too much: the derived data must not fall behind without bound.
     pub(crate) fn push(&self, followed: Followed) {
         let mut inner = self.lock();
-        while inner.weight > WAITING_MAX && !inner.closed {
+        while inner.weight > WAITING_MAX && !inner.closed && !inner.ended {
             inner.hurry = true;
             self.changed.notify_all();
             inner = self.wait(inner);
@@ -173,8 +173,18 @@ impl FollowerQueue {
     }
 }
 
+/// Tells whoever waits that the follower is gone, also when it panicked.
+struct Gone<'a>(&'a FollowerQueue);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// The thread's whole life.
-pub(crate) fn run(queue: &FollowerQueue, tiles: &Arc<Tiles>, index: &Arc<Index>) {
+pub(crate) fn run(queue: &FollowerQueue, tiles: &Tiles, index: &Index) {
+    let _gone = Gone(queue);
     while let Some(frames) = queue.take() {
         let Some(size) = frames.back().map(Followed::size) else {
             continue;
@@ -186,5 +196,4 @@ pub(crate) fn run(queue: &FollowerQueue, tiles: &Arc<Tiles>, index: &Arc<Index>)
         queue.done(size);
     }
     index.flush();
-    queue.end();
 }

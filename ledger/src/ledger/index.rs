@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jisr_proto::ident::ExchangeId;
 
@@ -29,6 +30,8 @@ pub(crate) struct Reach {
 
 pub(crate) struct Index {
     db: sled::Db,
+    /// A write failed: what is not found may still be there, so nothing is answered any more.
+    failed: AtomicBool,
 }
 
 impl Index {
@@ -49,7 +52,10 @@ impl Index {
                 open().map_err(io::Error::other)?
             }
         };
-        Ok(Self { db })
+        Ok(Self {
+            db,
+            failed: AtomicBool::new(false),
+        })
     }
 
     /// How far it reaches; `None` where it is empty.
@@ -71,6 +77,10 @@ impl Index {
 
     /// Adds frames in their order.
     pub(crate) fn add<'a>(&self, frames: impl Iterator<Item = &'a Followed>) {
+        if self.whole().is_err() {
+            // What follows a hole must not be in it either: the next start then adds all from the hole on.
+            return;
+        }
         let mut batch = sled::Batch::default();
         let mut last = None;
         for frame in frames {
@@ -98,24 +108,36 @@ impl Index {
         .concat();
         batch.insert(b"m", reach);
         if let Err(error) = self.db.apply_batch(batch) {
-            tracing::error!(%error, "the ledger's index could not be written: entries may not be found until a restart");
+            tracing::error!(%error, "the ledger's index could not be written: nothing is looked up before a restart");
+            self.failed.store(true, Ordering::Release);
         }
+    }
+
+    fn whole(&self) -> io::Result<&sled::Db> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(io::Error::other("a write to the index failed"));
+        }
+        Ok(&self.db)
     }
 
     /// Indexes of an exchange's statements, ascending.
     pub(crate) fn exchange(&self, id: ExchangeId) -> io::Result<Vec<u64>> {
-        let found = self.db.scan_prefix(key(b'x', &[id.as_bytes()])).keys().map(|key| {
-            let key = key.map_err(io::Error::other)?;
-            let index = key.last_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
-            Ok(u64::from_be_bytes(*index))
-        });
+        let found = self
+            .whole()?
+            .scan_prefix(key(b'x', &[id.as_bytes()]))
+            .keys()
+            .map(|key| {
+                let key = key.map_err(io::Error::other)?;
+                let index = key.last_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
+                Ok(u64::from_be_bytes(*index))
+            });
         found.collect()
     }
 
     /// The frame in which the statement with this index stands, and the index of the frame's first.
     pub(crate) fn frame(&self, index: u64) -> io::Result<Option<(Place, u64)>> {
         let until = key(b'i', &[&index.to_be_bytes()]);
-        let Some(found) = self.db.range(vec![b'i']..=until).next_back() else {
+        let Some(found) = self.whole()?.range(vec![b'i']..=until).next_back() else {
             return Ok(None);
         };
         let (key, value) = found.map_err(io::Error::other)?;
@@ -134,11 +156,8 @@ impl Index {
     }
 
     fn place(&self, key: &[u8]) -> io::Result<Option<Place>> {
-        Ok(self
-            .db
-            .get(key)
-            .map_err(io::Error::other)?
-            .and_then(|value| place_of(&value)))
+        let found = self.whole()?.get(key).map_err(io::Error::other)?;
+        Ok(found.and_then(|value| place_of(&value)))
     }
 
     pub(crate) fn flush(&self) {

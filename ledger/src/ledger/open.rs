@@ -189,6 +189,7 @@ impl Parts {
             stored: recovered.stored,
             known: recovered.known,
             sizes: recovered.sizes,
+            is_full: false,
         };
         // The first statements are written before the threads run: who gets a ledger gets one that can be written.
         let (job, mut landed) = Job::statements(statements, &vault)?.awaited();

@@ -10,6 +10,9 @@ use super::job::Job;
 /// How long something that nobody waits for may lie.
 const LATER: Duration = Duration::from_millis(5);
 
+/// When what could not be written is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// What the writer finds.
 pub(crate) enum Taken {
     /// Work for one commit.
@@ -132,6 +135,20 @@ impl Queue {
                     .0
             }
         }
+    }
+
+    /// Puts back, in front, what nobody waits for and could not be written: it is tried again in a while. Where the queue is
+    /// closing there is no later, and it is lost.
+    pub(crate) fn put_back(&self, jobs: Vec<Job>) {
+        let mut inner = self.lock();
+        if jobs.is_empty() || inner.state != State::Open {
+            return;
+        }
+        for job in jobs.into_iter().rev() {
+            inner.bytes = inner.bytes.saturating_add(job.bytes());
+            inner.jobs.push_front(job);
+        }
+        inner.later = Some(Instant::now() + AGAIN);
     }
 
     /// Lets nothing more in; what is there is still written.

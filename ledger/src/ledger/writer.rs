@@ -48,6 +48,8 @@ pub(crate) struct Writer {
     pub(crate) stored: u64,
     pub(crate) known: Known,
     pub(crate) sizes: Sizes,
+    /// The last write was refused for want of room.
+    pub(crate) is_full: bool,
 }
 
 /// Sizes of the tree after the last frames: a CHECKPOINT must be that of one of them.
@@ -105,12 +107,13 @@ impl Writer {
         let place = match self.write(&around, &jobs) {
             Ok(place) => place,
             Err(TailError::Full(e)) => {
-                tracing::error!(error = %e, "the ledger's disk is full: statements are refused");
-                jobs.into_iter().for_each(|job| job.refuse(&AppendError::Full));
+                self.full(&e, jobs);
                 return Ok(());
             }
             Err(TailError::Unknown(e)) => return Err(self.lost(&e)),
         };
+
+        self.is_full = false;
 
         // Durable. Only now is the tree the new one, and only now is anything signed.
         if let Some(stored) = around.stored {
@@ -137,6 +140,17 @@ impl Writer {
         }
         self.follower.push(followed);
         Ok(())
+    }
+
+    /// Nothing was changed. Who waits is told; what nobody waits for stays in the queue, for it must not be lost: notes that
+    /// come later may rest on it.
+    fn full(&mut self, error: &io::Error, jobs: Vec<Job>) {
+        if !std::mem::replace(&mut self.is_full, true) {
+            tracing::error!(%error, "the ledger's disk is full: statements are refused");
+        }
+        let (awaited, later): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_awaited);
+        awaited.into_iter().for_each(|job| job.refuse(&AppendError::Full));
+        self.queue.put_back(later);
     }
 
     /// The checkpoint goes into the ledger itself, in a frame of its own.

@@ -12,6 +12,7 @@ pub(crate) enum Op {
     Open,
     Rename,
     SyncDirectory,
+    Replace,
     Write,
 }
 
@@ -116,7 +117,7 @@ impl Disk for FaultDisk {
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        RealDisk.replace(path, bytes)
+        self.run(Op::Replace, || RealDisk.replace(path, bytes))
     }
 }
 
