@@ -83,10 +83,14 @@ struct Told {
 async fn story(options: &Options, layout: &Layout, processes: &mut Processes) -> Result<Told, DemoError> {
     let begun = Instant::now();
     let world = world(options)?;
+    let cast = world.cast();
+    if cast.is_empty() {
+        return Err(DemoError::Nobody);
+    }
     let jisr = Jisr::new(options.program.clone(), layout.root().to_owned());
 
     let network = Network::raise(&jisr, layout, processes, &world).await?;
-    let journey = journey::travel(layout, &network, &world).await?;
+    let journey = journey::travel(layout, &network, cast, world.today.year()).await?;
     let proof = proof::collect(&jisr, layout, &journey).await?;
 
     let summary = summary::Summary::of(&network, &journey, &proof);
@@ -102,11 +106,11 @@ async fn story(options: &Options, layout: &Layout, processes: &mut Processes) ->
         });
     }
     screen::invitation(layout.root(), &network, &journey);
-    let ended = processes.wait_for_an_end().await;
-    Err(DemoError::Ended {
-        name: ended.name,
-        log: ended.log,
-    })
+    // Whoever ends a process on purpose, to see what the others do, finds the others still there.
+    loop {
+        let ended = processes.wait_for_an_end().await;
+        screen::ended(&ended.name, &ended.log);
+    }
 }
 
 /// The world as of today in Amman, three hours ahead of UTC all year.

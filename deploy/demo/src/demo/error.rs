@@ -28,7 +28,7 @@ pub enum DemoError {
         /// What the system said.
         source: io::Error,
     },
-    /// A process ended by itself.
+    /// A process ended by itself before the network was ready.
     #[error("{name} has ended; its log is {log}")]
     Ended {
         /// Which.

@@ -18,7 +18,7 @@ use crate::jo::residency::v1::residence_permits_client::ResidencePermitsClient;
 use crate::jo::residency::v1::{CheckStatusRequest, GetPermitRequest};
 use crate::jo::socialsecurity::v1::SummaryRequest;
 use crate::jo::socialsecurity::v1::contributions_client::ContributionsClient;
-use crate::world::{Scene, World};
+use crate::world::Scene;
 
 use super::DemoError;
 use super::door;
@@ -56,13 +56,18 @@ impl Journey {
     }
 }
 
-/// Asks about the people of the cast.
-pub(super) async fn travel(layout: &Layout, network: &Network, world: &World) -> Result<Journey, DemoError> {
+/// Asks about these people, in cases of this year.
+pub(super) async fn travel(
+    layout: &Layout,
+    network: &Network,
+    cast: Vec<Scene>,
+    year: i32,
+) -> Result<Journey, DemoError> {
     let address = network.node(Agency::Mol)?.local.to_string();
     let channel = door::open(layout, Agency::Mol, &address).await?;
     let mut renewals = Vec::new();
-    for (place, scene) in world.cast().into_iter().enumerate() {
-        let case = format!("{}/{}", world.today.year(), place + 1);
+    for (place, scene) in cast.into_iter().enumerate() {
+        let case = format!("{year}/{}", place + 1);
         let step = screen::step(&format!("renewal of {}: five agencies are asked", scene.permit.number));
         renewals.push(renew(&channel, scene, &case).await);
         step.done();

@@ -117,16 +117,13 @@ impl Processes {
         self.dir.join(format!("logs/{name}.log"))
     }
 
-    /// Waits until any process ends by itself.
+    /// Waits until any process ends by itself; it is then no longer one of them.
     pub(super) async fn wait_for_an_end(&mut self) -> Ended {
         loop {
-            for process in &mut self.running {
-                if !process.runs() {
-                    return Ended {
-                        name: process.name.clone(),
-                        log: process.log.clone(),
-                    };
-                }
+            let gone = self.running.iter_mut().position(|process| !process.runs());
+            if let Some(place) = gone {
+                let Process { name, log, .. } = self.running.remove(place);
+                return Ended { name, log };
             }
             sleep(Duration::from_millis(500)).await;
         }

@@ -29,6 +29,14 @@ pub(super) fn note(text: &str) {
     line(text);
 }
 
+/// A process that ended while the network was up.
+pub(super) fn ended(name: &str, log: &Path) {
+    line(format_args!(
+        "{name} has ended, the others go on; its log is {}",
+        log.display()
+    ));
+}
+
 /// The last line of all.
 pub(super) fn last(text: &str) {
     line(text);
