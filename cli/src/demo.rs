@@ -166,7 +166,7 @@ impl Backend {
         };
         runtime::block_on(async {
             let stop = runtime::shutdown()?;
-            let ran = backend::run(&self.code, options, self.listen, |address| output::line(address), stop);
+            let ran = backend::run(&self.code, options, self.listen, output::line, stop);
             ran.await.map_err(|error| match error {
                 backend::BackendError::Agency(_) => Failure::usage(error.to_string(), ""),
                 error => Failure::fault(error.to_string(), ""),

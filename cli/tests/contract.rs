@@ -1,5 +1,7 @@
 //! What scripts and auditors rely on: exit codes, first lines, and objects, seen from outside the program.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
