@@ -22,6 +22,9 @@ const QUEUE: usize = 256;
 /// Acts that may share one snapshot.
 const BATCH: usize = 64;
 
+/// Wait before a snapshot that could not be published is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What came of a submitted act.
 #[derive(Debug)]
 pub(crate) struct Done<R> {
@@ -231,6 +234,8 @@ impl Clerk {
                 Ok(None)
             }
             Err(Failed::Refused(refusal)) => {
+                // It may be a revocation that waits to be shown.
+                self.refresh.reset_after(AGAIN);
                 let rule = format!(
                     "it is recorded, but the snapshot that shows it could not be published yet: {}",
                     refusal.detail
