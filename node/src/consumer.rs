@@ -114,12 +114,25 @@ fn may_repeat(allowed: &Allowed, fault: &Fault) -> bool {
     lost && allowed.permit.no_side_effects() && Instant::now() < allowed.call.deadline
 }
 
+/// Whom the call is from and for.
+fn resolve(closets: &Closets, call: &Call, now_us: u64) -> Result<(Arc<View>, SubsystemId, SubsystemId), Fault> {
+    let view = closets.directory.current(now_us)?;
+    let consumer = routes::consumer(call)?;
+    let provider = routes::provider(&view, call, &consumer)?;
+    Ok((view, consumer, provider))
+}
+
+/// Counts a call that is refused without a statement.
+fn count_refused(closets: &Closets, call: &Call, fault: &Fault) {
+    let caller = call.callers.first().map(ToString::to_string).unwrap_or_default();
+    closets.refusals.count(&caller, fault.reason);
+    closets.counters.refused.up();
+}
+
 /// Step 1: who asks, whom, and may it. A denial by right is durable in the own ledger before the application hears of it.
 async fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Allowed, Fault> {
     let now = closets.now_us();
-    let view = closets.directory.current(now)?;
-    let consumer = routes::consumer(&call)?;
-    let provider = routes::provider(&view, &call, &consumer)?;
+    let (view, consumer, provider) = resolve(closets, &call, now).inspect_err(|fault| count_refused(closets, &call, fault))?;
     let instance = closets.node.instance();
     let parties = Parties {
         instance: instance.as_str(),
@@ -138,7 +151,7 @@ async fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Al
                 ..Facts::new(&parties, &view).core(Kind::Refused, now)
             };
             let refused = asserted(Draft::new(core), &call.asserted).close();
-            closets.append(vec![refused]).await?;
+            closets.append(vec![refused]).await.inspect_err(|fault| count_refused(closets, &call, fault))?;
             closets.counters.refused.up();
             Err(denied)
         }
@@ -158,9 +171,19 @@ fn permit(closets: &Closets, view: &View, call: &Call, parties: &Parties<'_>, no
         consent: call.asserted.consent.is_some(),
         duty: call.asserted.duty.is_some(),
     };
-    let permit = agreements::permit(view, &wanted, now_us)?;
+    let permit = agreements::permit(view, &wanted, now_us).map_err(|denied| closer(closets, view, parties, denied))?;
     closets.schemas.check_unary(permit.schema(), &call.path)?;
     Ok(permit)
+}
+
+/// A method that no agreement names because the service does not have it is told as just that.
+fn closer(closets: &Closets, view: &View, parties: &Parties<'_>, denied: Fault) -> Fault {
+    let row = view.publishers(&parties.path.service).iter().find(|row| row.provider == *parties.provider);
+    let unknown = row.and_then(|row| closets.schemas.check_unary(&row.schema, parties.path).err());
+    match unknown {
+        Some(fault) if denied.reason == Reason::MethodNotAgreed && fault.reason == Reason::UnknownMethod => fault,
+        _ => denied,
+    }
 }
 
 /// The parts that the caller asserted.
@@ -191,9 +214,10 @@ async fn attempt(
     repeats: Option<ExchangeId>,
     cancelled: &Cancelled,
 ) -> Result<Answer, Fault> {
-    let to = routes::node(closets, allowed, exchange)?;
-    let (facts, closed) = asked(closets, allowed, exchange, repeats, &to)?;
-    let stands = closets.append(vec![closed.clone()]).await?;
+    let counted = |fault: &Fault| count_refused(closets, &allowed.call, fault);
+    let to = routes::node(closets, allowed, exchange).inspect_err(counted)?;
+    let (facts, closed) = asked(closets, allowed, exchange, repeats, &to).inspect_err(counted)?;
+    let stands = closets.append(vec![closed.clone()]).await.inspect_err(counted)?;
     let stands = stands.first().expect("the one statement appended stands somewhere");
     let own = Asked { facts, exchange, citation: stands.citation(&closed), sealed: stands.sealed(&closed) };
     let request = ExchangeRequest {

@@ -158,6 +158,7 @@ impl Node {
         if let Some(workers) = Arc::into_inner(self.workers) {
             workers.stop();
         }
+        sum_up(&self.closets);
         self.closets.ledger.clone().close();
         tracing::info!("node is closed");
     }
@@ -242,7 +243,7 @@ async fn every<W: AsyncFn()>(period: Duration, mut stopped: Stopped, work: W) {
 /// One statement a peer and minute for what was refused without one.
 fn sum_up(closets: &Closets) {
     let until_us = closets.now_us();
-    for act in closets.refusals.sum_up(until_us.saturating_sub(60_000_000), until_us) {
+    for act in closets.refusals.sum_up(until_us) {
         closets.append_later(Draft::new(administrative(closets, Kind::RefusalsSummed)).act(&act));
     }
 }
@@ -381,7 +382,7 @@ fn open(
         owed: Owed::default(),
         registry: RegistryLink::new(registry),
         counters: Counters::default(),
-        refusals: Refusals::default(),
+        refusals: Refusals::new(clock.now_us()),
         places: Places {
             asked: Arc::new(Semaphore::new(limits.exchanges_max)),
             answered: Arc::new(Semaphore::new(limits.exchanges_max)),

@@ -2,6 +2,7 @@
 //! grows the ledger for free.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jisr_proto::reason::Reason;
@@ -11,12 +12,18 @@ use jisr_proto::statement::{RefusalCount, RefusalsSummed};
 const PEERS_MAX: usize = 1024;
 
 /// Refusals since the last sum.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Refusals {
     counts: Mutex<BTreeMap<String, BTreeMap<&'static str, u64>>>,
+    since_us: AtomicU64,
 }
 
 impl Refusals {
+    /// Counts from `now_us` on.
+    pub(crate) fn new(now_us: u64) -> Refusals {
+        Refusals { counts: Mutex::default(), since_us: AtomicU64::new(now_us) }
+    }
+
     /// Counts one refusal towards `peer`; empty where it could not be known.
     pub(crate) fn count(&self, peer: &str, reason: Reason) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -24,8 +31,9 @@ impl Refusals {
         *counts.entry(peer.to_owned()).or_default().entry(reason.as_str()).or_default() += 1;
     }
 
-    /// Takes the sums, one act a peer.
-    pub(crate) fn sum_up(&self, from_us: u64, until_us: u64) -> Vec<RefusalsSummed> {
+    /// Takes the sums since they were taken last, one act a peer.
+    pub(crate) fn sum_up(&self, until_us: u64) -> Vec<RefusalsSummed> {
+        let from_us = self.since_us.swap(until_us, Ordering::Relaxed);
         let counts = std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
         counts
             .into_iter()
