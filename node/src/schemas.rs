@@ -96,7 +96,7 @@ impl Schemas {
         let named = schema
             .service
             .subjects(path.method.as_str(), payload)
-            .map_err(|error| Fault::new(Reason::MalformedFrame, format!("{path}: {error}")))?;
+            .map_err(|error| Fault::new(Reason::RequestInvalid, format!("{path}: {error}")))?;
         let identifiers: Vec<SubjectIdentifier> =
             named.into_iter().map(|(kind, value)| SubjectIdentifier { kind, value }).collect();
         Ok((!identifiers.is_empty()).then_some(Subject { identifiers }))

@@ -99,6 +99,7 @@ async fn exchange(closets: Arc<Closets>, callers: Arc<[SubsystemId]>, request: R
     let caller = callers.first().map(ToString::to_string).unwrap_or_default();
     let refused = |fault: Fault| {
         closets.refusals.count(&caller, fault.reason);
+        closets.counters.refused.up();
         let mut headers = grpc::response_headers();
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
         refuse(&fault, headers)
@@ -118,17 +119,21 @@ async fn read(closets: &Closets, callers: Arc<[SubsystemId]>, request: Request<I
     let path: MethodPath =
         parts.uri.path().parse().map_err(|error| Fault::new(Reason::UnknownMethod, format!("{error}")))?;
     if parts.headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity") {
-        return Err(body_fault(&FrameError::Compressed));
+        return Err(call_fault(&FrameError::Compressed));
     }
-    let timeout = grpc::timeout(&parts.headers).map_err(|error| body_fault(&error))?;
+    let timeout = grpc::timeout(&parts.headers).map_err(|error| call_fault(&error))?;
     let deadline = Instant::now() + timeout.unwrap_or(closets.config.limits.default_deadline).min(MAX_WAIT);
     let asserted = Asserted::parse(parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
-        .map_err(|error| Fault::new(Reason::MetadataInvalid, error.to_string()))?;
+        .map_err(Fault::from)?;
     let payload = tokio::time::timeout_at(deadline, grpc::read_message(body, closets.config.limits.body_bytes_max))
         .await
         .map_err(|_| Fault::new(Reason::DeadlineExceeded, "the request did not arrive before its deadline"))?
-        .map_err(|error| body_fault(&error))?;
+        .map_err(|error| call_fault(&error))?;
     Ok(Call { callers, path, asserted, metadata: grpc::metadata(&parts.headers), deadline, payload })
+}
+
+fn call_fault(error: &FrameError) -> Fault {
+    body_fault(error, Reason::RequestInvalid)
 }
 
 /// Longest wait of a caller; a longer `grpc-timeout` is cut to it.

@@ -27,11 +27,11 @@ fn not_grpc(status: StatusCode) -> Response<Chunks> {
     response
 }
 
-/// What the caller is told about a body that could not be read.
-fn body_fault(error: &FrameError) -> Fault {
+/// What the caller is told about a body that could not be read; `malformed` says who sends what is not even a message.
+fn body_fault(error: &FrameError, malformed: Reason) -> Fault {
     let reason = match error {
         FrameError::TooLarge { .. } => Reason::BodyTooLarge,
-        FrameError::Malformed(_) => Reason::MalformedFrame,
+        FrameError::Malformed(_) => malformed,
         FrameError::Compressed => Reason::CompressionUnsupported,
         FrameError::Broken(_) => Reason::Cancelled,
     };

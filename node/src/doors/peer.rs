@@ -86,7 +86,7 @@ async fn dispatch(
     let message = tokio::time::timeout(REQUEST_WAIT, grpc::read_message(body, limit))
         .await
         .map_err(|_| Fault::new(Reason::DeadlineExceeded, "the request did not arrive in time"))?
-        .map_err(|error| body_fault(&error))?;
+        .map_err(|error| body_fault(&error, Reason::MalformedFrame))?;
     let method = parts.uri.path().strip_prefix("/jisr.peer.v1.Peer/").unwrap_or_default();
     if method == "Hello" {
         return hello(closets, caller, decode(message)?).map(|response| (response.encode_to_vec().into(), Bytes::new()));
