@@ -348,20 +348,20 @@ pub(crate) fn respond(headers: HeaderMap, body: Chunks) -> Response<Chunks> {
     response
 }
 
-/// Metadata entries as name and decoded value, ready to travel in a peer message.
+/// Metadata entries as name and decoded value, ready to travel in a peer message. A binary header may hold several values
+/// between commas, which are as many entries.
 pub(crate) fn metadata(headers: &HeaderMap) -> Vec<jisr_proto::peer::Metadata> {
-    headers
-        .iter()
-        .filter(|(name, _)| jisr_proto::metadata::passes_through(name.as_str()))
-        .filter_map(|(name, value)| {
-            let value = if name.as_str().ends_with("-bin") {
-                decode_bin(value.as_bytes())?
-            } else {
-                Bytes::copy_from_slice(value.as_bytes())
-            };
-            Some(jisr_proto::peer::Metadata { name: name.as_str().to_owned(), value })
-        })
-        .collect()
+    let mut entries = Vec::new();
+    for (name, value) in headers.iter().filter(|(name, _)| jisr_proto::metadata::passes_through(name.as_str())) {
+        let entry = |value| jisr_proto::peer::Metadata { name: name.as_str().to_owned(), value };
+        if name.as_str().ends_with("-bin") {
+            let values = value.as_bytes().split(|byte| *byte == b',');
+            entries.extend(values.filter_map(|value| decode_bin(value.trim_ascii())).map(entry));
+        } else {
+            entries.push(entry(Bytes::copy_from_slice(value.as_bytes())));
+        }
+    }
+    entries
 }
 
 /// Appends metadata entries that came in a peer message; entries that are no valid headers, or reserved, are left out.
