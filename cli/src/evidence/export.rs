@@ -116,9 +116,6 @@ impl Export {
             let mut client = AdminClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX);
             Ok(client.export_evidence(request).await?.into_inner())
         })?;
-        if reply.evidence.is_empty() {
-            return Err(nothing(&reply.lacks));
-        }
         output::write_new(&self.out, &reply.evidence)?;
         for lack in &reply.lacks {
             output::say(format!("lacking: {lack}"));
@@ -134,15 +131,6 @@ impl Export {
         output::line(self.out.display());
         Ok(())
     }
-}
-
-fn nothing(lacks: &[String]) -> Failure {
-    Failure::refused(
-        format!("the node has no evidence of this exchange: {}", lacks.join("; ")),
-        "the node",
-        "evidence is made of what stands in the ledgers of both sides",
-        "check the exchange id, and ask at a node that took part in the exchange",
-    )
 }
 
 /// Room for the largest evidence file and what stands around it.
