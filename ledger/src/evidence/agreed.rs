@@ -32,10 +32,9 @@ pub(super) fn agreement(case: &Case, facts: &Facts) -> Outcome {
     }
     let refuses = case.of_kind(Kind::Refused).next().is_some();
     match allows(agreement, core, &entry.parsed) {
-        Ok(text) => Ok(text),
         // What was refused for right need not have been allowed.
-        Err(Doubt::Wrong(text)) if refuses => Ok(format!("{text}; the exchange was refused")),
-        Err(doubt) => Err(doubt),
+        Err(Doubt::Wrong(text) | Doubt::Lacks(text)) if refuses => Ok(format!("{text}; the exchange was refused")),
+        outcome => outcome,
     }
 }
 

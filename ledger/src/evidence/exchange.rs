@@ -1,6 +1,7 @@
 //! The exchange itself: do its statements fit together, and how did it end?
 
 use super::{Case, Doubt, Outcome, case::Entry, lacks, wrong};
+use crate::statement::Tag;
 use jisr_proto::{
     ident::SubsystemId,
     statement::{Citation, Core, Kind},
@@ -59,7 +60,7 @@ pub(super) fn citations(case: &Case) -> Outcome {
     let mut withheld = 0;
     for entry in &case.statements {
         let kind = entry.parsed.kind();
-        let Some(part) = entry.parsed.part(crate::statement::Tag::Peer) else {
+        let Some(part) = entry.parsed.part(Tag::Peer) else {
             continue;
         };
         let Some(citation) = entry.parsed.citation().filter(|_| part.opened.is_some()) else {
@@ -178,7 +179,8 @@ pub(super) fn closing(case: &Case) -> Outcome {
         return lacks("the consumer's closing statement is not there");
     };
     let kind = consumer.parsed.kind();
-    let is_at_home = consumer.parsed.citation().is_none() && matches!(kind, Kind::Refused | Kind::NotSent);
+    let cites = consumer.parsed.part(Tag::Peer).is_some();
+    let is_at_home = !cites && matches!(kind, Kind::Refused | Kind::NotSent);
     if case.asked().is_none() && !is_at_home {
         return lacks("ASKED is not there");
     }

@@ -92,7 +92,10 @@ fn rows(case: &Case, cited: &Cited, core: &Core, begins: bool) -> Result<(), Dou
         service.name == core.service && service.provider == core.provider && service.schema == core.schema
     });
     if !is_listed {
-        return wrong(format!("version {version} does not list {} of {} with this schema", core.service, core.provider));
+        return wrong(format!(
+            "version {version} does not list {} of {} with this schema",
+            core.service, core.provider
+        ));
     }
     // A refusal may well rest on the agreement's no longer being listed.
     let refused = case.of_kind(Kind::Refused).next().is_some();

@@ -95,7 +95,10 @@ impl Own {
         if by_number >= Kind::Started as i32 {
             return true;
         }
-        let is_consumer = !self.member.is_empty() && core.consumer.starts_with(&self.member);
+        if self.member.is_empty() {
+            return false;
+        }
+        let is_consumer = core.consumer.starts_with(&self.member);
         let is_provider = core.provider_origin == self.origin.as_str();
         match kind {
             Kind::Asked | Kind::Delivered | Kind::LateAnswer | Kind::NotSent => is_consumer,

@@ -105,7 +105,7 @@ fn no_changed_byte_is_valid_even_with_the_digest_mended() {
     let file = network.evidence_file();
     let created = network.evidence().created_us;
     let mut tolerated = 0;
-    for at in 40..file.len() {
+    for at in (40..file.len()).step_by(3) {
         let mut changed = file.clone();
         changed[at] ^= 0x01;
         let digest = domain("jisr.evidence", &[&changed[40..]]);
