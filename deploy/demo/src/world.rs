@@ -7,6 +7,7 @@
 mod calendar;
 mod cast;
 mod company;
+mod contributions;
 mod facts;
 mod mrz;
 mod names;
@@ -16,7 +17,8 @@ mod stream;
 pub use calendar::{Month, add_months};
 pub use cast::{Role, Scene};
 pub use company::{Company, CompanyState, Holder};
-pub use facts::{Clearance, Contribution, Fitness, Movement, Residence, Standing, WorkPermit};
+pub use contributions::Contribution;
+pub use facts::{Clearance, Fitness, Movement, Residence, Standing, WorkPermit};
 pub use mrz::check_digit;
 pub use names::{Name, Script};
 pub use person::{Document, Known, Person, Purpose, Sex};

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::agency::Agency;
+use crate::agency::{self, Agency};
 
 use super::journey::{DUTY, Exchange, Journey, Renewal};
 use super::network::{Network, PURPOSE};
@@ -23,6 +23,14 @@ fn line(text: impl std::fmt::Display) {
 pub(super) fn opening(root: &Path) {
     line("Jisr: a registry, six agencies, and the renewal of work permits. All people and companies are invented.");
     line(format_args!("everything lies in {}\n", root.display()));
+    for agency in agency::ALL {
+        line(format_args!(
+            "  {agency}  {:<34} {}",
+            agency.name_en(),
+            isolated(agency.name_ar())
+        ));
+    }
+    line("");
 }
 
 pub(super) fn note(text: &str) {

@@ -4,7 +4,7 @@
 
 use time::{Date, Duration, OffsetDateTime, Time};
 
-use super::calendar::{Month, add_months};
+use super::calendar::add_months;
 use super::company::GOVERNORATES;
 use super::person::{Person, Purpose};
 use super::stream::{Stream, Topic};
@@ -73,17 +73,6 @@ pub struct WorkPermit {
     pub from: Date,
     /// Last day.
     pub until: Date,
-}
-
-/// A month for which an employer paid contributions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contribution {
-    /// The month.
-    pub month: Month,
-    /// Index of the employer.
-    pub company: u32,
-    /// Wage band, 1 to 8.
-    pub band: u8,
 }
 
 /// A fitness certificate: only that there is one, and until when.
@@ -200,37 +189,6 @@ impl World {
         })
     }
 
-    /// The months paid for a person over the last two years, oldest first. Empty for whoever was never insured.
-    pub fn contributions(&self, person: &Person) -> Vec<Contribution> {
-        let Some(permit) = self.work_permit(person) else {
-            return Vec::new();
-        };
-        let mut random = Stream::new(self.seed, Topic::Contributions, person.index);
-        if random.permille(60) {
-            return Vec::new();
-        }
-        let last = Month::of(self.today).plus(-1);
-        let first = Month::of(person.arrived).max(last.plus(-23));
-        let missing = if random.permille(120) { random.between(1, 4) } else { 0 };
-        let gap = last.plus(-random.between(0, 11));
-        let former = random
-            .permille(150)
-            .then(|| (last.plus(-random.between(6, 18)), random.skewed(self.companies())));
-        let band = u8::try_from(random.between(1, 6)).expect("1 to 6");
-        let raise = last.plus(-random.between(0, 23));
-        (first.number()..=last.number())
-            .map(Month::from_number)
-            .filter(|month| !(gap <= *month && *month < gap.plus(missing)))
-            .map(|month| Contribution {
-                month,
-                company: former
-                    .filter(|(until, _)| month < *until)
-                    .map_or(permit.company, |(_, company)| company),
-                band: band + u8::from(month >= raise),
-            })
-            .collect()
-    }
-
     /// A person's newest fitness certificate.
     pub fn fitness(&self, person: &Person) -> Option<Fitness> {
         let mut random = Stream::new(self.seed, Topic::Fitness, person.index);
@@ -291,26 +249,6 @@ mod tests {
             if let Some(permit) = world.work_permit(&person) {
                 assert_eq!(permit.standing == Standing::Expired, permit.until < world.today);
                 assert!(permit.company < world.companies());
-            }
-        }
-    }
-
-    #[test]
-    fn contributions_are_ordered_past_and_paid_by_companies_that_exist() {
-        let world = sample();
-        let this_month = Month::of(world.today);
-        for person in world.everyone().map(|i| world.person(i)) {
-            let paid = world.contributions(&person);
-            assert!(paid.is_sorted_by(|a, b| a.month < b.month));
-            assert!(
-                paid.iter()
-                    .all(|c| c.month < this_month && c.company < world.companies() && (1..=8).contains(&c.band))
-            );
-            if let (Some(last), Some(permit)) = (paid.last(), world.work_permit(&person)) {
-                assert_eq!(
-                    last.company, permit.company,
-                    "the newest month is paid by the employer of the permit"
-                );
             }
         }
     }
