@@ -45,6 +45,9 @@ pub trait SegmentFile: Send {
     /// Fills `pages` from the file at a multiple of [`PAGE`]; zero bytes where the file ends.
     fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()>;
 
+    /// Makes durable whatever was written to the file before, by whom ever.
+    fn sync(&self) -> io::Result<()>;
+
     /// Length of the file.
     fn bytes(&self) -> io::Result<u64>;
 }
@@ -198,6 +201,10 @@ impl SegmentFile for RealFile {
             }
         }
         Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 
     fn bytes(&self) -> io::Result<u64> {

@@ -138,6 +138,19 @@ impl Ledger {
         self.0.queue.push(self.job(statements)?)
     }
 
+    /// Resolves once all that was queued before is durable, or was refused.
+    ///
+    /// # Errors
+    /// [`AppendError`]: it is not known what became of it.
+    pub fn flush(&self) -> impl Future<Output = Result<(), AppendError>> + Send + use<> {
+        let (job, landed) = Job::default().awaited();
+        let queued = self.0.queue.push(job);
+        async move {
+            queued?;
+            landed.await.map_err(|_| AppendError::Stopped)?.map(drop)
+        }
+    }
+
     /// Records something that is not a statement: with the next commit, at most 5 ms later.
     ///
     /// # Errors

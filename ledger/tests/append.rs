@@ -216,7 +216,9 @@ fn what_nobody_waits_for_is_written_within_milliseconds() {
 #[test]
 fn the_newest_checkpoint_is_stored_when_idle_and_at_the_end() {
     let world = World::new(MOL);
-    let (ledger, _) = world.open();
+    let mut config = world.config();
+    config.idle_checkpoint_ms = 100;
+    let (ledger, _) = world.open_with(config).unwrap();
     let stored = |note: &[u8]| {
         let bytes = std::fs::read(world.segment(0)).unwrap();
         bytes.windows(note.len()).any(|window| window == note)

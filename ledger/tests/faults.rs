@@ -219,13 +219,17 @@ fn the_first_start_fails_clearly_and_the_next_succeeds() {
 
 #[test]
 fn a_restart_whose_first_write_fails_signs_nothing() {
-    for when in [When::Full, When::Before, When::After] {
+    let writes = [When::Full, When::Before, When::After].map(|when| (Op::Write, when));
+    for (op, when) in writes
+        .into_iter()
+        .chain([(Op::Sync, When::Before), (Op::Sync, When::After)])
+    {
         let (faulty, config) = Faulty::new();
         let (ledger, _) = faulty.world.open_with(config.clone()).unwrap();
         let mut acknowledged = Vec::new();
         acknowledge(&ledger, &mut acknowledged).unwrap();
         ledger.close();
-        faulty.disk.fail(Op::Write, when, 0);
+        faulty.disk.fail(op, when, 0);
         assert!(faulty.world.open_with(config).is_err());
         survives(&faulty.world, &acknowledged);
     }

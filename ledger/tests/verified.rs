@@ -15,6 +15,7 @@ use jisr_certs::seal::{SealKey, SnapshotKey, WitnessKey};
 use jisr_certs::validity::Validity;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::ManualClock;
+use jisr_ledger::frame::{FRAME_HEADER_BYTES, Next, SegmentScan};
 use jisr_ledger::ledger::{Ledger, Record};
 use jisr_ledger::report::Verdict;
 use jisr_ledger::statement::{Closed, Draft};
@@ -116,6 +117,18 @@ fn configured() -> Closed {
         .close()
 }
 
+/// Zeroes of the last frame, all but whose header may be gone, what lies in its last sector.
+fn tear(bytes: &mut [u8]) {
+    let mut scan = SegmentScan::open(&*bytes).unwrap();
+    let mut body = 0..0;
+    while let Next::Frame { offset, body: found } = scan.read_next().unwrap() {
+        let start = usize::try_from(offset).unwrap() + FRAME_HEADER_BYTES;
+        body = start..start + found.len();
+    }
+    let sector = (body.end - 1) / 512 * 512;
+    bytes.get_mut(body.start.max(sector)..body.end).unwrap().fill(0);
+}
+
 #[test]
 fn what_is_written_is_valid_at_every_moment() {
     let network = Network::new();
@@ -164,10 +177,7 @@ fn what_is_written_is_valid_at_every_moment() {
     let torn = crashed.crash();
     let last = fs::read_dir(torn.segments()).unwrap().count() as u64 - 1;
     let mut bytes = fs::read(torn.segment(last)).unwrap();
-    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
-    for byte in bytes.iter_mut().take(end + 1).skip(end / 512 * 512) {
-        *byte = 0;
-    }
+    tear(&mut bytes);
     fs::write(torn.segment(last), &bytes).unwrap();
     network.is_valid(&torn, size + 1);
     let ledger = network.open(&torn);

@@ -272,6 +272,8 @@ fn torn(end: &End) -> Option<TornTailCut> {
 fn tail(config: &Config, segments: &Path, end: &End) -> Result<Tail, OpenError> {
     let path = segments.join(segment_name(end.segment));
     let mut file = config.disk.open(&path).map_err(at(&path))?;
+    // A process that was killed may have left a frame that can be read but is not durable. It will be signed over.
+    file.sync().map_err(at(&path))?;
     if let Some(tear) = end.torn {
         let page = PAGE as u64;
         let first = tear.offset / page * page;

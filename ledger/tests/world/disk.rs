@@ -12,6 +12,7 @@ pub(crate) enum Op {
     Open,
     Rename,
     SyncDirectory,
+    Sync,
     Replace,
     Write,
 }
@@ -146,6 +147,10 @@ impl SegmentFile for FaultFile {
 
     fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()> {
         self.file.read(pages, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.run(Op::Sync, || self.file.sync())
     }
 
     fn bytes(&self) -> io::Result<u64> {

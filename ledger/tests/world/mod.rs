@@ -43,11 +43,12 @@ impl World {
         }
     }
 
-    /// Small segments, so that tests roll.
+    /// Small segments, so that tests roll; no checkpoint of its own accord, so that a slow machine changes nothing.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::in_data_directory(self.dir.path(), self.origin.clone());
         config.segment_bytes = 64 * 1024;
         config.queue_bytes = 4 << 20;
+        config.idle_checkpoint_ms = 3_600_000;
         config
     }
 
