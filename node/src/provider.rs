@@ -29,6 +29,9 @@ use crate::settling;
 /// How long a question waits for the snapshot it cites.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
 
+/// Between two attempts to write the end of an exchange.
+const ROOM_WAIT: Duration = Duration::from_millis(200);
+
 /// A question whose seal, sender, address and time have been checked.
 pub(crate) struct Question {
     /// ASKED, as it stands in the consumer's ledger.
@@ -263,7 +266,10 @@ async fn read(
         closets.counters.failed.up();
         return Err(Fault::new(Reason::Cancelled, "the consumer gave up".to_owned()));
     };
-    finish(closets, &facts, question, Some(received), outcome).await
+    // All of it or nothing stands: where it is nothing, the question may come again.
+    finish(closets, &facts, question, Some(received), outcome)
+        .await
+        .inspect_err(|_| closets.replay.withdraw(question.exchange))
 }
 
 /// A method with effects: RECEIVED is durable before the backend hears of it, and it is called once whatever happens to
@@ -330,8 +336,13 @@ async fn finish(
     if kind == Kind::Answered {
         closing = closing.payload(&response.payload);
     }
-    let drafts = received.into_iter().chain([closing]).collect();
-    let sealed = close(closets, question, drafts, kind).await?;
+    let has_run = received.is_none();
+    let drafts: Vec<Draft> = received.into_iter().chain([closing]).collect();
+    let sealed = if has_run {
+        close_at_last(closets, question, drafts, kind).await?
+    } else {
+        close(closets, question, drafts, kind).await?
+    };
     Ok(ExchangeResponse { closing: Some(sealed), ..response })
 }
 
@@ -358,9 +369,30 @@ pub(crate) async fn close(
     Ok(sealed)
 }
 
+/// The same for an exchange that has run: its end is written as soon as there is room, however long that takes.
+async fn close_at_last(closets: &Closets, question: &Question, drafts: Vec<Draft>, kind: Kind) -> Result<Sealed, Fault> {
+    let statements: Vec<Closed> = drafts.into_iter().map(Draft::close).collect();
+    loop {
+        match append_closed(closets, statements.clone()).await {
+            Err(fault) if matches!(fault.reason, Reason::Overloaded | Reason::LedgerFull) => {
+                tracing::warn!(exchange = %question.exchange, %fault, "the end of an exchange waits for room in the ledger");
+                tokio::time::sleep(ROOM_WAIT).await;
+            }
+            outcome => {
+                let (sealed, index) = outcome?;
+                closets.replay.close(question.exchange, kind, index);
+                return Ok(sealed);
+            }
+        }
+    }
+}
+
 /// Appends the drafts in one commit and returns the last one sealed, with its index.
 pub(crate) async fn append_sealed(closets: &Closets, drafts: Vec<Draft>) -> Result<(Sealed, u64), Fault> {
-    let statements: Vec<Closed> = drafts.into_iter().map(Draft::close).collect();
+    append_closed(closets, drafts.into_iter().map(Draft::close).collect()).await
+}
+
+async fn append_closed(closets: &Closets, statements: Vec<Closed>) -> Result<(Sealed, u64), Fault> {
     let last = statements.last().expect("a draft was given").statement();
     let stands = closets.append(statements).await?;
     let stands = stands.last().expect("each statement appended stands somewhere");
