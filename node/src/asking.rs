@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use jisr_ledger::ledger::Entry;
-use jisr_ledger::statement::Draft;
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::reason::Reason;
-use jisr_proto::statement::{Core, Kind};
+use jisr_proto::statement::Kind;
 use jisr_proto::status::Fault;
 
 use crate::closets::Closets;
-use crate::consumer::{self, Allowed, Answer, Asked};
-use crate::settling;
+use crate::consumer::{Allowed, Answer, Asked};
+use crate::{closing, settling};
 
 /// What the own ledger holds of an exchange that this node asked.
 pub(crate) struct Earlier {
+    /// ASKED.
     asked: Entry,
-    closing: Option<Entry>,
+    /// What closed it here.
+    pub closing: Option<Entry>,
+    /// A late answer stands already.
+    pub late: bool,
 }
 
 /// Looks an id up. `None`: this node never asked it.
@@ -24,17 +27,18 @@ pub(crate) async fn earlier(closets: &Arc<Closets>, exchange: ExchangeId) -> Res
     let entries = settling::entries(closets, exchange).await?;
     let mut asked = None;
     let mut closing = None;
+    let mut late = false;
     for entry in entries {
         let by_us = entry.statement.core().provider_origin != closets.origin.as_str();
         match entry.statement.kind() {
             Kind::Asked => asked = Some(entry),
-            Kind::LateAnswer => {}
+            Kind::LateAnswer => late = true,
             _ if by_us && closing.is_none() => closing = Some(entry),
             _ => {}
         }
     }
     match (asked, closing) {
-        (Some(asked), closing) => Ok(Some(Earlier { asked, closing })),
+        (Some(asked), closing) => Ok(Some(Earlier { asked, closing, late })),
         // Refused at home: nothing was asked, and the refusal stands.
         (None, Some(closing)) => {
             let reason = closing.statement.core().rule.parse().unwrap_or(Reason::ExchangeIdReused);
@@ -68,30 +72,15 @@ pub(crate) async fn again(closets: &Arc<Closets>, allowed: &Allowed, earlier: Ea
         }
     }
     let asked = settling::asked_of(closets, &earlier.asked)?;
-    fetch(closets, allowed, &asked, earlier.closing.as_ref()).await
+    fetch(closets, allowed, &asked).await
 }
 
 /// Fetches the answer again from the node that gave it.
-async fn fetch(
-    closets: &Arc<Closets>,
-    allowed: &Allowed,
-    asked: &Asked,
-    closing: Option<&Entry>,
-) -> Result<Answer, Fault> {
+async fn fetch(closets: &Arc<Closets>, allowed: &Allowed, asked: &Asked) -> Result<Answer, Fault> {
     let to = settling::asked_node(closets, asked)?;
     let told = settling::ask_until(closets, asked, &to, allowed.call.deadline).await;
     let Some(response) = told else {
         return Err(Fault::new(Reason::PeerUnreachable, format!("{} did not say how it ended", to.id)));
     };
-    let Some(closing) = closing else { return asked.conclude(closets, &to, response).await };
-    let verified = asked.verify(closets, &to, &response)?;
-    let closed_without = matches!(closing.statement.kind(), Kind::Failed | Kind::Cancelled);
-    if closed_without && verified.statement.kind() == Kind::Answered {
-        let core = Core {
-            status: verified.statement.core().status,
-            ..asked.facts.core(Kind::LateAnswer, closets.now_us())
-        };
-        closets.append_later(Draft::new(core).citing(verified.clone()));
-    }
-    consumer::outcome(&verified, response)
+    closing::learn(closets, asked, &to, response).await?
 }

@@ -56,6 +56,8 @@ pub(crate) struct Closets {
     pub replay: ReplaySet,
     /// Exchanges that this node is asking right now.
     pub asking: RunningIds,
+    /// Exchanges asked earlier that are being closed right now.
+    pub closing: RunningIds,
     /// Replies of methods with effects.
     pub answers: Answers,
     /// Other nodes.

@@ -19,6 +19,7 @@ mod asking;
 mod backends;
 mod cancelled;
 mod closets;
+mod closing;
 pub mod config;
 mod connections;
 mod consumer;

@@ -375,6 +375,7 @@ fn open(
         seals: SealVerifier::new(),
         replay,
         asking: RunningIds::default(),
+        closing: RunningIds::default(),
         answers: Answers::new(limits.replies_kept_bytes_max),
         peers: Peers::new(Arc::clone(&identity), limits.connect_timeout, limits.body_bytes_max),
         identity,

@@ -1,5 +1,6 @@
 //! How exchanges end that were cut off: the consumer asks, the provider tells, both after a crash too.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,22 +14,27 @@ use jisr_proto::peer::{ExchangeResponse, SettleRequest};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Core, Kind, Seal, Sealed};
 use jisr_proto::status::Fault;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::closets::{Closets, code};
 use crate::consumer::Asked;
 use crate::directory::NodeRow;
 use crate::facts::Facts;
+use crate::peers::PeerError;
 use crate::provider::{self, Question};
+use crate::closing;
 
 /// How long a provider lets an asker wait for an exchange that is still running.
 const RUNNING_WAIT: Duration = Duration::from_secs(2);
 /// Between two looks at a running exchange.
 const RUNNING_LOOK: Duration = Duration::from_millis(10);
-/// First pause of an asker; doubled up to [`PAUSE_MAX`].
+/// First pause of an asker; doubled each time.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-/// Longest pause of an asker.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest pause of an asker for whom somebody may wait.
+const PAUSE_WAITED_MAX: Duration = Duration::from_secs(1);
+/// Longest pause between two rounds of the settling after a start.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// How long an exchange that was closed without an answer is followed for a late one.
 const LATE_WAIT: Duration = Duration::from_secs(360);
 
@@ -177,7 +183,7 @@ pub(crate) async fn ask_until(
             return None;
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pause = (pause * 2).min(PAUSE_WAITED_MAX);
     }
 }
 
@@ -187,33 +193,10 @@ pub(crate) fn learn_later(closets: &Arc<Closets>, asked: Asked, to: Arc<NodeRow>
     let closets = Arc::clone(closets);
     tokio::spawn(async move {
         let Some(response) = ask_until(&closets, &asked, &to, Instant::now() + LATE_WAIT).await else { return };
-        match asked.verify(&closets, &to, &response) {
-            Ok(closing) if closing.statement.kind() == Kind::Answered => record_late(&closets, &asked, closing),
-            Ok(_) => late_by_citation(&closets, &asked, &to, &response),
-            Err(fault) => tracing::warn!(exchange = %asked.exchange, %fault, "what the provider told does not hold"),
+        if let Err(fault) = closing::learn(&closets, &asked, &to, response).await {
+            tracing::warn!(exchange = %asked.exchange, %fault, "how an exchange ended could not be recorded");
         }
     });
-}
-
-/// The answer is gone, but the statement of it came along.
-fn late_by_citation(closets: &Closets, asked: &Asked, to: &Arc<NodeRow>, response: &ExchangeResponse) {
-    let Some(answered) = &response.answered else { return };
-    match closets.verify_seal(answered, to) {
-        Ok(answered) if answered.statement.kind() == Kind::Answered && asked.facts.same_exchange(answered.statement.core()) => {
-            record_late(closets, asked, answered);
-        }
-        Ok(_) => tracing::warn!(exchange = %asked.exchange, "the provider showed a statement of another exchange"),
-        Err(fault) => tracing::warn!(exchange = %asked.exchange, %fault, "what the provider showed does not hold"),
-    }
-}
-
-fn record_late(
-    closets: &Closets,
-    asked: &Asked,
-    answered: jisr_ledger::Verified<jisr_ledger::seal::Sealed>,
-) {
-    let core = Core { status: answered.statement.core().status, ..asked.facts.core(Kind::LateAnswer, closets.now_us()) };
-    closets.append_later(Draft::new(core).citing(answered));
 }
 
 /// After a start, provider: whatever was received and not closed has an unknown outcome. Before the peer door opens.
@@ -231,26 +214,40 @@ pub(crate) async fn close_received(closets: &Arc<Closets>, open: &[OpenExchange]
     Ok(())
 }
 
-/// After a start, consumer: asks the providers of all open exchanges, for as long as it takes.
+/// After a start, consumer: asks the providers of all open exchanges, for as long as it takes. One that is away holds up
+/// nobody else.
 pub(crate) async fn settle_asked(closets: Arc<Closets>, open: Vec<OpenExchange>) {
+    let mut by_provider: HashMap<String, Vec<Asked>> = HashMap::new();
     for exchange in open.iter().filter(|exchange| exchange.side == Side::Consumer) {
-        let asked = match asked_of(&closets, &exchange.entry) {
-            Ok(asked) => asked,
-            Err(fault) => {
-                tracing::error!(%fault, "an exchange from before the start cannot be settled");
-                continue;
-            }
-        };
-        let mut pause = PAUSE_MIN;
-        let mut tries = 0_u32;
-        while let Err(fault) = settle_one(&closets, &asked).await {
-            if tries.is_multiple_of(10) {
-                tracing::warn!(exchange = %asked.exchange, %fault, "an exchange from before the start is not settled yet");
-            }
-            tries += 1;
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+        match asked_of(&closets, &exchange.entry) {
+            Ok(asked) => by_provider.entry(asked.facts.provider_origin().to_owned()).or_default().push(asked),
+            Err(fault) => tracing::error!(%fault, "an exchange from before the start cannot be settled"),
         }
+    }
+    let mut providers: JoinSet<()> =
+        by_provider.into_values().map(|open| settle_with(Arc::clone(&closets), open)).collect();
+    while providers.join_next().await.is_some() {}
+}
+
+/// Settles what is open with one provider, in rounds: what cannot be settled yet comes again in the next one.
+async fn settle_with(closets: Arc<Closets>, mut open: Vec<Asked>) {
+    let mut pause = PAUSE_MIN;
+    for round in 0_u32.. {
+        let mut left = Vec::new();
+        for asked in open {
+            if let Err(fault) = settle_one(&closets, &asked).await {
+                if round.is_multiple_of(10) {
+                    tracing::warn!(exchange = %asked.exchange, %fault, "an exchange from before the start is not settled yet");
+                }
+                left.push(asked);
+            }
+        }
+        if left.is_empty() {
+            return;
+        }
+        open = left;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -287,12 +284,15 @@ pub(crate) fn asked_node(closets: &Closets, asked: &Asked) -> Result<Arc<NodeRow
 
 async fn settle_one(closets: &Arc<Closets>, asked: &Asked) -> Result<(), Fault> {
     let to = asked_node(closets, asked)?;
-    let deadline = Instant::now() + RUNNING_WAIT * 2;
-    let Some(response) = ask_until(closets, asked, &to, deadline).await else {
-        return Err(Fault::new(Reason::PeerUnreachable, format!("{} did not say how it ended", to.id)));
+    let request = SettleRequest { asked: Some(asked.sealed.clone()) };
+    let response = match closets.peers.settle(&**closets, &to, &request).await {
+        Ok(response) if response.pending => return Err(Fault::new(Reason::ExchangeRunning, format!("{} still works on it", to.id))),
+        Ok(response) => response,
+        Err(PeerError::Refused(fault)) => return Err(fault),
+        Err(PeerError::Unsent(text) | PeerError::Broken(text)) => return Err(Fault::new(Reason::PeerUnreachable, text)),
     };
     // Whatever it says closes the exchange; what the application would have been told has no hearer any more.
-    let told = asked.conclude(closets, &to, response).await;
+    let told = closing::learn(closets, asked, &to, response).await?;
     tracing::info!(exchange = %asked.exchange, answered = told.is_ok(), "an exchange from before the start is settled");
     Ok(())
 }
