@@ -19,6 +19,11 @@ impl Cancelled {
         (Guard { _present: present }, Cancelled(gone))
     }
 
+    /// Whether the guard is dropped.
+    pub(crate) fn gone(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+
     /// Returns once the guard is dropped.
     pub(crate) async fn wait(&self) {
         // Nothing is ever sent: the only change is the end.

@@ -98,7 +98,7 @@ pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled)
     match first {
         // A read that provably was not run, or whose answer is lost, is asked again under a new id; what the caller named
         // itself stays under that name.
-        Err(fault) if !repeated && may_repeat(&allowed, &fault) => match closets.new_exchange_id() {
+        Err(fault) if !repeated && !cancelled.gone() && may_repeat(&allowed, &fault) => match closets.new_exchange_id() {
             Ok(second) => (Some(second), attempt(&closets, &allowed, second, Some(exchange), &cancelled).await),
             Err(_) => (Some(exchange), Err(fault)),
         },
@@ -109,7 +109,13 @@ pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled)
 fn may_repeat(allowed: &Allowed, fault: &Fault) -> bool {
     let lost = matches!(
         fault.reason,
-        Reason::NeverReceived | Reason::OutcomeUnknown | Reason::NotSent | Reason::PeerUnreachable | Reason::AnswerGone
+        Reason::NeverReceived
+            | Reason::OutcomeUnknown
+            | Reason::NotSent
+            | Reason::PeerUnreachable
+            | Reason::AnswerGone
+            // The application waits still: the provider's node took a broken connection for its going away.
+            | Reason::Cancelled
     );
     lost && allowed.permit.no_side_effects() && Instant::now() < allowed.call.deadline
 }
@@ -242,6 +248,10 @@ async fn attempt(
             own.close_alone(closets, Kind::NotSent, &fault);
             Err(fault)
         }
+        // It had perhaps begun: only a sealed statement can say how that ended.
+        Some(Err(PeerError::Refused(fault))) if may_have_begun(&fault) => {
+            own.settle(closets, to, fault.to_string(), allowed.call.deadline).await
+        }
         Some(Err(PeerError::Refused(fault))) => {
             own.close_alone(closets, Kind::Failed, &fault);
             Err(fault)
@@ -254,6 +264,11 @@ async fn attempt(
             Err(fault)
         }
     }
+}
+
+/// Whether a refusal without a statement leaves open that the exchange was taken on.
+fn may_have_begun(fault: &Fault) -> bool {
+    matches!(fault.reason, Reason::LedgerUnavailable | Reason::NodeStopping | Reason::Internal)
 }
 
 fn left(deadline: Instant) -> Duration {
