@@ -224,6 +224,11 @@ impl SegmentFile for FaultyFile {
         self.file.read(pages, offset)
     }
 
+    fn sync(&self) -> io::Result<()> {
+        self.disk.check()?;
+        self.file.sync()
+    }
+
     fn bytes(&self) -> io::Result<u64> {
         self.file.bytes()
     }
