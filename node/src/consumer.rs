@@ -257,6 +257,12 @@ async fn attempt(
             Err(fault)
         }
         Some(Err(PeerError::Broken(text))) => own.settle(closets, to, text, allowed.call.deadline).await,
+        // Asking again would not make it smaller; that it was answered is still recorded.
+        Some(Err(PeerError::TooLarge(fault))) => {
+            own.close_alone(closets, Kind::Failed, &fault);
+            settling::learn_later(closets, own, to);
+            Err(fault)
+        }
         None => {
             let fault = Fault::new(Reason::DeadlineExceeded, format!("{} did not answer in time", to.id));
             own.close_alone(closets, Kind::Failed, &fault);

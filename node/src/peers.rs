@@ -36,6 +36,8 @@ pub(crate) enum PeerError {
     Broken(String),
     /// The peer refused it without a statement.
     Refused(Fault),
+    /// It answered, with more than this node takes.
+    TooLarge(Fault),
 }
 
 /// Makes the `Hello` of this node.
@@ -83,7 +85,9 @@ impl Peers {
         request: ExchangeRequest,
     ) -> Result<ExchangeResponse, PeerError> {
         let (head, payload) = split_payload(request);
-        self.call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload).await
+        let response: ExchangeResponse = self.call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload).await?;
+        let limit = self.response_bytes_max.saturating_sub(ENVELOPE_BYTES_MAX);
+        if response.payload.len() > limit { Err(broken(FrameError::TooLarge { limit })) } else { Ok(response) }
     }
 
     /// Asks how an exchange ended.
@@ -186,7 +190,10 @@ impl Peers {
 }
 
 fn broken(error: FrameError) -> PeerError {
-    PeerError::Broken(error.to_string())
+    match error {
+        FrameError::TooLarge { .. } => PeerError::TooLarge(Fault::new(Reason::BodyTooLarge, format!("of the answer, {error}"))),
+        error => PeerError::Broken(error.to_string()),
+    }
 }
 
 fn refused(status: &grpc::Status) -> Fault {

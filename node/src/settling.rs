@@ -288,7 +288,7 @@ async fn settle_one(closets: &Arc<Closets>, asked: &Asked) -> Result<(), Fault> 
     let response = match closets.peers.settle(&**closets, &to, &request).await {
         Ok(response) if response.pending => return Err(Fault::new(Reason::ExchangeRunning, format!("{} still works on it", to.id))),
         Ok(response) => response,
-        Err(PeerError::Refused(fault)) => return Err(fault),
+        Err(PeerError::Refused(fault) | PeerError::TooLarge(fault)) => return Err(fault),
         Err(PeerError::Unsent(text) | PeerError::Broken(text)) => return Err(Fault::new(Reason::PeerUnreachable, text)),
     };
     // Whatever it says closes the exchange; what the application would have been told has no hearer any more.

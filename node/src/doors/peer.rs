@@ -21,7 +21,7 @@ use super::accept::{Stopped, serve_connection};
 use super::{body_fault, not_grpc, refuse};
 use crate::cancelled::Cancelled;
 use crate::closets::Closets;
-use crate::grpc::{self, Chunks, Status};
+use crate::grpc::{self, Chunks, FrameError, Status};
 use crate::peers::{ENVELOPE_BYTES_MAX, PROTOCOL_VERSION, head_before_payload};
 use crate::{paying, provider, settling};
 
@@ -156,6 +156,10 @@ async fn exchange(closets: &Arc<Closets>, caller: &Caller, request: ExchangeRequ
     let Ok(place) = Arc::clone(&closets.places.answered).try_acquire_owned() else {
         return Err(Fault::new(Reason::Overloaded, "all places for exchanges at the peer door are taken"));
     };
+    let limit = closets.config.limits.body_bytes_max;
+    if request.payload.len() > limit {
+        return Err(body_fault(&FrameError::TooLarge { limit }, Reason::MalformedFrame));
+    }
     let (guard, cancelled) = Cancelled::pair();
     let (closets, node) = (Arc::clone(closets), caller.node.clone());
     let task = tokio::spawn(async move {
