@@ -180,6 +180,7 @@ fn respond(frames: Vec<Frame<Bytes>>) -> Response<Frames> {
     let mut response = Response::new(StreamBody::new(tokio_stream::iter(frames)));
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     response.headers_mut().insert("backend-initial", HeaderValue::from_static("first"));
+    response.headers_mut().insert("jisr-forged", HeaderValue::from_static("reserved"));
     response
 }
 

@@ -49,6 +49,34 @@ pub fn reason_of(status: &Status) -> Reason {
     Fault::from_tonic(status).unwrap_or_else(|| panic!("no reason in {status:?}")).reason
 }
 
+/// The refusal that an outcome is: with this reason, and with party, rule and remedy in its details.
+///
+/// # Panics
+/// It is none, or another one.
+pub fn refused<T: std::fmt::Debug>(outcome: Result<T, Status>, reason: Reason) -> Refused {
+    let status = outcome.expect_err(reason.as_str());
+    assert_eq!(reason_of(&status), reason, "{status:?}");
+    assert_eq!(status.code(), reason.code(), "{status:?}");
+    let details = jisr_proto::status::Status::decode(status.details()).expect("details are a google.rpc.Status");
+    let info = details.details.first().expect("one detail");
+    let info = jisr_proto::status::ErrorInfo::decode(info.value.as_slice()).expect("it is an ErrorInfo");
+    let said = |key: &str| info.metadata.get(key).map(String::as_str).unwrap_or_default().to_owned();
+    assert_eq!((said("rule").as_str(), said("remedy").as_str()), (reason.rule(), reason.remedy()));
+    let exchange = status.metadata().get("jisr-exchange-id").and_then(|id| id.to_str().ok());
+    Refused { party: said("party"), detail: said("detail"), exchange: exchange.unwrap_or_default().to_owned() }
+}
+
+/// What a refusal says beside its reason.
+#[derive(Debug)]
+pub struct Refused {
+    /// Who has to act.
+    pub party: String,
+    /// What exactly.
+    pub detail: String,
+    /// The exchange; empty where it never became one.
+    pub exchange: String,
+}
+
 impl Caller {
     /// An application at this door, with this credential; without one it speaks in the clear.
     #[must_use]

@@ -14,7 +14,7 @@ mod statements;
 mod world;
 
 pub use backend::{Backend, Behaviour};
-pub use caller::{Answer, Caller, reason_of};
+pub use caller::{Answer, Caller, Refused, reason_of, refused};
 pub use disk::{FaultyDisk, Moment};
 pub use line::{Line, Told, framed};
 pub use messages::{Question, Reply, probe_schema};

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use jisr_ledger::frame::{Form, Next, Record, Records, SegmentScan, StoredParts};
 use jisr_ledger::statement::Tag;
 use jisr_node::Layout;
-use jisr_proto::statement::{Citation, Core, Kind};
+use jisr_proto::reason::Reason;
+use jisr_proto::statement::{Citation, Core, Kind, RefusalsSummed};
 use prost::Message as _;
 
 use crate::world::World;
@@ -22,6 +23,8 @@ pub struct Stood {
     pub core: Core,
     /// What it cites.
     pub citation: Option<Citation>,
+    /// What an administrative act says; empty for a statement of an exchange.
+    pub act: Bytes,
 }
 
 impl World {
@@ -29,6 +32,23 @@ impl World {
     #[must_use]
     pub fn statements(&self, code: &str) -> Vec<Stood> {
         statements_in(&Layout::new(&self.party(code).dir).ledger())
+    }
+
+    /// Statements of one exchange in the ledger of a member's node.
+    #[must_use]
+    pub fn of_exchange(&self, code: &str, exchange: &str) -> Vec<Stood> {
+        let exchange: jisr_proto::ident::ExchangeId = exchange.parse().expect("an exchange id");
+        let all = self.statements(code).into_iter();
+        all.filter(|stood| stood.core.exchange_id == exchange.as_bytes().as_slice()).collect()
+    }
+
+    /// How often a stopped node counted this reason towards this caller or peer.
+    #[must_use]
+    pub fn summed(&self, code: &str, peer: &str, reason: Reason) -> u64 {
+        let acts = self.statements(code).into_iter().filter(|stood| stood.core.kind() == Kind::RefusalsSummed);
+        let sums = acts.map(|stood| RefusalsSummed::decode(stood.act).expect("an act of its kind"));
+        let counts = sums.filter(|sum| sum.peer == peer).flat_map(|sum| sum.counts);
+        counts.filter(|row| row.reason == reason.as_str()).map(|row| row.count).sum()
     }
 
     /// Kinds of the statements of one exchange in the ledger of a member's node, by index.
@@ -69,7 +89,7 @@ fn read(body: &Bytes, found: &mut Vec<Stood>) {
         let Record::Statement(stored) = record.expect("a frame whose checksum holds") else {
             continue;
         };
-        let (mut core, mut citation) = (None, None);
+        let (mut core, mut citation, mut act) = (None, None, Bytes::new());
         for part in StoredParts::new(stored).expect("a stored statement") {
             let part = part.expect("a stored part");
             let Form::Clear { content, .. } = part.form else {
@@ -78,6 +98,7 @@ fn read(body: &Bytes, found: &mut Vec<Stood>) {
             match part.tag {
                 Tag::Core => core = Core::decode(content).ok(),
                 Tag::Peer => citation = Citation::decode(content).ok(),
+                Tag::Act => act = Bytes::copy_from_slice(content),
                 _ => {}
             }
         }
@@ -86,6 +107,7 @@ fn read(body: &Bytes, found: &mut Vec<Stood>) {
             index: found.len() as u64,
             core,
             citation,
+            act,
         });
     }
 }

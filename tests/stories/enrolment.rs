@@ -1,0 +1,63 @@
+//! One token, one node, once.
+
+use std::sync::Arc;
+
+use jisr_ledger::clock::{Clock as _, ManualClock, SystemClock};
+use jisr_node::setup::{self, SetupError};
+use jisr_proto::reason::Reason;
+use jisr_tests::World;
+
+/// A minute and a second: more than clocks may differ.
+const TOO_FAR_US: u64 = 61_000_000;
+
+fn by_registry(outcome: Result<(), SetupError>) -> Reason {
+    match outcome {
+        Err(SetupError::Refused(fault)) => fault.reason,
+        other => panic!("the registry did not refuse: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_good_for_one_node_once_and_for_a_while() {
+    let clock = Arc::new(ManualClock::new(SystemClock.now_us()));
+    let mut world = World::with_clock(clock.clone()).await;
+    for code in ["mol", "psd"] {
+        world.admit(code).await;
+        world.prepare(code, "").await;
+    }
+    let token = world.token("mol").await;
+    let mistyped = token.replacen("jisr1-", "jisr1-A", 1);
+    let cut = &token[..token.len() - 7];
+    for (damaged, says) in [("", "jisr1-"), ("jisr2-AAAA", "jisr1-"), ("jisr1-!!", "cut short"), (&mistyped, "mistyped"), (cut, "mistyped")] {
+        let error = world.enrol("mol", damaged).await.expect_err("it is damaged").to_string();
+        assert!(error.contains(says) && error.contains("Ask the registry's operator"), "{error}");
+    }
+    let error = world.enrol("psd", &token).await.expect_err("it is mol's").to_string();
+    assert!(error.contains("JO/GOV/mol/node/node1") && error.contains("JO/GOV/psd/node/node1"), "{error}");
+    for now in [clock.now_us() - TOO_FAR_US, clock.now_us() + TOO_FAR_US] {
+        let asked = setup::enrol(&world.party("mol").dir, &token, now).await.map(drop);
+        assert_eq!(by_registry(asked), Reason::ClockSkew);
+    }
+    world.enrol("mol", &token).await.expect("nothing was used up");
+    let again = world.dir.path().join("again");
+    std::fs::create_dir(&again).expect("a directory can be made");
+    std::fs::copy(world.party("mol").dir.join("node.toml"), again.join("node.toml")).expect("a file can be copied");
+    let second = setup::enrol(&again, &token, clock.now_us()).await.map(drop);
+    assert_eq!(by_registry(second), Reason::TokenUsed);
+    let late = world.token("psd").await;
+    clock.advance(3_601_000_000);
+    let error = world.enrol("psd", &late).await.expect_err("it has expired").to_string();
+    assert!(error.contains("expired"), "{error}");
+    let behind = setup::enrol(&world.party("psd").dir, &late, clock.now_us() - 30_000_000).await.map(drop);
+    assert_eq!(by_registry(behind), Reason::TokenExpired, "a clock that is slow does not make it younger");
+    let fresh = world.token("psd").await;
+    world.stop_registry().await;
+    let error = world.enrol("psd", &fresh).await.expect_err("nobody answers").to_string();
+    assert!(error.starts_with("registry: ") && error.contains("cannot be reached"), "{error}");
+    world.start_registry().await;
+    world.enrol("psd", &fresh).await.expect("the token is still good");
+    for code in ["mol", "psd"] {
+        world.start_node(code).await;
+    }
+    world.end().await;
+}
