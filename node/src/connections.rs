@@ -65,9 +65,9 @@ impl<K: Hash + Eq + Clone> Connections<K> {
     }
 
     /// The live connection to `key`, or a new one made by `connect`. Concurrent callers share one attempt.
-    pub(crate) async fn sender<F>(&self, key: &K, connect: F) -> Result<SendRequest<Chunks>, String>
+    pub(crate) async fn sender<F, E>(&self, key: &K, connect: F) -> Result<SendRequest<Chunks>, E>
     where
-        F: AsyncFnOnce() -> Result<SendRequest<Chunks>, String>,
+        F: AsyncFnOnce() -> Result<SendRequest<Chunks>, E>,
     {
         let slot = self.slot(key);
         if let Some(sender) = slot.usable() {

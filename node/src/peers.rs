@@ -131,8 +131,7 @@ impl Peers {
         let mut sender = self
             .connections
             .sender(&to.id, async || self.connect(greeter, to).await)
-            .await
-            .map_err(PeerError::Unsent)?;
+            .await?;
         self.call_on(&mut sender, path, head, tail).await
     }
 
@@ -156,36 +155,44 @@ impl Peers {
         R::decode(message).map_err(|error| PeerError::Broken(format!("the peer's message does not parse: {error}")))
     }
 
-    async fn connect(&self, greeter: &dyn Greeter, to: &NodeRow) -> Result<SendRequest<Chunks>, String> {
+    /// A connection on which both sides have introduced themselves. A peer that says at `Hello` why it will not talk is
+    /// believed: trying again would not help.
+    async fn connect(&self, greeter: &dyn Greeter, to: &NodeRow) -> Result<SendRequest<Chunks>, PeerError> {
         let connecting = async {
-            let stream = TcpStream::connect(&to.address)
-                .await
-                .map_err(|error| format!("cannot connect to {} at {}: {error}", to.id, to.address))?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
-            let (connector, name) = self.identity.connector(&to.id)?;
-            let stream = connector
-                .connect(name, stream)
-                .await
-                .map_err(|error| format!("TLS with {} at {} failed: {error}", to.id, to.address))?;
-            let mut sender = connections::handshake(stream).await?;
+            let mut sender = self.reach(to).await.map_err(PeerError::Unsent)?;
             self.hello(&mut sender, greeter, to).await?;
             Ok(sender)
         };
-        tokio::time::timeout(self.connect_timeout, connecting)
-            .await
-            .unwrap_or_else(|_| Err(format!("{} at {} did not answer in time", to.id, to.address)))
+        let silent = || PeerError::Unsent(format!("{} at {} did not answer in time", to.id, to.address));
+        tokio::time::timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| Err(silent()))
     }
 
-    async fn hello(&self, sender: &mut SendRequest<Chunks>, greeter: &dyn Greeter, to: &NodeRow) -> Result<(), String> {
-        let hello = greeter.greet(to).encode_to_vec().into();
-        let answer: HelloResponse = self
-            .call_on(sender, "/jisr.peer.v1.Peer/Hello", hello, Bytes::new())
+    async fn reach(&self, to: &NodeRow) -> Result<SendRequest<Chunks>, String> {
+        let stream = TcpStream::connect(&to.address)
             .await
-            .map_err(|error| format!("{} refused our Hello: {error:?}", to.id))?;
+            .map_err(|error| format!("cannot connect to {} at {}: {error}", to.id, to.address))?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let (connector, name) = self.identity.connector(&to.id)?;
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(|error| format!("TLS with {} at {} failed: {error}", to.id, to.address))?;
+        connections::handshake(stream).await
+    }
+
+    async fn hello(&self, sender: &mut SendRequest<Chunks>, greeter: &dyn Greeter, to: &NodeRow) -> Result<(), PeerError> {
+        let hello = greeter.greet(to).encode_to_vec().into();
+        let answered = self.call_on(sender, "/jisr.peer.v1.Peer/Hello", hello, Bytes::new()).await;
+        let answer: HelloResponse = answered.map_err(|error| match error {
+            // Whatever became of the Hello, no question has left.
+            PeerError::Broken(text) => PeerError::Unsent(format!("{}: {text}", to.id)),
+            error => error,
+        })?;
         if answer.version != PROTOCOL_VERSION {
-            return Err(format!("{} speaks protocol version {}, this node speaks {PROTOCOL_VERSION}", to.id, answer.version));
+            let detail = format!("{} speaks version {}, this node speaks {PROTOCOL_VERSION}", to.id, answer.version);
+            return Err(PeerError::Refused(Fault::new(Reason::ProtocolVersion, detail)));
         }
-        greeter.hear(to, &answer).map_err(|fault| fault.to_string())
+        greeter.hear(to, &answer).map_err(PeerError::Refused)
     }
 }
 
