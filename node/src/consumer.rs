@@ -83,16 +83,17 @@ pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled)
         let detail = format!("exchange {exchange} is being asked at this moment");
         return (Some(exchange), Err(Fault::new(Reason::ExchangeRunning, detail)));
     };
-    let allowed = match allow(&closets, call, exchange).await {
+    let earlier = if repeated { asking::earlier(&closets, exchange).await } else { Ok(None) };
+    let earlier = match earlier.inspect_err(|fault| count_refused(&closets, &call, fault)) {
+        Ok(earlier) => earlier,
+        Err(fault) => return (Some(exchange), Err(fault)),
+    };
+    let allowed = match allow(&closets, call, exchange, earlier.is_none()).await {
         Ok(allowed) => allowed,
         Err(fault) => return (Some(exchange), Err(fault)),
     };
-    if repeated {
-        match asking::earlier(&closets, exchange).await {
-            Ok(Some(earlier)) => return (Some(exchange), asking::again(&closets, &allowed, earlier).await),
-            Ok(None) => {}
-            Err(fault) => return (Some(exchange), Err(fault)),
-        }
+    if let Some(earlier) = earlier {
+        return (Some(exchange), asking::again(&closets, &allowed, earlier).await);
     }
     let first = attempt(&closets, &allowed, exchange, None, &cancelled).await;
     match first {
@@ -135,8 +136,9 @@ fn count_refused(closets: &Closets, call: &Call, fault: &Fault) {
     closets.counters.refused.up();
 }
 
-/// Step 1: who asks, whom, and may it. A denial by right is durable in the own ledger before the application hears of it.
-async fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Allowed, Fault> {
+/// Step 1: who asks, whom, and may it. A denial by right is durable in the own ledger before the application hears of it;
+/// where the exchange stands there already (not `fresh`) it is counted, since an exchange closes once.
+async fn allow(closets: &Closets, call: Call, exchange: ExchangeId, fresh: bool) -> Result<Allowed, Fault> {
     let now = closets.now_us();
     let (view, consumer, provider) = resolve(closets, &call, now).inspect_err(|fault| count_refused(closets, &call, fault))?;
     let instance = closets.node.instance();
@@ -150,6 +152,10 @@ async fn allow(closets: &Closets, call: Call, exchange: ExchangeId) -> Result<Al
     let permit = permit(closets, &view, &call, &parties, now);
     match permit {
         Ok(permit) => Ok(Allowed { view, consumer, provider, permit, call }),
+        Err(denied) if !fresh => {
+            count_refused(closets, &call, &denied);
+            Err(denied)
+        }
         Err(denied) => {
             let core = Core {
                 status: code(&denied),

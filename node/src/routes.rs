@@ -37,12 +37,15 @@ pub(crate) fn provider(view: &View, call: &Call, consumer: &SubsystemId) -> Resu
         return Err(Fault::new(Reason::UnknownService, detail));
     }
     if let Some(named) = &call.asserted.provider {
-        let known = publishers.iter().any(|row| row.provider == *named);
-        return if known {
-            Ok(named.clone())
+        if publishers.iter().any(|row| row.provider == *named) {
+            return Ok(named.clone());
+        }
+        return Err(if view.nodes_of(&named.member()).is_empty() {
+            let detail = format!("snapshot {} lists no node of {}", view.version, named.member());
+            Fault::new(Reason::UnknownMember, detail)
         } else {
-            Err(Fault::new(Reason::UnknownProvider, format!("{named} does not publish {}", call.path.service)))
-        };
+            Fault::new(Reason::UnknownProvider, format!("{named} does not publish {}", call.path.service))
+        });
     }
     if let [only] = publishers {
         return Ok(only.provider.clone());
