@@ -51,7 +51,7 @@ pub enum SnapshotError {
 
 /// Verifies a snapshot against the anchor and against the version and digest held. `None`: it is the one held.
 #[expect(clippy::type_complexity, reason = "the three belong together for one caller")]
-pub(crate) fn verify(
+pub fn verify(
     anchor: &Anchor,
     signed: SignedSnapshot,
     held: Option<(u64, Hash)>,

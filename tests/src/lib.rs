@@ -10,6 +10,7 @@ mod disk;
 mod line;
 mod messages;
 mod relay;
+mod rogue;
 mod statements;
 mod world;
 
@@ -20,4 +21,5 @@ pub use line::{Line, Told, framed};
 pub use messages::{Question, Reply, probe_schema};
 pub use statements::{Stood, statements_in};
 pub use relay::Relay;
+pub use rogue::{Door, PeerLine, Rogue};
 pub use world::{CONSUMER, Grant, PROBE, PROVIDER, PURPOSE, Party, World, until};

@@ -1,5 +1,6 @@
 //! The stories: build, act, one claim.
 
+mod attacks;
 mod backends;
 mod crash;
 mod disk_full;

@@ -14,7 +14,11 @@ async fn the_deadline_passes_and_the_provider_answers_later() {
     let id = new_id(&world);
     world.party("psd").disk.hold_at_statement(Kind::Answered, Some(&id));
     let caller = world.caller().with("jisr-exchange-id", &id.to_string());
-    let asked = caller.call("/jisr.tests.v1.Probe/Write", Question::about(PERSON).bytes(), Duration::from_millis(400));
+    let asked = caller.call(
+        "/jisr.tests.v1.Probe/Write",
+        Question::about(PERSON).bytes(),
+        Duration::from_millis(400),
+    );
     assert!(asked.await.is_err());
     let id = id.to_string();
     until(async || world.kinds("mol", &id).len() == 2).await;
@@ -30,7 +34,10 @@ async fn the_deadline_passes_and_the_provider_answers_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_application_gives_up_and_is_told_later() {
     let world = World::of_two().await;
-    world.party("psd").backend.behave(Behaviour::Slow(Duration::from_millis(300)));
+    world
+        .party("psd")
+        .backend
+        .behave(Behaviour::Slow(Duration::from_millis(300)));
     let id = new_id(&world);
     let begun = Begun::ask(world, id, "Write");
     until(async || begun.world.party("psd").backend.runs(&id.to_string()) == 1).await;
@@ -122,7 +129,10 @@ async fn broken(relay: &Relay) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connection_breaks_and_the_same_answer_is_fetched() {
     let (world, relay) = wired().await;
-    world.party("psd").backend.behave(Behaviour::Slow(Duration::from_millis(400)));
+    world
+        .party("psd")
+        .backend
+        .behave(Behaviour::Slow(Duration::from_millis(400)));
     let id = new_id(&world);
     let begun = Begun::ask(world, id, "Write");
     until(async || begun.world.party("psd").backend.runs(&id.to_string()) == 1).await;
@@ -140,7 +150,10 @@ async fn the_connection_breaks_and_the_same_answer_is_fetched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connection_breaks_and_a_read_is_asked_again() {
     let (world, relay) = wired().await;
-    world.party("psd").backend.behave(Behaviour::Slow(Duration::from_millis(400)));
+    world
+        .party("psd")
+        .backend
+        .behave(Behaviour::Slow(Duration::from_millis(400)));
     let caller = world.caller();
     let asking = tokio::spawn(async move { caller.ask("Read", &Question::about(PERSON)).await });
     until(async || world.party("psd").backend.calls() == 1).await;
@@ -157,11 +170,21 @@ async fn a_provider_that_is_away_is_told_apart_from_one_that_was_asked() {
     world.crash_node("psd").await;
     let id = new_id(&world);
     let caller = world.caller().with("jisr-exchange-id", &id.to_string());
-    let asked = caller.call("/jisr.tests.v1.Probe/Write", Question::about(PERSON).bytes(), Duration::from_secs(8)).await;
+    let asked = caller
+        .call(
+            "/jisr.tests.v1.Probe/Write",
+            Question::about(PERSON).bytes(),
+            Duration::from_secs(8),
+        )
+        .await;
     assert_eq!(told(&asked), Err(Reason::NotSent));
     until(async || world.kinds("mol", &id.to_string()) == [Kind::Asked, Kind::NotSent]).await;
     world.start_node("psd").await;
-    let again = world.caller().with("jisr-exchange-id", &id.to_string()).ask("Write", &Question::about(PERSON)).await;
+    let again = world
+        .caller()
+        .with("jisr-exchange-id", &id.to_string())
+        .ask("Write", &Question::about(PERSON))
+        .await;
     assert_eq!(told(&again), Err(Reason::NotSent));
     assert_eq!(world.party("psd").backend.calls(), 0);
     world.end().await;
@@ -181,9 +204,19 @@ async fn the_providers_node_is_lost() {
     begun.world.crash_node("mol").await;
     begun.world.start_node("mol").await;
     let caller = begun.world.caller().with("jisr-exchange-id", &id);
-    let again = caller.call("/jisr.tests.v1.Probe/Write", Question::about(PERSON).bytes(), Duration::from_secs(2)).await;
+    let again = caller
+        .call(
+            "/jisr.tests.v1.Probe/Write",
+            Question::about(PERSON).bytes(),
+            Duration::from_secs(2),
+        )
+        .await;
     assert!(again.is_err(), "nobody knows how it ended");
-    assert_eq!(begun.world.kinds("mol", &id), [Kind::Asked], "open until somebody says how it ended");
+    assert_eq!(
+        begun.world.kinds("mol", &id),
+        [Kind::Asked],
+        "open until somebody says how it ended"
+    );
     begun.world.end().await;
 }
 
@@ -206,7 +239,10 @@ async fn one_provider_that_is_away_does_not_hold_up_the_others() {
     for (code, provider) in [("psd", PROVIDER), ("moh", "JO/GOV/moh/probe")] {
         let id = new_id(&world);
         world.party(code).backend.behave(Behaviour::Silent);
-        let caller = world.caller().with("jisr-exchange-id", &id.to_string()).with("jisr-provider", provider);
+        let caller = world
+            .caller()
+            .with("jisr-exchange-id", &id.to_string())
+            .with("jisr-provider", provider);
         tokio::spawn(async move { caller.ask("Write", &Question::about(PERSON)).await });
         until(async || world.party(code).backend.runs(&id.to_string()) == 1).await;
         ids.push(id.to_string());
@@ -228,7 +264,10 @@ async fn one_provider_that_is_away_does_not_hold_up_the_others() {
 async fn a_provider_that_cannot_log_the_answer_is_not_believed_to_have_done_nothing() {
     let world = World::of_two().await;
     let id = new_id(&world);
-    world.party("psd").disk.stop_at_statement(Kind::Answered, Some(&id), Moment::Before);
+    world
+        .party("psd")
+        .disk
+        .stop_at_statement(Kind::Answered, Some(&id), Moment::Before);
     let mut begun = Begun::ask(world, id, "Write");
     until(async || begun.world.party("psd").disk.stopped()).await;
     // Its process lives a moment longer and says that it cannot log.

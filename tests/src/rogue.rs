@@ -1,0 +1,453 @@
+//! A member that has been enrolled like any other and then does as it likes: it speaks the peer protocol by hand, with its
+//! own keys and its own ledger.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use jisr_certs::keys::KeyStore;
+use jisr_certs::profile::{self, Authority};
+use jisr_certs::seal::SealKey;
+use jisr_certs::tls_key::TlsKey;
+use jisr_certs::{Verified, pem, tls};
+use jisr_ledger::anchor::Anchor;
+use jisr_ledger::clock::{Clock, SystemClock};
+use jisr_ledger::ledger::{Config, Ledger};
+use jisr_ledger::note::VerifierKey;
+use jisr_ledger::statement::{Draft, leaf_input};
+use jisr_ledger::tree;
+use jisr_ledger::vault::Vault;
+use jisr_node::Layout;
+use jisr_proto::ident::{ExchangeId, NodeId, Origin};
+use jisr_proto::peer::{ExchangeRequest, ExchangeResponse, HelloRequest, HelloResponse, SettleRequest};
+use jisr_proto::reason::Reason;
+use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
+use jisr_proto::statement::{Core, Kind, Part, Seal, Sealed, Started, Statement};
+use jisr_proto::status::Fault;
+use prost::Message;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::line::framed;
+use crate::messages::Question;
+use crate::statements::statements_in;
+use crate::world::{PURPOSE, World};
+
+/// The member's own instance of everything.
+pub struct Rogue {
+    /// Origin of its ledger.
+    pub origin: Origin,
+    /// Its ledger, in which it may write anything.
+    pub ledger: Ledger,
+    /// The snapshot that it holds.
+    pub snapshot: Snapshot,
+    /// The same as the registry signed it.
+    pub signed: SignedSnapshot,
+    /// What it was told to trust.
+    pub anchor: Anchor,
+    seal_key: SealKey,
+    chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    identity: tls::Identity,
+    root: Verified<Authority>,
+    template: Option<Core>,
+}
+
+impl Rogue {
+    /// Takes over a member's directory; its node is stopped for good. The last ASKED in the ledger is what its own ones are
+    /// made after.
+    pub async fn takes_over(world: &mut World, code: &str) -> Rogue {
+        world.stop_node(code).await;
+        let dir = world.party(code).dir.clone();
+        tokio::task::spawn_blocking(move || Rogue::open(&dir))
+            .await
+            .expect("a member's directory opens")
+    }
+
+    fn open(data: &Path) -> Rogue {
+        let layout = Layout::new(data);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let now = clock.now_us();
+        let store = KeyStore::open(layout.keys()).expect("the keys are there");
+        let anchor: Anchor = read(&layout.anchor()).parse().expect("the anchor parses");
+        let chain = pem::certificates_from_pem(read(&layout.tls_chain()).as_bytes()).expect("a chain");
+        let seal_chain = pem::certificates_from_pem(read(&layout.seal_chain()).as_bytes()).expect("a chain");
+        let root = profile::root_by_fingerprint(&chain, &anchor.root, now).expect("the anchor's root");
+        let origin = profile::check_seal(&seal_chain, &root, now)
+            .expect("a seal certificate")
+            .origin
+            .clone();
+        let key = TlsKey::load_or_make(&store, "tls").expect("the key is there");
+        let seal_key = SealKey::load_or_make(&store, &origin).expect("the key is there");
+        let own_key = SealKey::load_or_make(&store, &origin).expect("the key is there");
+        let started = Started {
+            origin: origin.to_string(),
+            certificates: seal_chain.iter().map(|der| Bytes::copy_from_slice(der)).collect(),
+            seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
+        };
+        let asked = |stood: &crate::Stood| stood.core.kind() == Kind::Asked;
+        let template = statements_in(&layout.ledger())
+            .into_iter()
+            .rfind(asked)
+            .map(|stood| stood.core);
+        let vault = Vault::open(&store).expect("the vault is there");
+        let mut config = Config::in_data_directory(data, origin.clone());
+        config.segment_bytes = 1 << 20;
+        let (ledger, _) = Ledger::open(config, seal_key, vault, clock, started).expect("the ledger opens");
+        let signed = std::fs::read(layout.snapshot()).expect("a snapshot is kept");
+        let signed = SignedSnapshot::decode(signed.as_slice()).expect("the snapshot decodes");
+        let snapshot = Snapshot::decode(signed.snapshot.clone()).expect("the snapshot decodes");
+        let identity = tls::Identity::new(&key, chain.clone()).expect("key and certificate match");
+        Rogue {
+            origin,
+            ledger,
+            snapshot,
+            signed,
+            anchor,
+            seal_key: own_key,
+            chain,
+            identity,
+            root,
+            template,
+        }
+    }
+
+    /// CORE of a question that is right in every respect.
+    #[must_use]
+    pub fn core(&self) -> Core {
+        let now = SystemClock.now_us();
+        let random = [now.to_be_bytes().as_slice(), &[9; 2]]
+            .concat()
+            .try_into()
+            .expect("ten bytes");
+        let id = ExchangeId::new_v7(now, random);
+        Core {
+            exchange_id: Bytes::copy_from_slice(id.as_bytes()),
+            created_us: now,
+            expires_us: now + 20_000_000,
+            ..self.template.clone().expect("the member asked once before")
+        }
+    }
+
+    /// An ASKED with this core, sealed in its own ledger as it should be.
+    pub async fn asked(&self, core: Core) -> Sealed {
+        let question = Question::about("9901234567").bytes();
+        self.sealed(
+            Draft::new(core)
+                .purpose(PURPOSE)
+                .duty("law-24-2023-art-5")
+                .payload(&question),
+        )
+        .await
+    }
+
+    /// Any statement, sealed in its own ledger.
+    pub async fn sealed(&self, draft: Draft) -> Sealed {
+        let closed = draft.close();
+        let stands = self
+            .ledger
+            .append(vec![closed.clone()])
+            .await
+            .expect("the own ledger takes everything");
+        stands.first().expect("one statement stands").sealed(&closed)
+    }
+
+    /// A statement of any bytes, sealed by a tree that holds nothing else: what no ledger would take.
+    #[must_use]
+    pub fn forged(&self, contents: &[(u8, &[u8])]) -> Sealed {
+        let salt = [5; 32];
+        let hashes: Vec<_> = contents
+            .iter()
+            .map(|(tag, content)| jisr_certs::digest::sha256(&[&[0, *tag], &salt, content]))
+            .collect();
+        let root = tree::leaf_hash(&leaf_input(&hashes));
+        let part = |(tag, content): &(u8, &[u8])| Part {
+            tag: u32::from(*tag),
+            salt: Bytes::copy_from_slice(&salt),
+            content: Bytes::copy_from_slice(content),
+        };
+        Sealed {
+            statement: Some(Statement {
+                parts: contents.iter().map(part).collect(),
+            }),
+            seal: Some(Seal {
+                index: 0,
+                path: Vec::new(),
+                checkpoint: self.seal_key.checkpoint(1, &root).into(),
+            }),
+        }
+    }
+
+    /// The row of another node in the snapshot, as the key that its seals are verified with.
+    ///
+    /// # Panics
+    /// The snapshot does not list it.
+    #[must_use]
+    pub fn key_of(&self, code: &str) -> VerifierKey {
+        let id = format!("JO/GOV/{code}/node/node1");
+        let row = self
+            .snapshot
+            .nodes
+            .iter()
+            .find(|row| row.id == id)
+            .expect("the snapshot lists the node");
+        let key = row.seal_key.as_ref().try_into().expect("a raw key");
+        VerifierKey::new_seal(&row.origin, key).expect("a sound key")
+    }
+
+    /// The request that goes with an ASKED.
+    #[must_use]
+    pub fn request(asked: Sealed) -> ExchangeRequest {
+        ExchangeRequest {
+            asked: Some(asked),
+            metadata: Vec::new(),
+            timeout_us: 10_000_000,
+            payload: Question::about("9901234567").bytes(),
+        }
+    }
+
+    /// A connection to a peer door, introduced.
+    pub async fn greet(&self, world: &World, code: &str) -> PeerLine {
+        let mut line = self.connect(world, code).await.expect("a listed certificate gets in");
+        line.call::<_, HelloResponse>("Hello", &self.hello())
+            .await
+            .expect("a right Hello is answered");
+        line
+    }
+
+    /// What it says first.
+    #[must_use]
+    pub fn hello(&self) -> HelloRequest {
+        HelloRequest {
+            versions: vec![1],
+            origin: self.origin.to_string(),
+            snapshot_version: self.snapshot.version,
+            snapshot: Bytes::copy_from_slice(&jisr_certs::digest::domain("jisr.snapshot", &[&self.signed.snapshot])),
+            checkpoint: self.ledger.checkpoint().note.clone(),
+            yours: Bytes::new(),
+        }
+    }
+
+    /// A connection to a peer door, before Hello.
+    ///
+    /// # Errors
+    /// The door does not let it in.
+    pub async fn connect(&self, world: &World, code: &str) -> std::io::Result<PeerLine> {
+        self.connect_as(&self.identity, world, code).await
+    }
+
+    /// The same showing another identity.
+    ///
+    /// # Errors
+    /// The door does not let it in.
+    pub async fn connect_as(&self, identity: &tls::Identity, world: &World, code: &str) -> std::io::Result<PeerLine> {
+        let node = world.party(code).node.as_ref().expect("the node runs");
+        let expected: NodeId = format!("JO/GOV/{code}/node/node1").parse().expect("a node");
+        let config = tls::peer_client(identity, &self.root, expected, Arc::new(|_, _| Ok(())), &clock());
+        let connector = TlsConnector::from(config.expect("settings of a client"));
+        let stream = TcpStream::connect(node.peer_address()).await?;
+        let stream = connector.connect(tls::server_name(), stream).await?;
+        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(std::io::Error::other)?;
+        tokio::spawn(connection);
+        Ok(PeerLine { sender })
+    }
+
+    /// Its TLS chain.
+    #[must_use]
+    pub fn chain(&self) -> &[rustls::pki_types::CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// Opens a peer door at this address that answers `Hello` rightly and everything else as `answer` says.
+    pub async fn serve<F, R>(self: Arc<Self>, address: SocketAddr, answer: F) -> Door
+    where
+        F: Fn(String, Bytes) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = ExchangeResponse> + Send + 'static,
+    {
+        let config = tls::peer_server(&self.identity, &self.root, Arc::new(|_, _| Ok(())), &clock());
+        let acceptor = TlsAcceptor::from(config.expect("settings of a server"));
+        let listener = TcpListener::bind(address).await.expect("the node's port is free");
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let (rogue, answer) = (Arc::clone(&self), answer.clone());
+                let service = hyper::service::service_fn(move |request| {
+                    let (rogue, answer) = (Arc::clone(&rogue), answer.clone());
+                    async move { Ok::<_, std::convert::Infallible>(rogue.reply(request, answer).await) }
+                });
+                tokio::spawn(
+                    hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                        .serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        Door { task }
+    }
+
+    async fn reply<F, R>(&self, request: Request<Incoming>, answer: F) -> Response<Frames>
+    where
+        F: Fn(String, Bytes) -> R,
+        R: Future<Output = ExchangeResponse>,
+    {
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let body = request
+            .into_body()
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
+        let message = body.slice(5.min(body.len())..);
+        let reply = if method == "Hello" {
+            let hello = self.hello();
+            let answer = HelloResponse {
+                version: 1,
+                origin: hello.origin,
+                snapshot_version: hello.snapshot_version,
+                snapshot: hello.snapshot,
+                checkpoint: hello.checkpoint,
+                yours: Bytes::new(),
+            };
+            answer.encode_to_vec()
+        } else {
+            answer(method, message).await.encode_to_vec()
+        };
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+        let frames = vec![Ok(Frame::data(framed(&reply))), Ok(Frame::trailers(trailers))];
+        let mut response = Response::new(StreamBody::new(tokio_stream::iter(frames)));
+        response
+            .headers_mut()
+            .insert("content-type", http::HeaderValue::from_static("application/grpc"));
+        response
+    }
+}
+
+type Frames = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, std::convert::Infallible>>>>;
+
+/// An open door; closed when dropped.
+#[derive(Debug)]
+pub struct Door {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn clock() -> tls::Clock {
+    Arc::new(|| SystemClock.now_us())
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("an enrolled node's file")
+}
+
+/// A connection to a peer door.
+pub struct PeerLine {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl PeerLine {
+    /// One call.
+    ///
+    /// # Errors
+    /// The reason in the refusal.
+    ///
+    /// # Panics
+    /// The door answers without a reason, or not at all.
+    pub async fn call<Q: Message, A: Message + Default>(&mut self, method: &str, question: &Q) -> Result<A, Reason> {
+        self.call_bytes(method, &question.encode_to_vec()).await
+    }
+
+    /// One call with any bytes.
+    ///
+    /// # Errors
+    /// As [`PeerLine::call`].
+    ///
+    /// # Panics
+    /// As [`PeerLine::call`].
+    pub async fn call_bytes<A: Message + Default>(&mut self, method: &str, message: &[u8]) -> Result<A, Reason> {
+        let request = Request::post(format!("https://jisr/jisr.peer.v1.Peer/{method}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(Full::new(framed(message)))
+            .expect("a method has a name");
+        self.sender.ready().await.expect("the connection is open");
+        let (parts, body) = self
+            .sender
+            .send_request(request)
+            .await
+            .expect("the door answers")
+            .into_parts();
+        let body = body.collect().await.expect("the door answers");
+        let trailers = body.trailers().cloned().unwrap_or_else(|| parts.headers.clone());
+        let status = tonic::Status::from_header_map(&trailers).expect("a status");
+        if status.code() != tonic::Code::Ok {
+            return Err(Fault::from_tonic(&status).expect("a reason").reason);
+        }
+        let body = body.to_bytes();
+        Ok(A::decode(body.slice(5..)).expect("the door speaks the protocol"))
+    }
+
+    /// Says Hello, if the connection lives. Returns whether it was answered at all.
+    pub async fn try_hello(&mut self, hello: &HelloRequest) -> Option<()> {
+        let request = Request::post("https://jisr/jisr.peer.v1.Peer/Hello")
+            .header("content-type", "application/grpc")
+            .body(Full::new(framed(&hello.encode_to_vec())))
+            .expect("a constant request");
+        self.sender.ready().await.ok()?;
+        let response = self.sender.send_request(request).await.ok()?;
+        let status = tonic::Status::from_header_map(response.headers());
+        status
+            .is_none_or(|status| status.code() == tonic::Code::Ok)
+            .then_some(())
+    }
+
+    /// Puts a question. Returns by what the provider closed it.
+    ///
+    /// # Errors
+    /// The reason in the refusal without a statement.
+    pub async fn exchange(&mut self, request: &ExchangeRequest) -> Result<(Kind, String), Reason> {
+        self.call("Exchange", request).await.map(|response| closing(&response))
+    }
+
+    /// Asks how it ended.
+    ///
+    /// # Errors
+    /// The reason in the refusal without a statement.
+    pub async fn settle(&mut self, asked: &Sealed) -> Result<(Kind, String), Reason> {
+        let request = SettleRequest {
+            asked: Some(asked.clone()),
+        };
+        self.call("Settle", &request).await.map(|response| closing(&response))
+    }
+}
+
+/// Kind and rule of the closing statement.
+fn closing(response: &ExchangeResponse) -> (Kind, String) {
+    let statement = response
+        .closing
+        .as_ref()
+        .and_then(|closing| closing.statement.as_ref())
+        .expect("a closing");
+    let core = statement
+        .parts
+        .iter()
+        .find(|part| part.tag == 1)
+        .expect("CORE is never withheld");
+    let core = Core::decode(core.content.clone()).expect("CORE parses");
+    (core.kind(), core.rule)
+}

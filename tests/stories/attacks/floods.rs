@@ -1,0 +1,1 @@
+//! Too much of everything: it costs the attacker, and grows no ledger.
