@@ -248,7 +248,11 @@ impl World {
 
     /// Starts an enrolled node.
     pub async fn start_node(&mut self, code: &str) {
-        let clock = Arc::clone(&self.clock);
+        self.start_node_by(code, Arc::clone(&self.clock)).await;
+    }
+
+    /// Starts an enrolled node whose clock is its own.
+    pub async fn start_node_by(&mut self, code: &str, clock: Arc<dyn Clock>) {
         let party = self.parties.get_mut(code).expect("a party of the story");
         party.disk = FaultyDisk::default();
         let storage =

@@ -112,3 +112,41 @@ async fn one_exchange_too_many_is_refused_at_once() {
     assert!(world.summed("mol", CONSUMER, Reason::Overloaded) >= 1);
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_full_says_so_to_the_asker() {
+    let mut world = World::of_two().await;
+    world.stop_node("psd").await;
+    world.reconfigure("psd", "threads = 1", "threads = 1\nexchanges_max = 1");
+    world.start_node("psd").await;
+    let backend = &world.party("psd").backend;
+    backend.behave(Behaviour::Silent);
+    let caller = world.caller();
+    let first = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.ask("Read", &Question::about("1")).await }
+    });
+    until(async || backend.calls() == 1).await;
+    let told = refused(caller.ask("Read", &Question::about("1")).await, Reason::Overloaded);
+    assert_eq!(told.party, "PEER");
+    assert_eq!(world.kinds("psd", &told.exchange), []);
+    first.abort();
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_lets_what_runs_end() {
+    let mut world = World::of_two().await;
+    for stopped in ["psd", "mol"] {
+        let backend = &world.party("psd").backend;
+        let before = backend.calls();
+        backend.behave(Behaviour::Slow(Duration::from_millis(500)));
+        let caller = world.caller();
+        let running = tokio::spawn(async move { caller.ask("Write", &Question::about("1")).await });
+        until(async || backend.calls() > before).await;
+        world.stop_node(stopped).await;
+        running.await.expect("it ran").expect("it ends as if nothing were");
+        world.start_node(stopped).await;
+    }
+    world.end().await;
+}

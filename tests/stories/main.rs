@@ -1,7 +1,9 @@
 //! The stories: build, act, one claim.
 
+mod again;
 mod attacks;
 mod backends;
+mod clocks;
 mod crash;
 mod disk_full;
 mod doors;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_ledger::clock::{Clock as _, ManualClock, SystemClock};
+use jisr_proto::canonical;
 use jisr_proto::reason::Reason;
 use jisr_proto::registry::RevokeNodeRequest;
 use jisr_proto::statement::Kind;
-use jisr_proto::{canonical, ident};
 use jisr_tests::{CONSUMER, Caller, Grant, PROVIDER, Question, Relay, World, refused, until};
 
 /// The person whom the stories ask about.
@@ -67,6 +67,8 @@ async fn what_is_no_question_at_all_is_counted_and_summed_up() {
     refused(asked, Reason::UnknownService);
     let elsewhere = caller.clone().with("jisr-provider", "JO/GOV/psd/visas");
     refused(elsewhere.ask("Read", &question()).await, Reason::UnknownProvider);
+    let nowhere = caller.clone().with("jisr-provider", "JO/GOV/atlantis/visas");
+    refused(nowhere.ask("Read", &question()).await, Reason::UnknownMember);
     let other = caller.clone().with("jisr-client", "JO/GOV/mol/canteen");
     let told = refused(other.ask("Read", &question()).await, Reason::SubsystemNotYours);
     assert_eq!(told.party, "CALLER");
@@ -189,16 +191,18 @@ async fn a_revoked_agreement_counts_no_more_even_for_a_consumer_that_has_not_hea
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_node_is_refused_on_its_next_call_over_an_open_connection() {
-    let (world, _relay, _) = cut_off().await;
+    let (mut world, _relay, _) = cut_off().await;
     let caller = world.caller();
     let version = world.party("psd").status().await.snapshot_version;
-    let node: ident::NodeId = "JO/GOV/mol/node/node1".parse().expect("a node");
-    let revoke = RevokeNodeRequest { node: node.to_string(), reason: 1, administrator: "first".to_owned() };
+    let node = "JO/GOV/mol/node/node1";
+    let revoke = RevokeNodeRequest { node: node.to_owned(), reason: 1, administrator: "first".to_owned() };
     world.registry_admin().await.revoke_node(revoke).await.expect("the node is listed");
     until(async || world.party("psd").status().await.snapshot_version > version).await;
     let told = refused(caller.ask("Write", &question()).await, Reason::CertificateRevoked);
     assert_eq!(world.kinds("psd", &told.exchange), []);
     until(async || world.kinds("mol", &told.exchange) == [Kind::Asked, Kind::Failed]).await;
     assert_eq!(world.party("psd").backend.calls(), 1, "only before it was revoked");
+    world.stop_node("psd").await;
+    assert!(world.summed("psd", node, Reason::CertificateRevoked) >= 1);
     world.end().await;
 }

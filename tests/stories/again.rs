@@ -1,0 +1,70 @@
+//! The same exchange id again: the same answer, or what became of it; never a second run.
+
+use std::time::Duration;
+
+use jisr_proto::ident::ExchangeId;
+use jisr_proto::reason::Reason;
+use jisr_proto::statement::Kind;
+use jisr_tests::{Behaviour, Question, World, refused, until};
+
+/// A fresh id, as an application would make it.
+fn id(world: &World, nth: u8) -> String {
+    ExchangeId::new_v7(world.clock.now_us(), [nth; 10]).to_string()
+}
+
+fn question() -> Question {
+    Question::about("9901234567")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_question_gets_the_same_answer_and_another_one_none() {
+    let world = World::of_two().await;
+    let backend = &world.party("psd").backend;
+    let exchange = id(&world, 1);
+    let caller = world.caller().with("jisr-exchange-id", &exchange);
+    for _ in 0..3 {
+        let answer = caller.ask("Write", &question()).await.expect("it is allowed");
+        assert_eq!((answer.reply.text.as_str(), answer.exchange.as_str()), ("9901234567", exchange.as_str()));
+    }
+    refused(caller.ask("Write", &Question::about("2000000002")).await, Reason::ExchangeIdReused);
+    refused(caller.ask("Read", &question()).await, Reason::ExchangeIdReused);
+    let told = refused(caller.clone().with("jisr-purpose", "curiosity").ask("Write", &question()).await, Reason::PurposeNotAgreed);
+    assert_eq!(told.exchange, exchange);
+    assert_eq!(backend.calls(), 1);
+    until(async || world.kinds("mol", &exchange).len() == 2).await;
+    assert_eq!(world.kinds("mol", &exchange), [Kind::Asked, Kind::Delivered], "an exchange closes once");
+    assert_eq!(world.kinds("psd", &exchange), [Kind::Received, Kind::Answered]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_that_runs_is_not_asked_beside_itself() {
+    let world = World::of_two().await;
+    let backend = &world.party("psd").backend;
+    backend.behave(Behaviour::Slow(Duration::from_millis(300)));
+    let caller = world.caller().with("jisr-exchange-id", &id(&world, 2));
+    let first = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.ask("Write", &question()).await }
+    });
+    until(async || backend.calls() == 1).await;
+    refused(caller.ask("Write", &question()).await, Reason::ExchangeRunning);
+    first.await.expect("it ran").expect("it is allowed");
+    caller.ask("Write", &question()).await.expect("it has ended");
+    assert_eq!(backend.calls(), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_at_home_stays_refused_under_that_id() {
+    let world = World::of_two().await;
+    let exchange = id(&world, 3);
+    let caller = world.caller().with("jisr-exchange-id", &exchange);
+    let curious = caller.clone().with("jisr-purpose", "curiosity");
+    refused(curious.ask("Read", &question()).await, Reason::PurposeNotAgreed);
+    refused(curious.ask("Read", &question()).await, Reason::PurposeNotAgreed);
+    refused(caller.ask("Read", &question()).await, Reason::PurposeNotAgreed);
+    assert_eq!(world.kinds("mol", &exchange), [Kind::Refused], "an exchange closes once");
+    assert_eq!(world.kinds("psd", &exchange), []);
+    world.end().await;
+}
