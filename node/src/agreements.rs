@@ -65,7 +65,11 @@ pub(crate) type Denied = Fault;
 /// nearest, since that is what the operator will want to know.
 pub(crate) fn permit(view: &View, wanted: &Wanted<'_>, now_us: u64) -> Result<Permit, Denied> {
     let mut nearest: Option<(u8, Denied)> = None;
-    for agreement in view.agreements_of(wanted.consumer).iter().filter(|row| row.provider == *wanted.provider) {
+    for agreement in view
+        .agreements_of(wanted.consumer)
+        .iter()
+        .filter(|row| row.provider == *wanted.provider)
+    {
         match check(view, agreement, wanted, now_us) {
             Ok(permit) => return Ok(permit),
             Err((rank, denied)) if nearest.as_ref().is_none_or(|(best, _)| rank > *best) => {
@@ -76,7 +80,10 @@ pub(crate) fn permit(view: &View, wanted: &Wanted<'_>, now_us: u64) -> Result<Pe
     }
     Err(nearest.map_or_else(
         || {
-            let detail = format!("{} has no agreement with {} in snapshot {}", wanted.consumer, wanted.provider, view.version);
+            let detail = format!(
+                "{} has no agreement with {} in snapshot {}",
+                wanted.consumer, wanted.provider, view.version
+            );
             Fault::new(Reason::NoAgreement, detail)
         },
         |(_, denied)| denied,
@@ -86,11 +93,17 @@ pub(crate) fn permit(view: &View, wanted: &Wanted<'_>, now_us: u64) -> Result<Pe
 /// Checks the one agreement that a question cites.
 pub(crate) fn permit_cited(view: &View, cited: &[u8], wanted: &Wanted<'_>, now_us: u64) -> Result<Permit, Denied> {
     let Some(agreement) = view.agreement(wanted.consumer, cited) else {
-        let detail = format!("the agreement cited by {} does not stand in snapshot {}", wanted.consumer, view.version);
+        let detail = format!(
+            "the agreement cited by {} does not stand in snapshot {}",
+            wanted.consumer, view.version
+        );
         return Err(Fault::new(Reason::AgreementRevoked, detail));
     };
     if agreement.provider != *wanted.provider {
-        let detail = format!("the agreement cited is with {}, not with {}", agreement.provider, wanted.provider);
+        let detail = format!(
+            "the agreement cited is with {}, not with {}",
+            agreement.provider, wanted.provider
+        );
         return Err(Fault::new(Reason::NoAgreement, detail));
     }
     check(view, agreement, wanted, now_us).map_err(|(_, denied)| denied)
@@ -100,30 +113,82 @@ pub(crate) fn permit_cited(view: &View, cited: &[u8], wanted: &Wanted<'_>, now_u
 fn check(view: &View, row: &Arc<AgreementRow>, wanted: &Wanted<'_>, now_us: u64) -> Result<Permit, (u8, Denied)> {
     let deny = |rank: u8, reason: Reason, detail: String| Err((rank, Fault::new(reason, detail)));
     let Some(agreed) = row.method(&wanted.path.service, wanted.path.method.as_str()) else {
-        return deny(0, Reason::MethodNotAgreed, format!("the agreement of {} with {} does not name {}", row.consumer, row.provider, wanted.path));
+        return deny(
+            0,
+            Reason::MethodNotAgreed,
+            format!(
+                "the agreement of {} with {} does not name {}",
+                row.consumer, row.provider, wanted.path
+            ),
+        );
     };
     if now_us < row.document.valid_from_us {
-        return deny(1, Reason::AgreementNotYetValid, format!("the agreement on {} begins later", wanted.path));
+        return deny(
+            1,
+            Reason::AgreementNotYetValid,
+            format!("the agreement on {} begins later", wanted.path),
+        );
     }
     if now_us > row.document.valid_until_us {
-        return deny(1, Reason::AgreementExpired, format!("the agreement on {} has run out", wanted.path));
+        return deny(
+            1,
+            Reason::AgreementExpired,
+            format!("the agreement on {} has run out", wanted.path),
+        );
     }
-    let published = view.publishers(&wanted.path.service).iter().find(|service| service.provider == row.provider);
-    let Some(schema) = published.map(|service| service.schema).filter(|schema| agreed.schema == schema.as_slice()) else {
-        return deny(2, Reason::SchemaChanged, format!("{} is published with another schema than agreed", &wanted.path.service));
+    let published = view
+        .publishers(&wanted.path.service)
+        .iter()
+        .find(|service| service.provider == row.provider);
+    let Some(schema) = published
+        .map(|service| service.schema)
+        .filter(|schema| agreed.schema == schema.as_slice())
+    else {
+        return deny(
+            2,
+            Reason::SchemaChanged,
+            format!("{} is published with another schema than agreed", &wanted.path.service),
+        );
     };
-    if !row.document.purposes.iter().any(|purpose| purpose.code == wanted.purpose) {
-        return deny(3, Reason::PurposeNotAgreed, format!("the purpose `{}` does not stand in the agreement on {}", wanted.purpose, wanted.path));
+    if !row
+        .document
+        .purposes
+        .iter()
+        .any(|purpose| purpose.code == wanted.purpose)
+    {
+        return deny(
+            3,
+            Reason::PurposeNotAgreed,
+            format!(
+                "the purpose `{}` does not stand in the agreement on {}",
+                wanted.purpose, wanted.path
+            ),
+        );
     }
     let chamber = wanted.consumer.member().class() != "GOV";
     if (row.document.consent_required || chamber) && !wanted.consent {
-        return deny(4, Reason::ConsentMissing, format!("{} needs a consent reference to call {}", wanted.consumer, wanted.path));
+        return deny(
+            4,
+            Reason::ConsentMissing,
+            format!("{} needs a consent reference to call {}", wanted.consumer, wanted.path),
+        );
     }
     if !chamber && !wanted.duty {
-        return deny(4, Reason::DutyMissing, format!("{} needs a legal-duty reference to call {}", wanted.consumer, wanted.path));
+        return deny(
+            4,
+            Reason::DutyMissing,
+            format!(
+                "{} needs a legal-duty reference to call {}",
+                wanted.consumer, wanted.path
+            ),
+        );
     }
     if agreed.mask != "*" {
-        return deny(4, Reason::MaskUnsupported, format!("the agreement asks for the mask `{}`", agreed.mask));
+        return deny(
+            4,
+            Reason::MaskUnsupported,
+            format!("the agreement asks for the mask `{}`", agreed.mask),
+        );
     }
     Ok(Permit {
         agreement: Arc::clone(row),

@@ -30,7 +30,10 @@ struct Kept {
 impl Answers {
     /// Keeps at most `bytes_max` bytes of replies.
     pub(crate) fn new(bytes_max: usize) -> Answers {
-        Answers { bytes_max, kept: Mutex::default() }
+        Answers {
+            bytes_max,
+            kept: Mutex::default(),
+        }
     }
 
     /// Keeps a reply until `until_us`. A reply that is too large, or one too many, is not kept.
@@ -79,7 +82,10 @@ mod tests {
     }
 
     fn reply(size: usize) -> ExchangeResponse {
-        ExchangeResponse { payload: Bytes::from(vec![0; size]), ..Default::default() }
+        ExchangeResponse {
+            payload: Bytes::from(vec![0; size]),
+            ..Default::default()
+        }
     }
 
     #[test]

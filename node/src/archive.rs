@@ -30,7 +30,11 @@ impl Archive {
     /// Keeps files in `dir`; what lies there already counts as cited.
     pub(crate) fn new(dir: PathBuf) -> std::io::Result<Archive> {
         std::fs::create_dir_all(&dir)?;
-        Ok(Archive { dir, kept: Mutex::default(), marked: AtomicU64::new(0) })
+        Ok(Archive {
+            dir,
+            kept: Mutex::default(),
+            marked: AtomicU64::new(0),
+        })
     }
 
     fn path(&self, version: u64) -> PathBuf {
@@ -57,7 +61,11 @@ impl Archive {
     /// A statement cites this version.
     pub(crate) fn cited(&self, version: u64) {
         if self.marked.swap(version, Ordering::Relaxed) != version {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).cited.insert(version);
+            self.kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .cited
+                .insert(version);
         }
     }
 
@@ -77,7 +85,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let archive = Archive::new(dir.path().join("snapshots")).unwrap();
         for version in 1..=40 {
-            archive.keep(version, &SignedSnapshot { note: vec![7].into(), ..Default::default() });
+            archive.keep(
+                version,
+                &SignedSnapshot {
+                    note: vec![7].into(),
+                    ..Default::default()
+                },
+            );
             if version == 3 {
                 archive.cited(3);
             }

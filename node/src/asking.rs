@@ -41,8 +41,16 @@ pub(crate) async fn earlier(closets: &Arc<Closets>, exchange: ExchangeId) -> Res
         (Some(asked), closing) => Ok(Some(Earlier { asked, closing, late })),
         // Refused at home: nothing was asked, and the refusal stands.
         (None, Some(closing)) => {
-            let reason = closing.statement.core().rule.parse().unwrap_or(Reason::ExchangeIdReused);
-            Err(Fault::new(reason, format!("exchange {exchange} was refused before; a new call needs a new id")))
+            let reason = closing
+                .statement
+                .core()
+                .rule
+                .parse()
+                .unwrap_or(Reason::ExchangeIdReused);
+            Err(Fault::new(
+                reason,
+                format!("exchange {exchange} was refused before; a new call needs a new id"),
+            ))
         }
         (None, None) => Ok(None),
     }
@@ -68,7 +76,10 @@ pub(crate) async fn again(closets: &Arc<Closets>, allowed: &Allowed, earlier: Ea
             _ => None,
         };
         if let Some(reason) = never_ran {
-            return Err(Fault::new(reason, "that is how this exchange ended; a new call needs a new id"));
+            return Err(Fault::new(
+                reason,
+                "that is how this exchange ended; a new call needs a new id",
+            ));
         }
     }
     let asked = settling::asked_of(closets, &earlier.asked)?;
@@ -80,7 +91,10 @@ async fn fetch(closets: &Arc<Closets>, allowed: &Allowed, asked: &Asked) -> Resu
     let to = settling::asked_node(closets, asked)?;
     let told = settling::ask_until(closets, asked, &to, allowed.call.deadline).await;
     let Some(response) = told else {
-        return Err(Fault::new(Reason::PeerUnreachable, format!("{} did not say how it ended", to.id)));
+        return Err(Fault::new(
+            Reason::PeerUnreachable,
+            format!("{} did not say how it ended", to.id),
+        ));
     };
     closing::learn(closets, asked, &to, response).await?
 }

@@ -71,9 +71,15 @@ impl Backends {
         for (service, backend) in &config.backends {
             let tls = match &backend.tls_ca {
                 None => None,
-                Some(ca) => Some(tls(ca, &backend.authority, clock).map_err(|error| format!("backend of {service}: {error}"))?),
+                Some(ca) => {
+                    Some(tls(ca, &backend.authority, clock).map_err(|error| format!("backend of {service}: {error}"))?)
+                }
             };
-            let target = Target { authority: backend.authority.clone(), subsystem: backend.subsystem.clone(), tls };
+            let target = Target {
+                authority: backend.authority.clone(),
+                subsystem: backend.subsystem.clone(),
+                tls,
+            };
             targets.insert(service.clone(), target);
         }
         Ok(Backends {
@@ -86,7 +92,9 @@ impl Backends {
 
     /// Whether this node runs the service for that subsystem.
     pub(crate) fn serves(&self, service: &ServiceName, subsystem: &SubsystemId) -> bool {
-        self.targets.get(service).is_some_and(|target| target.subsystem == *subsystem)
+        self.targets
+            .get(service)
+            .is_some_and(|target| target.subsystem == *subsystem)
     }
 
     /// Calls the backend of the service. A fault means that no well-formed gRPC answer came.
@@ -99,13 +107,17 @@ impl Backends {
         let request = request(target, &call);
         let mut sender = self
             .connections
-            .sender(&target.authority, async || self.connect(target).await)
+            .sender(&target.authority, async || Box::pin(self.connect(target)).await)
             .await
             .map_err(unreachable)?;
-        let response = connections::send(&mut sender, request).await.map_err(|error| match error {
-            CallError::Unsent(text) | CallError::Broken(text) => unreachable(text),
-        })?;
-        let received = grpc::read_response(response, self.body_bytes_max).await.map_err(|error| garbage(&error))?;
+        let response = connections::send(&mut sender, request)
+            .await
+            .map_err(|error| match error {
+                CallError::Unsent(text) | CallError::Broken(text) => unreachable(text),
+            })?;
+        let received = grpc::read_response(response, self.body_bytes_max)
+            .await
+            .map_err(|error| garbage(&error))?;
         let status = Status::read(&received.trailing).map_err(|error| garbage(&error))?;
         let payload = match (status.code, received.message) {
             (0, Some(message)) => message,
@@ -179,7 +191,10 @@ fn request(target: &Target, call: &BackendCall<'_>) -> Request<Chunks> {
         ("jisr-consumer", call.consumer.to_string()),
         ("jisr-purpose", purpose),
     ] {
-        headers.insert(name, HeaderValue::from_str(&value).expect("ids and percent-encoded text are header values"));
+        headers.insert(
+            name,
+            HeaderValue::from_str(&value).expect("ids and percent-encoded text are header values"),
+        );
     }
     request
 }

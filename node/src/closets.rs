@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use jisr_ledger::Verified;
 use jisr_ledger::clock::Clock;
+use jisr_ledger::ledger::{AppendError, Ledger, Record, Stands};
 use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::{SealVerifier, Sealed};
 use jisr_ledger::statement::{Closed, Draft};
-use jisr_ledger::ledger::{AppendError, Ledger, Record, Stands};
-use jisr_ledger::Verified;
 use jisr_proto::ident::{ExchangeId, NodeId, Origin};
 use jisr_proto::peer::{HelloRequest, HelloResponse};
 use jisr_proto::reason::Reason;
@@ -102,7 +102,10 @@ impl Closets {
     /// The own row of the snapshot.
     pub(crate) fn own_row(&self, view: &crate::directory::View) -> Result<Arc<NodeRow>, Fault> {
         view.node(&self.node).cloned().ok_or_else(|| {
-            let detail = format!("snapshot {} does not list this node; ask the registry's operator", view.version);
+            let detail = format!(
+                "snapshot {} does not list this node; ask the registry's operator",
+                view.version
+            );
             Fault::new(Reason::NotAdmitted, detail)
         })
     }
@@ -119,7 +122,10 @@ impl Closets {
     /// Appends statements in one commit; durable when it returns.
     pub(crate) async fn append(&self, statements: Vec<Closed>) -> Result<Vec<Stands>, Fault> {
         self.cites_snapshot(&statements);
-        self.ledger.append(statements).await.map_err(|error| append_fault(&error))
+        self.ledger
+            .append(statements)
+            .await
+            .map_err(|error| append_fault(&error))
     }
 
     /// Appends a statement that nobody waits for. If that cannot be done it is said in the log.
@@ -133,15 +139,25 @@ impl Closets {
 
     /// Snapshots that statements cite are kept for evidence.
     fn cites_snapshot(&self, statements: &[Closed]) {
-        for core in statements.iter().map(Closed::core).filter(|core| !core.exchange_id.is_empty()) {
+        for core in statements
+            .iter()
+            .map(Closed::core)
+            .filter(|core| !core.exchange_id.is_empty())
+        {
             self.archive.cited(core.snapshot_version);
         }
     }
 
     /// Keeps the certificates that bind a peer's seal key to its origin, so that the ledger verifies alone.
     fn keep_certificates(&self, row: &NodeRow) {
-        let chain = std::iter::once(&row.row.seal_certificate).chain(&self.issuers).cloned().collect();
-        let record = Record::PeerCertificates { origin: row.origin.to_string(), certificates: chain };
+        let chain = std::iter::once(&row.row.seal_certificate)
+            .chain(&self.issuers)
+            .cloned()
+            .collect();
+        let record = Record::PeerCertificates {
+            origin: row.origin.to_string(),
+            certificates: chain,
+        };
         if let Err(error) = self.ledger.note_later(record) {
             tracing::error!(%error, peer = %row.id, "a peer's certificates could not be kept");
         }
@@ -196,7 +212,10 @@ impl Greeter for Closets {
 
     fn hear(&self, peer: &NodeRow, answer: &HelloResponse) -> Result<(), Fault> {
         if answer.origin != peer.origin.as_str() {
-            let detail = format!("{} says its ledger is {}, the snapshot says {}", peer.id, answer.origin, peer.origin);
+            let detail = format!(
+                "{} says its ledger is {}, the snapshot says {}",
+                peer.id, answer.origin, peer.origin
+            );
             return Err(Fault::new(Reason::OriginUnlisted, detail));
         }
         self.compare_snapshots(&peer.id, answer.snapshot_version, &answer.snapshot)
@@ -206,9 +225,12 @@ impl Greeter for Closets {
 impl Closets {
     /// Compares what a peer says of the snapshot: the same version must be the same snapshot.
     pub(crate) fn compare_snapshots(&self, peer: &NodeId, version: u64, digest: &[u8]) -> Result<(), Fault> {
-        let Some(view) = self.directory.newest() else { return Ok(()) };
+        let Some(view) = self.directory.newest() else {
+            return Ok(());
+        };
         if version == view.version && digest != view.digest {
-            let detail = format!("{peer} holds another snapshot {version} than this node: the registry shows two histories");
+            let detail =
+                format!("{peer} holds another snapshot {version} than this node: the registry shows two histories");
             tracing::error!(%peer, version, "{detail}");
             return Err(Fault::new(Reason::SnapshotInvalid, detail));
         }

@@ -32,7 +32,9 @@ pub(crate) async fn learn(
     let Some(earlier) = asking::earlier(closets, asked.exchange).await? else {
         return Ok(asked.conclude(closets, to, response).await);
     };
-    let Some(closing) = &earlier.closing else { return Ok(asked.conclude(closets, to, response).await) };
+    let Some(closing) = &earlier.closing else {
+        return Ok(asked.conclude(closets, to, response).await);
+    };
     let verified = match asked.verify(closets, to, &response) {
         Ok(verified) => verified,
         Err(fault) => return Ok(Err(fault)),
@@ -42,7 +44,10 @@ pub(crate) async fn learn(
         && !earlier.late
         && let Some(answered) = answered(closets, asked, to, &verified, &response)
     {
-        let core = Core { status: answered.statement.core().status, ..asked.facts.core(Kind::LateAnswer, closets.now_us()) };
+        let core = Core {
+            status: answered.statement.core().status,
+            ..asked.facts.core(Kind::LateAnswer, closets.now_us())
+        };
         closets.append_later(Draft::new(core).citing(answered));
     }
     Ok(consumer::outcome(&verified, response))

@@ -124,7 +124,9 @@ struct LedgerRaw {
 
 impl Default for LedgerRaw {
     fn default() -> Self {
-        LedgerRaw { segment_bytes: 16 << 20 }
+        LedgerRaw {
+            segment_bytes: 16 << 20,
+        }
     }
 }
 
@@ -215,10 +217,15 @@ impl Config {
     /// Reads and checks `node.toml` in the data directory `data`.
     pub fn load(data: &Path) -> Result<Config, ConfigError> {
         let path = data.join("node.toml");
-        let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+        let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
         let text = String::from_utf8_lossy(&bytes);
-        let raw: RawConfig = toml::from_str(&text)
-            .map_err(|source| ConfigError::Syntax { path: path.clone(), source: Box::new(source) })?;
+        let raw: RawConfig = toml::from_str(&text).map_err(|source| ConfigError::Syntax {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
         Reader { path: &path }.check(raw, data, jisr_certs::digest::sha256(&[&bytes]))
     }
 }
@@ -230,7 +237,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn wrong(&self, key: &str, rule: impl ToString) -> ConfigError {
-        ConfigError::Value { path: self.path.to_owned(), key: key.to_owned(), rule: rule.to_string() }
+        ConfigError::Value {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            rule: rule.to_string(),
+        }
     }
 
     fn check(&self, raw: RawConfig, data: &Path, digest: [u8; 32]) -> Result<Config, ConfigError> {
@@ -262,7 +273,11 @@ impl Reader<'_> {
         let well_formed = value
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
-        if well_formed { Ok(value) } else { Err(self.wrong(key, format!("`{value}` is not host:port"))) }
+        if well_formed {
+            Ok(value)
+        } else {
+            Err(self.wrong(key, format!("`{value}` is not host:port")))
+        }
     }
 
     fn own_subsystem(&self, key: &str, value: &str, node: &NodeId) -> Result<SubsystemId, ConfigError> {
@@ -288,9 +303,16 @@ impl Reader<'_> {
             ),
         };
         if raw.names.is_empty() && dangerous_plain_loopback.is_none() {
-            return Err(self.wrong("local_door.names", "needs at least one name or address that applications call"));
+            return Err(self.wrong(
+                "local_door.names",
+                "needs at least one name or address that applications call",
+            ));
         }
-        Ok(LocalDoor { listen: raw.listen, names: raw.names, dangerous_plain_loopback })
+        Ok(LocalDoor {
+            listen: raw.listen,
+            names: raw.names,
+            dangerous_plain_loopback,
+        })
     }
 
     fn backend(&self, raw: BackendRaw, node: &NodeId, data: &Path) -> Result<(ServiceName, Backend), ConfigError> {
@@ -305,10 +327,24 @@ impl Reader<'_> {
         let tls_ca = match (tls, raw.ca) {
             (true, Some(ca)) => Some(data.join(ca)),
             (false, None) => None,
-            (true, None) => return Err(self.wrong("backend.ca", "is needed with https://: a PEM file of trusted certificates")),
-            (false, Some(_)) => return Err(self.wrong("backend.ca", "has no meaning with http://; remove it or use https://")),
+            (true, None) => {
+                return Err(self.wrong(
+                    "backend.ca",
+                    "is needed with https://: a PEM file of trusted certificates",
+                ));
+            }
+            (false, Some(_)) => {
+                return Err(self.wrong("backend.ca", "has no meaning with http://; remove it or use https://"));
+            }
         };
-        Ok((service, Backend { subsystem, authority, tls_ca }))
+        Ok((
+            service,
+            Backend {
+                subsystem,
+                authority,
+                tls_ca,
+            },
+        ))
     }
 
     fn limits(&self, raw: LimitsRaw) -> Result<Limits, ConfigError> {
@@ -320,7 +356,10 @@ impl Reader<'_> {
             return Err(self.wrong("limits.lifetime_max_s", "lies between 1 and 3600 seconds"));
         }
         if raw.exchanges_max == 0 || raw.connections_max == 0 || raw.streams_per_connection_max == 0 {
-            return Err(self.wrong("limits", "connections_max, streams_per_connection_max and exchanges_max are at least 1"));
+            return Err(self.wrong(
+                "limits",
+                "connections_max, streams_per_connection_max and exchanges_max are at least 1",
+            ));
         }
         Ok(Limits {
             body_bytes_max: raw.body_bytes_max,
@@ -339,10 +378,13 @@ impl Reader<'_> {
     }
 
     fn segment_bytes(&self, bytes: u64) -> Result<u64, ConfigError> {
-        if (1 << 20..=1 << 30).contains(&bytes) && bytes % 4096 == 0 {
+        if (1 << 20..=1 << 30).contains(&bytes) && bytes.is_multiple_of(4096) {
             Ok(bytes)
         } else {
-            Err(self.wrong("ledger.segment_bytes", "lies between 1048576 and 1073741824 and is a multiple of 4096"))
+            Err(self.wrong(
+                "ledger.segment_bytes",
+                "lies between 1048576 and 1073741824 and is a multiple of 4096",
+            ))
         }
     }
 }

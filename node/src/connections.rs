@@ -52,11 +52,16 @@ impl Slot {
 impl<K: Hash + Eq + Clone> Connections<K> {
     /// No connections yet.
     pub(crate) fn new() -> Connections<K> {
-        Connections { threads: (0..workers::THREADS_MAX).map(|_| Mutex::default()).collect() }
+        Connections {
+            threads: (0..workers::THREADS_MAX).map(|_| Mutex::default()).collect(),
+        }
     }
 
     fn slot(&self, key: &K) -> Arc<Slot> {
-        let thread = self.threads.get(workers::current_index()).expect("a worker's index is below THREADS_MAX");
+        let thread = self
+            .threads
+            .get(workers::current_index())
+            .expect("a worker's index is below THREADS_MAX");
         let mut slots = thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get(key) {
             return Arc::clone(slot);
@@ -93,7 +98,10 @@ impl<K: Hash + Eq + Clone> Connections<K> {
     /// Forgets every connection to targets that `keep` refuses; calls in flight on them go on, new ones connect anew.
     pub(crate) fn retain(&self, keep: impl Fn(&K) -> bool) {
         for thread in &self.threads {
-            thread.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
+            thread
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|key, _| keep(key));
         }
     }
 }
@@ -126,10 +134,17 @@ pub(crate) async fn send(
     sender: &mut SendRequest<Chunks>,
     request: Request<Chunks>,
 ) -> Result<Response<Incoming>, CallError> {
-    sender.ready().await.map_err(|error| CallError::Unsent(error.to_string()))?;
+    sender
+        .ready()
+        .await
+        .map_err(|error| CallError::Unsent(error.to_string()))?;
     sender.try_send_request(request).await.map_err(|mut error| {
         let unsent = error.take_message().is_some();
         let text = error.into_error().to_string();
-        if unsent { CallError::Unsent(text) } else { CallError::Broken(text) }
+        if unsent {
+            CallError::Unsent(text)
+        } else {
+            CallError::Broken(text)
+        }
     })
 }

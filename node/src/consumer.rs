@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jisr_ledger::Verified;
 use jisr_ledger::seal::Sealed;
 use jisr_ledger::statement::{Closed, Draft};
-use jisr_ledger::Verified;
 use jisr_proto::ident::{ExchangeId, MethodPath, SubsystemId};
 use jisr_proto::metadata::Asserted;
 use jisr_proto::peer::{ExchangeRequest, ExchangeResponse, Metadata};
@@ -18,12 +18,12 @@ use jisr_proto::status::Fault;
 use tokio::time::Instant;
 
 use crate::agreements::{self, Permit, Wanted};
+use crate::cancelled::Cancelled;
 use crate::closets::{Closets, code};
 use crate::directory::{NodeRow, View};
 use crate::facts::{Facts, Parties};
 use crate::grpc::Status;
 use crate::peers::PeerError;
-use crate::cancelled::Cancelled;
 use crate::{asking, routes, settling};
 
 /// What an application wants, as it came through the local door.
@@ -71,7 +71,11 @@ pub(crate) struct Allowed {
 }
 
 /// Asks. The exchange id is known as soon as there is one, whatever comes of it.
-pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled) -> (Option<ExchangeId>, Result<Answer, Fault>) {
+pub(crate) async fn ask(
+    closets: Arc<Closets>,
+    call: Call,
+    cancelled: Cancelled,
+) -> (Option<ExchangeId>, Result<Answer, Fault>) {
     let (exchange, repeated) = match &call.asserted.exchange_id {
         Some(exchange) => (*exchange, true),
         None => match closets.new_exchange_id() {
@@ -83,7 +87,11 @@ pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled)
         let detail = format!("exchange {exchange} is being asked at this moment");
         return (Some(exchange), Err(Fault::new(Reason::ExchangeRunning, detail)));
     };
-    let earlier = if repeated { asking::earlier(&closets, exchange).await } else { Ok(None) };
+    let earlier = if repeated {
+        asking::earlier(&closets, exchange).await
+    } else {
+        Ok(None)
+    };
     let earlier = match earlier.inspect_err(|fault| count_refused(&closets, &call, fault)) {
         Ok(earlier) => earlier,
         Err(fault) => return (Some(exchange), Err(fault)),
@@ -93,14 +101,21 @@ pub(crate) async fn ask(closets: Arc<Closets>, call: Call, cancelled: Cancelled)
         Err(fault) => return (Some(exchange), Err(fault)),
     };
     if let Some(earlier) = earlier {
-        return (Some(exchange), asking::again(&closets, &allowed, earlier).await);
+        return (
+            Some(exchange),
+            Box::pin(asking::again(&closets, &allowed, earlier)).await,
+        );
     }
     let first = attempt(&closets, &allowed, exchange, None, &cancelled).await;
     match first {
         // A read that provably was not run, or whose answer is lost, is asked again under a new id; what the caller named
         // itself stays under that name.
-        Err(fault) if !repeated && !cancelled.gone() && may_repeat(&allowed, &fault) => match closets.new_exchange_id() {
-            Ok(second) => (Some(second), attempt(&closets, &allowed, second, Some(exchange), &cancelled).await),
+        Err(fault) if !repeated && !cancelled.gone() && may_repeat(&allowed, &fault) => match closets.new_exchange_id()
+        {
+            Ok(second) => (
+                Some(second),
+                Box::pin(attempt(&closets, &allowed, second, Some(exchange), &cancelled)).await,
+            ),
             Err(_) => (Some(exchange), Err(fault)),
         },
         outcome => (Some(exchange), outcome),
@@ -140,7 +155,8 @@ fn count_refused(closets: &Closets, call: &Call, fault: &Fault) {
 /// where the exchange stands there already (not `fresh`) it is counted, since an exchange closes once.
 async fn allow(closets: &Closets, call: Call, exchange: ExchangeId, fresh: bool) -> Result<Allowed, Fault> {
     let now = closets.now_us();
-    let (view, consumer, provider) = resolve(closets, &call, now).inspect_err(|fault| count_refused(closets, &call, fault))?;
+    let (view, consumer, provider) =
+        resolve(closets, &call, now).inspect_err(|fault| count_refused(closets, &call, fault))?;
     let instance = closets.node.instance();
     let parties = Parties {
         instance: instance.as_str(),
@@ -151,7 +167,13 @@ async fn allow(closets: &Closets, call: Call, exchange: ExchangeId, fresh: bool)
     };
     let permit = permit(closets, &view, &call, &parties, now);
     match permit {
-        Ok(permit) => Ok(Allowed { view, consumer, provider, permit, call }),
+        Ok(permit) => Ok(Allowed {
+            view,
+            consumer,
+            provider,
+            permit,
+            call,
+        }),
         Err(denied) if !fresh => {
             count_refused(closets, &call, &denied);
             Err(denied)
@@ -163,7 +185,10 @@ async fn allow(closets: &Closets, call: Call, exchange: ExchangeId, fresh: bool)
                 ..Facts::new(&parties, &view).core(Kind::Refused, now)
             };
             let refused = asserted(Draft::new(core), &call.asserted).close();
-            closets.append(vec![refused]).await.inspect_err(|fault| count_refused(closets, &call, fault))?;
+            closets
+                .append(vec![refused])
+                .await
+                .inspect_err(|fault| count_refused(closets, &call, fault))?;
             closets.counters.refused.up();
             Err(denied)
         }
@@ -172,7 +197,10 @@ async fn allow(closets: &Closets, call: Call, exchange: ExchangeId, fresh: bool)
 
 fn permit(closets: &Closets, view: &View, call: &Call, parties: &Parties<'_>, now_us: u64) -> Result<Permit, Fault> {
     let purpose = call.asserted.purpose.as_deref().ok_or_else(|| {
-        let detail = format!("the call of {} states no purpose; send the metadata jisr-purpose", call.path);
+        let detail = format!(
+            "the call of {} states no purpose; send the metadata jisr-purpose",
+            call.path
+        );
         Fault::new(Reason::PurposeMissing, detail)
     })?;
     let wanted = Wanted {
@@ -190,7 +218,10 @@ fn permit(closets: &Closets, view: &View, call: &Call, parties: &Parties<'_>, no
 
 /// A method that no agreement names because the service does not have it is told as just that.
 fn closer(closets: &Closets, view: &View, parties: &Parties<'_>, denied: Fault) -> Fault {
-    let row = view.publishers(&parties.path.service).iter().find(|row| row.provider == *parties.provider);
+    let row = view
+        .publishers(&parties.path.service)
+        .iter()
+        .find(|row| row.provider == *parties.provider);
     let unknown = row.and_then(|row| closets.schemas.check_unary(&row.schema, parties.path).err());
     match unknown {
         Some(fault) if denied.reason == Reason::MethodNotAgreed && fault.reason == Reason::UnknownMethod => fault,
@@ -231,7 +262,12 @@ async fn attempt(
     let (facts, closed) = asked(closets, allowed, exchange, repeats, &to).inspect_err(counted)?;
     let stands = closets.append(vec![closed.clone()]).await.inspect_err(counted)?;
     let stands = stands.first().expect("the one statement appended stands somewhere");
-    let own = Asked { facts, exchange, citation: stands.citation(&closed), sealed: stands.sealed(&closed) };
+    let own = Asked {
+        facts,
+        exchange,
+        citation: stands.citation(&closed),
+        sealed: stands.sealed(&closed),
+    };
     let request = ExchangeRequest {
         asked: Some(own.sealed.clone()),
         metadata: allowed.call.metadata.clone(),
@@ -256,13 +292,13 @@ async fn attempt(
         }
         // It had perhaps begun: only a sealed statement can say how that ended.
         Some(Err(PeerError::Refused(fault))) if may_have_begun(&fault) => {
-            own.settle(closets, to, fault.to_string(), allowed.call.deadline).await
+            Box::pin(own.settle(closets, to, fault.to_string(), allowed.call.deadline)).await
         }
         Some(Err(PeerError::Refused(fault))) => {
             own.close_alone(closets, Kind::Failed, &fault);
             Err(fault)
         }
-        Some(Err(PeerError::Broken(text))) => own.settle(closets, to, text, allowed.call.deadline).await,
+        Some(Err(PeerError::Broken(text))) => Box::pin(own.settle(closets, to, text, allowed.call.deadline)).await,
         // Asking again would not make it smaller; that it was answered is still recorded.
         Some(Err(PeerError::TooLarge(fault))) => {
             own.close_alone(closets, Kind::Failed, &fault);
@@ -280,7 +316,10 @@ async fn attempt(
 
 /// Whether a refusal without a statement leaves open that the exchange was taken on.
 fn may_have_begun(fault: &Fault) -> bool {
-    matches!(fault.reason, Reason::LedgerUnavailable | Reason::NodeStopping | Reason::Internal)
+    matches!(
+        fault.reason,
+        Reason::LedgerUnavailable | Reason::NodeStopping | Reason::Internal
+    )
 }
 
 fn left(deadline: Instant) -> Duration {
@@ -304,16 +343,22 @@ fn asked(
         path: &allowed.call.path,
     };
     let own = closets.own_row(&allowed.view)?;
-    let facts = Facts::new(&parties, &allowed.view).permitted(&allowed.permit).between(&own, to);
+    let facts = Facts::new(&parties, &allowed.view)
+        .permitted(&allowed.permit)
+        .between(&own, to);
     let now = closets.now_us();
     let lifetime = u64::try_from(left(allowed.call.deadline).as_micros()).unwrap_or(u64::MAX);
     let core = Core {
         expires_us: now.saturating_add(lifetime.clamp(1, closets.config.limits.lifetime_max_us)),
-        repeats: repeats.map(|id| Bytes::copy_from_slice(id.as_bytes())).unwrap_or_default(),
+        repeats: repeats
+            .map(|id| Bytes::copy_from_slice(id.as_bytes()))
+            .unwrap_or_default(),
         ..facts.core(Kind::Asked, now)
     };
     let mut draft = asserted(Draft::new(core), &allowed.call.asserted).payload(&allowed.call.payload);
-    let subject = closets.schemas.subject(allowed.permit.schema(), &allowed.call.path, &allowed.call.payload)?;
+    let subject = closets
+        .schemas
+        .subject(allowed.permit.schema(), &allowed.call.path, &allowed.call.payload)?;
     if let Some(subject) = subject {
         draft = draft.subject(&subject);
     }
@@ -367,7 +412,13 @@ impl Asked {
     }
 
     /// The connection broke: asks the provider how it ended, for as long as the application waits.
-    async fn settle(self, closets: &Arc<Closets>, to: Arc<NodeRow>, text: String, deadline: Instant) -> Result<Answer, Fault> {
+    async fn settle(
+        self,
+        closets: &Arc<Closets>,
+        to: Arc<NodeRow>,
+        text: String,
+        deadline: Instant,
+    ) -> Result<Answer, Fault> {
         match settling::ask_until(closets, &self, &to, deadline).await {
             Some(response) => self.conclude(closets, &to, response).await,
             None => {
@@ -390,7 +441,11 @@ impl Asked {
             Ok(closing) => {
                 let kind = closing_kind(closing.statement.kind());
                 let theirs = closing.statement.core();
-                let core = Core { status: theirs.status, rule: theirs.rule.clone(), ..self.facts.core(kind, closets.now_us()) };
+                let core = Core {
+                    status: theirs.status,
+                    rule: theirs.rule.clone(),
+                    ..self.facts.core(kind, closets.now_us())
+                };
                 let told = outcome(&closing, response);
                 closets.append_later(Draft::new(core).citing(closing));
                 match &told {
@@ -401,7 +456,7 @@ impl Asked {
                 told
             }
             Err(fault) => {
-                closets.refusals.count(&to.id.to_string(), fault.reason);
+                closets.refusals.count(to.id.as_str(), fault.reason);
                 self.close_alone(closets, Kind::Failed, &fault);
                 Err(fault)
             }
@@ -416,23 +471,40 @@ impl Asked {
         response: &ExchangeResponse,
     ) -> Result<Verified<Sealed>, Fault> {
         let misbehaved = |detail: String| Fault::new(Reason::PeerMisbehaved, format!("{}: {detail}", to.id));
-        let closing = response.closing.as_ref().ok_or_else(|| misbehaved("no closing statement came".to_owned()))?;
+        let closing = response
+            .closing
+            .as_ref()
+            .ok_or_else(|| misbehaved("no closing statement came".to_owned()))?;
         let closing = closets.verify_seal(closing, to)?;
         let statement = &closing.statement;
         if !is_providers_closing(statement.kind()) {
-            return Err(misbehaved(format!("{:?} closes no exchange at a provider", statement.kind())));
+            return Err(misbehaved(format!(
+                "{:?} closes no exchange at a provider",
+                statement.kind()
+            )));
         }
         if !self.facts.same_exchange(statement.core()) {
-            return Err(Fault::new(Reason::AnswerMismatch, format!("{} answered another exchange", to.id)));
+            return Err(Fault::new(
+                Reason::AnswerMismatch,
+                format!("{} answered another exchange", to.id),
+            ));
         }
         let cited = statement.citation().is_some_and(|cited| {
-            cited.origin == self.citation.origin && cited.index == self.citation.index && cited.leaf == self.citation.leaf
+            cited.origin == self.citation.origin
+                && cited.index == self.citation.index
+                && cited.leaf == self.citation.leaf
         });
         if !cited {
-            return Err(Fault::new(Reason::AnswerMismatch, format!("{} does not cite this question", to.id)));
+            return Err(Fault::new(
+                Reason::AnswerMismatch,
+                format!("{} does not cite this question", to.id),
+            ));
         }
         if statement.kind() == Kind::Answered && !statement.payload_matches(&response.payload) {
-            return Err(Fault::new(Reason::PayloadMismatch, format!("{} sent another message than it sealed", to.id)));
+            return Err(Fault::new(
+                Reason::PayloadMismatch,
+                format!("{} sent another message than it sealed", to.id),
+            ));
         }
         Ok(closing)
     }
@@ -441,13 +513,23 @@ impl Asked {
 fn is_providers_closing(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Answered | Kind::Refused | Kind::Failed | Kind::Cancelled | Kind::NeverReceived | Kind::OutcomeUnknown | Kind::AnswerGone
+        Kind::Answered
+            | Kind::Refused
+            | Kind::Failed
+            | Kind::Cancelled
+            | Kind::NeverReceived
+            | Kind::OutcomeUnknown
+            | Kind::AnswerGone
     )
 }
 
 /// How the consumer closes what the provider closed with a statement of this kind.
 fn closing_kind(theirs: Kind) -> Kind {
-    if theirs == Kind::Answered { Kind::Delivered } else { theirs }
+    if theirs == Kind::Answered {
+        Kind::Delivered
+    } else {
+        theirs
+    }
 }
 
 /// What the application is told.
@@ -455,7 +537,11 @@ pub(crate) fn outcome(closing: &Sealed, response: ExchangeResponse) -> Result<An
     let core = closing.statement.core();
     let reason = match closing.statement.kind() {
         Kind::Answered => {
-            let status = Status { code: core.status, message: response.status_message, details: response.status_details };
+            let status = Status {
+                code: core.status,
+                message: response.status_message,
+                details: response.status_details,
+            };
             return Ok(Answer {
                 initial: response.initial_metadata,
                 payload: response.payload,

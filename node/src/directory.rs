@@ -68,7 +68,10 @@ pub(crate) struct AgreementRow {
 impl AgreementRow {
     /// The row of the agreement for this method, if it has one.
     pub(crate) fn method(&self, service: &ServiceName, method: &str) -> Option<&AgreedMethod> {
-        self.document.methods.iter().find(|row| row.service == service.as_str() && row.method == method)
+        self.document
+            .methods
+            .iter()
+            .find(|row| row.service == service.as_str() && row.method == method)
     }
 }
 
@@ -154,7 +157,9 @@ impl View {
 
     /// Every publication: name and row.
     pub(crate) fn services(&self) -> impl Iterator<Item = (&ServiceName, &Arc<ServiceRow>)> {
-        self.services.iter().flat_map(|(name, rows)| rows.iter().map(move |row| (name, row)))
+        self.services
+            .iter()
+            .flat_map(|(name, rows)| rows.iter().map(move |row| (name, row)))
     }
 
     /// Agreements in which this subsystem asks.
@@ -167,7 +172,11 @@ impl View {
         self.agreements.values().flatten().any(|row| {
             row.provider == *provider
                 && row.consumer.member() == *member
-                && row.document.methods.iter().any(|method| method.service == service.as_str())
+                && row
+                    .document
+                    .methods
+                    .iter()
+                    .any(|method| method.service == service.as_str())
         })
     }
 
@@ -178,12 +187,20 @@ impl View {
 
     /// Whether this certificate is listed for this node and not revoked.
     pub(crate) fn lists_certificate(&self, node: &NodeId, certificate: &Hash) -> Result<(), String> {
-        let row = self.node(node).ok_or_else(|| format!("snapshot {} does not list {node}", self.version))?;
+        let row = self
+            .node(node)
+            .ok_or_else(|| format!("snapshot {} does not list {node}", self.version))?;
         if self.revoked.contains(certificate) {
-            return Err(format!("snapshot {} lists the certificate of {node} as revoked", self.version));
+            return Err(format!(
+                "snapshot {} lists the certificate of {node} as revoked",
+                self.version
+            ));
         }
         if row.tls_certificate != *certificate {
-            return Err(format!("snapshot {} lists another certificate for {node}", self.version));
+            return Err(format!(
+                "snapshot {} lists another certificate for {node}",
+                self.version
+            ));
         }
         Ok(())
     }
@@ -232,7 +249,14 @@ fn node_row(row: &snapshot::Node) -> Result<NodeRow, SnapshotError> {
 fn service_row(row: &snapshot::Service) -> Result<(ServiceName, ServiceRow), SnapshotError> {
     let name = row.name.parse().map_err(row_error)?;
     let schema = hash(&row.schema).ok_or_else(|| row_error("a schema digest that is not 32 bytes"))?;
-    Ok((name, ServiceRow { provider: row.provider.parse().map_err(row_error)?, schema, row: row.clone() }))
+    Ok((
+        name,
+        ServiceRow {
+            provider: row.provider.parse().map_err(row_error)?,
+            schema,
+            row: row.clone(),
+        },
+    ))
 }
 
 fn agreement_row(row: &snapshot::AgreementRow) -> Result<AgreementRow, SnapshotError> {
@@ -260,7 +284,11 @@ pub(crate) struct Directory {
 impl Directory {
     /// An empty directory under this anchor.
     pub(crate) fn new(anchor: Anchor) -> Directory {
-        Directory { anchor, current: ArcSwapOption::empty(), changed: tokio::sync::watch::Sender::new(0) }
+        Directory {
+            anchor,
+            current: ArcSwapOption::empty(),
+            changed: tokio::sync::watch::Sender::new(0),
+        }
     }
 
     /// What this node trusts.
@@ -280,7 +308,10 @@ impl Directory {
             .ok_or_else(|| Fault::new(Reason::SnapshotExpired, "this node holds no snapshot yet".to_owned()))?;
         if now_us >= view.expires_us {
             let ago = (now_us - view.expires_us) / 1_000_000;
-            let detail = format!("snapshot {} expired {ago} s ago and the registry gave no newer one", view.version);
+            let detail = format!(
+                "snapshot {} expired {ago} s ago and the registry gave no newer one",
+                view.version
+            );
             return Err(Fault::new(Reason::SnapshotExpired, detail));
         }
         Ok(view)

@@ -59,10 +59,18 @@ pub(crate) async fn export(
 }
 
 fn tags(numbers: &[u32]) -> Result<Vec<Tag>, Fault> {
-    let tag = |number: &u32| u8::try_from(*number).ok().and_then(Tag::from_number).filter(|tag| *tag != Tag::Core);
+    let tag = |number: &u32| {
+        u8::try_from(*number)
+            .ok()
+            .and_then(Tag::from_number)
+            .filter(|tag| *tag != Tag::Core)
+    };
     numbers
         .iter()
-        .map(|number| tag(number).ok_or_else(|| Fault::new(Reason::RequestInvalid, format!("there is no part {number} to withhold"))))
+        .map(|number| {
+            tag(number)
+                .ok_or_else(|| Fault::new(Reason::RequestInvalid, format!("there is no part {number} to withhold")))
+        })
         .collect()
 }
 
@@ -79,13 +87,20 @@ struct Gathered {
 
 impl Gathered {
     fn core(&self) -> &Core {
-        self.pieces.first().expect("gather found at least one statement").statement.core()
+        self.pieces
+            .first()
+            .expect("gather found at least one statement")
+            .statement
+            .core()
     }
 
     fn lacks(&self, closets: &Closets) -> Vec<String> {
         let mut lacks: Vec<String> = self.silent.iter().cloned().collect();
         let closed = |consumer: bool| {
-            let mut kinds = self.pieces.iter().filter(|piece| (piece.origin == self.consumer) == consumer);
+            let mut kinds = self
+                .pieces
+                .iter()
+                .filter(|piece| (piece.origin == self.consumer) == consumer);
             kinds.any(|piece| !matches!(piece.statement.kind(), Kind::Asked | Kind::Received | Kind::LateAnswer))
         };
         if !closed(true) {
@@ -94,8 +109,16 @@ impl Gathered {
         if !self.alone && !closed(false) {
             lacks.push("the provider has not closed the exchange".to_owned());
         }
-        for piece in self.pieces.iter().filter(|piece| !proofs::cosigned(closets.directory.anchor(), &piece.checkpoint, &piece.origin)) {
-            lacks.push(format!("{:?} in {} stands under no checkpoint that the quorum cosigned", piece.statement.kind(), piece.origin));
+        for piece in self
+            .pieces
+            .iter()
+            .filter(|piece| !proofs::cosigned(closets.directory.anchor(), &piece.checkpoint, &piece.origin))
+        {
+            lacks.push(format!(
+                "{:?} in {} stands under no checkpoint that the quorum cosigned",
+                piece.statement.kind(),
+                piece.origin
+            ));
         }
         lacks
     }
@@ -104,11 +127,22 @@ impl Gathered {
 async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Gathered, Fault> {
     let entries = settling::entries(closets, exchange).await?;
     let Some(first) = entries.first() else {
-        return Err(Fault::new(Reason::UnknownExchange, format!("this node's ledger does not hold {exchange}")));
+        return Err(Fault::new(
+            Reason::UnknownExchange,
+            format!("this node's ledger does not hold {exchange}"),
+        ));
     };
     let provider = first.statement.core().provider_origin == closets.origin.as_str();
-    let consumer = if provider { consumer_origin(&entries)? } else { closets.origin.clone() };
-    let other = if provider { Some(consumer.clone()) } else { first.statement.core().provider_origin.parse().ok() };
+    let consumer = if provider {
+        consumer_origin(&entries)?
+    } else {
+        closets.origin.clone()
+    };
+    let other = if provider {
+        Some(consumer.clone())
+    } else {
+        first.statement.core().provider_origin.parse().ok()
+    };
     let mut pieces = Vec::new();
     for entry in &entries {
         pieces.push(own_piece(closets, entry)?);
@@ -121,26 +155,47 @@ async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Gathered
         match shown(closets, &other, exchange).await {
             Ok(theirs) => pieces.extend(theirs),
             Err(text) => {
-                pieces.extend(entries.iter().filter_map(|entry| attached_piece(entry.peer.as_ref()?, &other)));
+                pieces.extend(
+                    entries
+                        .iter()
+                        .filter_map(|entry| attached_piece(entry.peer.as_ref()?, &other)),
+                );
                 silent = Some(text);
             }
         }
     }
-    let snapshots = pieces.iter().map(|piece| piece.statement.core().snapshot_version).collect();
-    Ok(Gathered { pieces, snapshots, silent, alone, consumer })
+    let snapshots = pieces
+        .iter()
+        .map(|piece| piece.statement.core().snapshot_version)
+        .collect();
+    Ok(Gathered {
+        pieces,
+        snapshots,
+        silent,
+        alone,
+        consumer,
+    })
 }
 
 /// The consumer's origin, as the provider's statements cite it.
 fn consumer_origin(entries: &[Entry]) -> Result<Origin, Fault> {
     let cited = entries.iter().find_map(|entry| entry.statement.citation());
-    cited
-        .and_then(|cited| cited.origin.parse().ok())
-        .ok_or_else(|| Fault::new(Reason::UnknownExchange, "no statement of this ledger cites the consumer's"))
+    cited.and_then(|cited| cited.origin.parse().ok()).ok_or_else(|| {
+        Fault::new(
+            Reason::UnknownExchange,
+            "no statement of this ledger cites the consumer's",
+        )
+    })
 }
 
 fn own_piece(closets: &Closets, entry: &Entry) -> Result<Piece, Fault> {
     let sealed = paying::under_cosigned(closets, entry)?;
-    let wrong = || Fault::new(Reason::LedgerUnavailable, format!("entry {} cannot be shown", entry.index));
+    let wrong = || {
+        Fault::new(
+            Reason::LedgerUnavailable,
+            format!("entry {} cannot be shown", entry.index),
+        )
+    };
     let seal = sealed.seal.ok_or_else(wrong)?;
     Ok(Piece {
         origin: closets.origin.clone(),
@@ -154,17 +209,27 @@ fn own_piece(closets: &Closets, entry: &Entry) -> Result<Piece, Fault> {
 /// The other side's statements, as it shows them now.
 async fn shown(closets: &Arc<Closets>, origin: &Origin, exchange: ExchangeId) -> Result<Vec<Piece>, String> {
     let view = closets.directory.newest().ok_or("this node holds no snapshot")?;
-    let row = view.node_of_origin(origin).ok_or_else(|| format!("snapshot {} does not list {origin}", view.version))?;
-    let request = ShowRequest { exchange_id: Bytes::copy_from_slice(exchange.as_bytes()) };
+    let row = view
+        .node_of_origin(origin)
+        .ok_or_else(|| format!("snapshot {} does not list {origin}", view.version))?;
+    let request = ShowRequest {
+        exchange_id: Bytes::copy_from_slice(exchange.as_bytes()),
+    };
     let response = tokio::time::timeout(SHOW_WAIT, closets.peers.show(closets.as_ref(), row, &request))
         .await
         .map_err(|_| format!("{} did not show its statements in time", row.id))?
         .map_err(|error| format!("{} did not show its statements: {error:?}", row.id))?;
-    response.statements.iter().map(|sealed| verified_piece(&closets.seals, sealed, row, exchange)).collect()
+    response
+        .statements
+        .iter()
+        .map(|sealed| verified_piece(&closets.seals, sealed, row, exchange))
+        .collect()
 }
 
 fn verified_piece(seals: &SealVerifier, sealed: &Sealed, row: &NodeRow, exchange: ExchangeId) -> Result<Piece, String> {
-    let verified = seals.verify(sealed, &row.seal_key).map_err(|error| format!("{}: {error}", row.id))?;
+    let verified = seals
+        .verify(sealed, &row.seal_key)
+        .map_err(|error| format!("{}: {error}", row.id))?;
     if verified.statement.core().exchange_id != exchange.as_bytes().as_slice() {
         return Err(format!("{} showed a statement of another exchange", row.id));
     }
@@ -188,7 +253,13 @@ fn attached_piece(peer: &PeerEntry, origin: &Origin) -> Option<Piece> {
         None => (peer.path.clone(), peer.note.clone()),
     };
     note::SignedNote::parse(&checkpoint).ok()?;
-    Some(Piece { origin: origin.clone(), index: peer.index, statement: peer.statement.clone(), path, checkpoint })
+    Some(Piece {
+        origin: origin.clone(),
+        index: peer.index,
+        statement: peer.statement.clone(),
+        path,
+        checkpoint,
+    })
 }
 
 /// Adds what the exchange rests on: certificates, cited snapshots, entries of the registry's ledger.
@@ -236,13 +307,20 @@ async fn add_grounds(
 fn parties<'a>(snapshot: &'a Snapshot, core: &'a Core) -> impl Iterator<Item = &'a jisr_proto::snapshot::Node> {
     let consumer = core.consumer.rsplit_once('/').map_or("", |(member, _)| member);
     snapshot.nodes.iter().filter(move |node| {
-        node.origin == core.provider_origin || node.id.strip_prefix(consumer).is_some_and(|rest| rest.starts_with("/node/"))
+        node.origin == core.provider_origin
+            || node
+                .id
+                .strip_prefix(consumer)
+                .is_some_and(|rest| rest.starts_with("/node/"))
     })
 }
 
 /// Entries of the registry's ledger behind the service and the agreement.
 fn grounds<'a>(snapshot: &'a Snapshot, core: &'a Core) -> impl Iterator<Item = u64> + 'a {
-    let services = snapshot.services.iter().filter(|row| row.name == core.service && row.provider == core.provider);
+    let services = snapshot
+        .services
+        .iter()
+        .filter(|row| row.name == core.service && row.provider == core.provider);
     let agreements = snapshot.agreements.iter().filter(|row| row.digest == core.agreement);
     services.map(|row| row.entry).chain(agreements.map(|row| row.entry))
 }
@@ -250,20 +328,28 @@ fn grounds<'a>(snapshot: &'a Snapshot, core: &'a Core) -> impl Iterator<Item = u
 fn snapshot_entry(closets: &Closets, signed: &SignedSnapshot) -> Result<Piece, String> {
     let entry = signed.entry.as_ref().ok_or("a snapshot came without its entry")?;
     let anchor = closets.directory.anchor();
-    let verified = closets.seals.verify(entry, &anchor.registry_key).map_err(|error| error.to_string())?;
+    let verified = closets
+        .seals
+        .verify(entry, &anchor.registry_key)
+        .map_err(|error| error.to_string())?;
     Ok(piece(&verified, &anchor.registry_origin))
 }
 
 async fn registry_entries(closets: &Arc<Closets>, indexes: BTreeSet<u64>) -> Result<Vec<Piece>, String> {
     let anchor = closets.directory.anchor();
-    let request = EntriesRequest { indexes: indexes.into_iter().collect() };
+    let request = EntriesRequest {
+        indexes: indexes.into_iter().collect(),
+    };
     let fetched = tokio::time::timeout(SHOW_WAIT, closets.registry.client().entries(request)).await;
     let response = fetched
         .map_err(|_| "the registry did not show its entries in time".to_owned())?
         .map_err(|status| format!("the registry did not show its entries: {status}"))?
         .into_inner();
     let verified = response.entries.iter().map(|entry| {
-        let verified = closets.seals.verify(entry, &anchor.registry_key).map_err(|error| error.to_string())?;
+        let verified = closets
+            .seals
+            .verify(entry, &anchor.registry_key)
+            .map_err(|error| error.to_string())?;
         Ok(piece(&verified, &anchor.registry_origin))
     });
     verified.collect()

@@ -86,7 +86,11 @@ impl Facts {
 
     /// Core of a statement of this kind.
     pub(crate) fn core(&self, kind: Kind, now_us: u64) -> Core {
-        Core { kind: kind as i32, created_us: now_us, ..self.core.clone() }
+        Core {
+            kind: kind as i32,
+            created_us: now_us,
+            ..self.core.clone()
+        }
     }
 
     /// Whether another statement speaks of the same exchange between the same parties.

@@ -53,17 +53,26 @@ pub(crate) struct Chunks {
 impl Chunks {
     /// A request body: one message, given as a prefix-free head and tail.
     pub(crate) fn message(head: Bytes, tail: Bytes) -> Chunks {
-        Chunks { data: framed(head, tail), trailers: None }
+        Chunks {
+            data: framed(head, tail),
+            trailers: None,
+        }
     }
 
     /// A response body without a message.
     pub(crate) fn trailers(trailers: HeaderMap) -> Chunks {
-        Chunks { data: VecDeque::new(), trailers: Some(trailers) }
+        Chunks {
+            data: VecDeque::new(),
+            trailers: Some(trailers),
+        }
     }
 
     /// A response body: one message, then trailers.
     pub(crate) fn reply(head: Bytes, tail: Bytes, trailers: HeaderMap) -> Chunks {
-        Chunks { data: framed(head, tail), trailers: Some(trailers) }
+        Chunks {
+            data: framed(head, tail),
+            trailers: Some(trailers),
+        }
     }
 }
 
@@ -145,10 +154,16 @@ where
     }
     let (message, trailers) = read_body(body, limit).await?;
     match trailers {
-        Some(trailing) => Ok(Received { initial: parts.headers, message, trailing }),
-        None if parts.headers.contains_key("grpc-status") => {
-            Ok(Received { initial: HeaderMap::new(), message, trailing: parts.headers })
-        }
+        Some(trailing) => Ok(Received {
+            initial: parts.headers,
+            message,
+            trailing,
+        }),
+        None if parts.headers.contains_key("grpc-status") => Ok(Received {
+            initial: HeaderMap::new(),
+            message,
+            trailing: parts.headers,
+        }),
         None => Err(FrameError::Malformed("the stream ended without grpc-status")),
     }
 }
@@ -202,7 +217,11 @@ impl Gathered {
     }
 
     fn finish(self) -> Result<Option<Bytes>, FrameError> {
-        let mut bytes = if self.pieces.is_empty() { self.whole } else { self.pieces.freeze() };
+        let mut bytes = if self.pieces.is_empty() {
+            self.whole
+        } else {
+            self.pieces.freeze()
+        };
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -228,7 +247,9 @@ fn check_prefix(bytes: &[u8], limit: usize) -> Result<(), FrameError> {
         Some(1) => return Err(FrameError::Compressed),
         Some(_) => return Err(FrameError::Malformed("the compression flag is neither 0 nor 1")),
     }
-    let Some(announced) = announced(bytes) else { return Ok(()) };
+    let Some(announced) = announced(bytes) else {
+        return Ok(());
+    };
     if announced > limit {
         return Err(FrameError::TooLarge { limit });
     }
@@ -259,10 +280,20 @@ impl Status {
             .ok_or(FrameError::Malformed("grpc-status is absent or not a number"))?;
         let message = headers
             .get("grpc-message")
-            .map(|value| percent_decode_str(&String::from_utf8_lossy(value.as_bytes())).decode_utf8_lossy().into_owned())
+            .map(|value| {
+                percent_decode_str(&String::from_utf8_lossy(value.as_bytes()))
+                    .decode_utf8_lossy()
+                    .into_owned()
+            })
             .unwrap_or_default();
-        let details = headers.get("grpc-status-details-bin").map(|value| decode_bin(value.as_bytes()));
-        Ok(Status { code, message, details: details.flatten().unwrap_or_default() })
+        let details = headers
+            .get("grpc-status-details-bin")
+            .map(|value| decode_bin(value.as_bytes()));
+        Ok(Status {
+            code,
+            message,
+            details: details.flatten().unwrap_or_default(),
+        })
     }
 
     /// Writes the headers.
@@ -284,7 +315,10 @@ impl Status {
 
 /// Decodes the value of a `-bin` header; padding is optional.
 pub(crate) fn decode_bin(value: &[u8]) -> Option<Bytes> {
-    let unpadded = value.strip_suffix(b"==").or_else(|| value.strip_suffix(b"=")).unwrap_or(value);
+    let unpadded = value
+        .strip_suffix(b"==")
+        .or_else(|| value.strip_suffix(b"="))
+        .unwrap_or(value);
     STANDARD_NO_PAD.decode(unpadded).ok().map(Bytes::from)
 }
 
@@ -296,7 +330,9 @@ pub(crate) fn encode_bin(value: &[u8]) -> String {
 /// Reads `grpc-timeout`: at most eight digits and a unit.
 pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, FrameError> {
     const WRONG: FrameError = FrameError::Malformed("grpc-timeout is not at most eight digits and one of H M S m u n");
-    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let Some(value) = headers.get("grpc-timeout") else {
+        return Ok(None);
+    };
     let text = value.to_str().map_err(|_| WRONG)?;
     let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(WRONG)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -352,8 +388,14 @@ pub(crate) fn respond(headers: HeaderMap, body: Chunks) -> Response<Chunks> {
 /// between commas, which are as many entries.
 pub(crate) fn metadata(headers: &HeaderMap) -> Vec<jisr_proto::peer::Metadata> {
     let mut entries = Vec::new();
-    for (name, value) in headers.iter().filter(|(name, _)| jisr_proto::metadata::passes_through(name.as_str())) {
-        let entry = |value| jisr_proto::peer::Metadata { name: name.as_str().to_owned(), value };
+    for (name, value) in headers
+        .iter()
+        .filter(|(name, _)| jisr_proto::metadata::passes_through(name.as_str()))
+    {
+        let entry = |value| jisr_proto::peer::Metadata {
+            name: name.as_str().to_owned(),
+            value,
+        };
         if name.as_str().ends_with("-bin") {
             let values = value.as_bytes().split(|byte| *byte == b',');
             entries.extend(values.filter_map(|value| decode_bin(value.trim_ascii())).map(entry));
@@ -366,8 +408,13 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Vec<jisr_proto::peer::Metadata> {
 
 /// Appends metadata entries that came in a peer message; entries that are no valid headers, or reserved, are left out.
 pub(crate) fn append_metadata(headers: &mut HeaderMap, entries: &[jisr_proto::peer::Metadata]) {
-    for entry in entries.iter().filter(|entry| jisr_proto::metadata::passes_through(&entry.name)) {
-        let Ok(name) = HeaderName::from_bytes(entry.name.as_bytes()) else { continue };
+    for entry in entries
+        .iter()
+        .filter(|entry| jisr_proto::metadata::passes_through(&entry.name))
+    {
+        let Ok(name) = HeaderName::from_bytes(entry.name.as_bytes()) else {
+            continue;
+        };
         let value = if entry.name.ends_with("-bin") {
             HeaderValue::from_str(&encode_bin(&entry.value))
         } else {
@@ -385,7 +432,10 @@ mod tests {
 
     fn body(chunks: Vec<&'static [u8]>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let frames: VecDeque<Bytes> = chunks.into_iter().map(Bytes::from_static).collect();
-        Chunks { data: frames, trailers: None }
+        Chunks {
+            data: frames,
+            trailers: None,
+        }
     }
 
     async fn read(chunks: Vec<&'static [u8]>) -> Result<Bytes, FrameError> {
@@ -403,13 +453,34 @@ mod tests {
     async fn anything_else_is_refused() {
         assert!(matches!(read(vec![]).await, Err(FrameError::Malformed(_))));
         assert!(matches!(read(vec![b"\0\0\0"]).await, Err(FrameError::Malformed(_))));
-        assert!(matches!(read(vec![b"\0\0\0\0\x03ab"]).await, Err(FrameError::Malformed(_))));
-        assert!(matches!(read(vec![b"\0\0\0\0\x01ab"]).await, Err(FrameError::Malformed(_))));
-        assert!(matches!(read(vec![b"\0\0\0\0\x01a\0\0\0\0\x01b"]).await, Err(FrameError::Malformed(_))));
-        assert!(matches!(read(vec![b"\x01\0\0\0\x01a"]).await, Err(FrameError::Compressed)));
-        assert!(matches!(read(vec![b"\x07\0\0\0\x01a"]).await, Err(FrameError::Malformed(_))));
-        assert!(matches!(read(vec![b"\0\0\0\0\x09123456789"]).await, Err(FrameError::TooLarge { limit: 8 })));
-        assert!(matches!(read(vec![b"\0\xff\xff\xff\xff"]).await, Err(FrameError::TooLarge { limit: 8 })));
+        assert!(matches!(
+            read(vec![b"\0\0\0\0\x03ab"]).await,
+            Err(FrameError::Malformed(_))
+        ));
+        assert!(matches!(
+            read(vec![b"\0\0\0\0\x01ab"]).await,
+            Err(FrameError::Malformed(_))
+        ));
+        assert!(matches!(
+            read(vec![b"\0\0\0\0\x01a\0\0\0\0\x01b"]).await,
+            Err(FrameError::Malformed(_))
+        ));
+        assert!(matches!(
+            read(vec![b"\x01\0\0\0\x01a"]).await,
+            Err(FrameError::Compressed)
+        ));
+        assert!(matches!(
+            read(vec![b"\x07\0\0\0\x01a"]).await,
+            Err(FrameError::Malformed(_))
+        ));
+        assert!(matches!(
+            read(vec![b"\0\0\0\0\x09123456789"]).await,
+            Err(FrameError::TooLarge { limit: 8 })
+        ));
+        assert!(matches!(
+            read(vec![b"\0\xff\xff\xff\xff"]).await,
+            Err(FrameError::TooLarge { limit: 8 })
+        ));
     }
 
     #[tokio::test]
@@ -439,10 +510,17 @@ mod tests {
 
     #[test]
     fn a_status_survives() {
-        let status = Status { code: 9, message: "لا اتفاق 100%".into(), details: Bytes::from_static(b"\x01\x02") };
+        let status = Status {
+            code: 9,
+            message: "لا اتفاق 100%".into(),
+            details: Bytes::from_static(b"\x01\x02"),
+        };
         let mut headers = HeaderMap::new();
         status.write(&mut headers);
         let read = Status::read(&headers).unwrap();
-        assert_eq!((read.code, read.message, read.details), (status.code, status.message, status.details));
+        assert_eq!(
+            (read.code, read.message, read.details),
+            (status.code, status.message, status.details)
+        );
     }
 }

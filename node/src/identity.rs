@@ -29,16 +29,29 @@ impl Identity {
     ) -> Identity {
         let directory = Arc::clone(directory);
         let policy: PeerPolicy = Arc::new(move |node, certificate| {
-            let view = directory.newest().ok_or_else(|| "this node holds no snapshot yet".to_owned())?;
+            let view = directory
+                .newest()
+                .ok_or_else(|| "this node holds no snapshot yet".to_owned())?;
             view.lists_certificate(node, certificate)
         });
-        Identity { tls, root, policy, clock: Arc::new(move || clock.now_us()) }
+        Identity {
+            tls,
+            root,
+            policy,
+            clock: Arc::new(move || clock.now_us()),
+        }
     }
 
     /// For a connection to this peer and no other.
     pub(crate) fn connector(&self, expected: &NodeId) -> Result<(TlsConnector, ServerName<'static>), String> {
-        let config = tls::peer_client(&self.tls, &self.root, expected.clone(), Arc::clone(&self.policy), &self.clock)
-            .map_err(|error| error.to_string())?;
+        let config = tls::peer_client(
+            &self.tls,
+            &self.root,
+            expected.clone(),
+            Arc::clone(&self.policy),
+            &self.clock,
+        )
+        .map_err(|error| error.to_string())?;
         Ok((TlsConnector::from(config), tls::server_name()))
     }
 

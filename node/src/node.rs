@@ -67,7 +67,10 @@ pub struct Storage {
 
 impl Default for Storage {
     fn default() -> Storage {
-        Storage { disk: Arc::new(RealDisk), fatal: Fatal::default() }
+        Storage {
+            disk: Arc::new(RealDisk),
+            fatal: Fatal::default(),
+        }
     }
 }
 
@@ -113,18 +116,31 @@ impl Node {
         let material = Material::read(&config, &clock)?;
         let callers = material.callers(&config, &clock)?;
         let (closets, opened, acceptor) = open(config, material, clock, storage)?;
-        settling::close_received(&closets, &opened.open).await.map_err(StartError::Settling)?;
+        settling::close_received(&closets, &opened.open)
+            .await
+            .map_err(StartError::Settling)?;
         configured(&closets).await?;
         let workers = Arc::new(Workers::start(closets.config.limits.threads)?);
         let stop = watch::Sender::new(false);
         let (health, _) = tonic_health::server::health_reporter();
         let admin = admin::bind(&Layout::new(&closets.config.data).admin_socket())?;
-        let mut node = Node { closets, workers, tasks: JoinSet::new(), stop, local_address, peer_address };
+        let mut node = Node {
+            closets,
+            workers,
+            tasks: JoinSet::new(),
+            stop,
+            local_address,
+            peer_address,
+        };
         node.open_local_door(local_listener, callers, health.clone());
         node.open_peer_door(peer_listener, acceptor);
         let stopped = node.stop.subscribe();
-        let addresses = admin::Addresses { local: local_address, peer: peer_address };
-        node.tasks.spawn(admin::serve(Arc::clone(&node.closets), admin, addresses, stopped));
+        let addresses = admin::Addresses {
+            local: local_address,
+            peer: peer_address,
+        };
+        node.tasks
+            .spawn(admin::serve(Arc::clone(&node.closets), admin, addresses, stopped));
         node.keep_house(opened, health);
         tracing::info!(node = %node.closets.node, origin = %node.closets.origin, local = %local_address, peer = %peer_address, "node is open");
         Ok(node)
@@ -177,11 +193,21 @@ impl Node {
 
     fn open_local_door(&mut self, listener: TcpListener, callers: Callers, health: HealthReporter) {
         let door = Door::new(listener, &self.closets.config.limits);
-        let (closets, workers, stopped) = (Arc::clone(&self.closets), Arc::clone(&self.workers), self.stop.subscribe());
+        let (closets, workers, stopped) = (
+            Arc::clone(&self.closets),
+            Arc::clone(&self.workers),
+            self.stop.subscribe(),
+        );
         self.tasks.spawn(async move {
             let inner = stopped.clone();
             door.serve(&workers, stopped, move |stream| {
-                local::serve(Arc::clone(&closets), callers.clone(), health.clone(), stream, inner.clone())
+                local::serve(
+                    Arc::clone(&closets),
+                    callers.clone(),
+                    health.clone(),
+                    stream,
+                    inner.clone(),
+                )
             })
             .await;
         });
@@ -189,7 +215,11 @@ impl Node {
 
     fn open_peer_door(&mut self, listener: TcpListener, acceptor: TlsAcceptor) {
         let door = Door::new(listener, &self.closets.config.limits);
-        let (closets, workers, stopped) = (Arc::clone(&self.closets), Arc::clone(&self.workers), self.stop.subscribe());
+        let (closets, workers, stopped) = (
+            Arc::clone(&self.closets),
+            Arc::clone(&self.workers),
+            self.stop.subscribe(),
+        );
         self.tasks.spawn(async move {
             let inner = stopped.clone();
             door.serve(&workers, stopped, move |stream| {
@@ -202,16 +232,23 @@ impl Node {
     /// What goes on beside the exchanges.
     fn keep_house(&mut self, opened: Opened, health: HealthReporter) {
         let closets = || Arc::clone(&self.closets);
-        self.tasks.spawn(registry_link::follow(closets(), self.stop.subscribe()));
-        self.tasks.spawn(registry_link::cosign(closets(), self.stop.subscribe()));
+        self.tasks
+            .spawn(registry_link::follow(closets(), self.stop.subscribe()));
+        self.tasks
+            .spawn(registry_link::cosign(closets(), self.stop.subscribe()));
         let (owing, summing, minding, settling) = (closets(), closets(), closets(), closets());
-        self.tasks.spawn(every(Duration::from_secs(1), self.stop.subscribe(), async move || {
-            proofs::collect(&owing).await;
-        }));
-        self.tasks.spawn(every(Duration::from_secs(60), self.stop.subscribe(), async move || sum_up(&summing)));
-        self.tasks.spawn(every(Duration::from_secs(2), self.stop.subscribe(), async move || {
-            mind(&minding, &health).await;
-        }));
+        self.tasks
+            .spawn(every(Duration::from_secs(1), self.stop.subscribe(), async move || {
+                proofs::collect(&owing).await;
+            }));
+        self.tasks
+            .spawn(every(Duration::from_secs(60), self.stop.subscribe(), async move || {
+                sum_up(&summing)
+            }));
+        self.tasks
+            .spawn(every(Duration::from_secs(2), self.stop.subscribe(), async move || {
+                mind(&minding, &health).await;
+            }));
         let mut stopped = self.stop.subscribe();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -223,7 +260,9 @@ impl Node {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
 }
 
 /// Runs `work` now and then every `period`, until `stopped`.
@@ -254,7 +293,11 @@ async fn mind(closets: &Closets, health: &HealthReporter) {
     if let Ok(view) = &current {
         registry_link::fetch_schemas(closets, view).await;
     }
-    let serving = if current.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+    let serving = if current.is_ok() {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
     health.set_service_status("", serving).await;
 }
 
@@ -267,7 +310,9 @@ pub(crate) fn administrative(closets: &Closets, kind: Kind) -> Core {
         instance: closets.node.instance().to_string(),
         created_us: closets.now_us(),
         snapshot_version: view.as_ref().map_or(0, |view| view.version),
-        snapshot: view.map(|view| Bytes::copy_from_slice(&view.digest)).unwrap_or_default(),
+        snapshot: view
+            .map(|view| Bytes::copy_from_slice(&view.digest))
+            .unwrap_or_default(),
         ..Core::default()
     }
 }
@@ -278,7 +323,11 @@ async fn configured(closets: &Closets) -> Result<(), StartError> {
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let statement = Draft::new(administrative(closets, Kind::Configured)).act(&act).close();
-    closets.append(vec![statement]).await.map(drop).map_err(StartError::Settling)
+    closets
+        .append(vec![statement])
+        .await
+        .map(drop)
+        .map_err(StartError::Settling)
 }
 
 /// Keys and certificates as they lie in the data directory.
@@ -295,7 +344,8 @@ impl Material {
     fn read(config: &Config, clock: &Arc<dyn Clock>) -> Result<Material, StartError> {
         let layout = Layout::new(&config.data);
         let now = clock.now_us();
-        let read = |path: std::path::PathBuf| std::fs::read(&path).map_err(|source| StartError::NotEnrolled { path, source });
+        let read =
+            |path: std::path::PathBuf| std::fs::read(&path).map_err(|source| StartError::NotEnrolled { path, source });
         let anchor: Anchor = String::from_utf8_lossy(&read(layout.anchor())?)
             .parse()
             .map_err(|error| StartError::Anchor(format!("{error}")))?;
@@ -303,12 +353,22 @@ impl Material {
         let seal_chain = pem::certificates_from_pem(&read(layout.seal_chain())?)?;
         let root = profile::root_by_fingerprint(&tls_chain, &anchor.root, now)?;
         let origin = profile::check_seal(&seal_chain, &root, now)?.origin.clone();
-        Ok(Material { store: KeyStore::open(layout.keys())?, anchor, origin, tls_chain, seal_chain, root })
+        Ok(Material {
+            store: KeyStore::open(layout.keys())?,
+            anchor,
+            origin,
+            tls_chain,
+            seal_chain,
+            root,
+        })
     }
 
     fn callers(&self, config: &Config, clock: &Arc<dyn Clock>) -> Result<Callers, StartError> {
         if let Some(subsystems) = &config.local_door.dangerous_plain_loopback {
-            tracing::warn!("the local door takes every caller on this machine for {} subsystems", subsystems.len());
+            tracing::warn!(
+                "the local door takes every caller on this machine for {} subsystems",
+                subsystems.len()
+            );
             return Ok(Callers::DangerousPlain(subsystems.clone().into()));
         }
         let now = clock.now_us();
@@ -346,11 +406,16 @@ fn open(
     let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
     let acceptor = identity.acceptor()?;
     let (connector, name) = identity.registry_connector(config.node.instance())?;
-    let registry = registry_link::channel(&config.registry, connector, name).map_err(|error| StartError::Anchor(error.to_string()))?;
+    let registry = registry_link::channel(&config.registry, connector, name)
+        .map_err(|error| StartError::Anchor(error.to_string()))?;
     let seal_key = SealKey::load_or_make(&material.store, &material.origin)?;
     let started = Started {
         origin: material.origin.to_string(),
-        certificates: material.seal_chain.iter().map(|der| Bytes::copy_from_slice(der)).collect(),
+        certificates: material
+            .seal_chain
+            .iter()
+            .map(|der| Bytes::copy_from_slice(der))
+            .collect(),
         seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
     };
     let mut ledger_config = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
@@ -362,7 +427,9 @@ fn open(
     let (ledger, opened) = Ledger::open(ledger_config, seal_key, vault, Arc::clone(&clock), started)?;
     let replay = ReplaySet::new(REPLAY_MAX);
     for entry in &opened.replay {
-        replay.remember(entry, clock.now_us()).map_err(|error| StartError::Replay(error.to_string()))?;
+        replay
+            .remember(entry, clock.now_us())
+            .map_err(|error| StartError::Replay(error.to_string()))?;
     }
     let limits = &config.limits;
     let closets = Closets {
@@ -389,7 +456,12 @@ fn open(
             answered: Arc::new(Semaphore::new(limits.exchanges_max)),
         },
         newest_us: AtomicU64::new(opened.newest_us),
-        issuers: material.seal_chain.iter().skip(1).map(|der| Bytes::copy_from_slice(der)).collect(),
+        issuers: material
+            .seal_chain
+            .iter()
+            .skip(1)
+            .map(|der| Bytes::copy_from_slice(der))
+            .collect(),
         random: ring::rand::SystemRandom::new(),
         clock,
         config,
@@ -400,7 +472,9 @@ fn open(
 /// Takes up the snapshot kept on disk, so that the node works before, and without, the registry. One that has expired is
 /// kept as what is known: it says what a rolled-back registry must not contradict.
 fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas, layout: &Layout) {
-    let Ok(bytes) = std::fs::read(layout.snapshot()) else { return };
+    let Ok(bytes) = std::fs::read(layout.snapshot()) else {
+        return;
+    };
     let restored = SignedSnapshot::decode(bytes.as_slice())
         .map_err(|error| error.to_string())
         .and_then(|signed| directory.verify(signed, 0).map_err(|error| error.to_string()));
@@ -413,6 +487,9 @@ fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas,
             directory.adopt(view);
         }
         Ok(None) => {}
-        Err(error) => tracing::error!(error, "the snapshot kept on disk cannot be used; waiting for the registry"),
+        Err(error) => tracing::error!(
+            error,
+            "the snapshot kept on disk cannot be used; waiting for the registry"
+        ),
     }
 }

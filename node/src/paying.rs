@@ -16,7 +16,10 @@ use crate::settling;
 /// Shows leaves under the newest cosigned checkpoint. What it does not cover yet is left out.
 pub(crate) async fn prove(closets: &Arc<Closets>, request: ProveRequest) -> Result<ProveResponse, Fault> {
     if request.indexes.len() > INDEXES_MAX {
-        let detail = format!("{} indexes were asked for, at most {INDEXES_MAX} are shown", request.indexes.len());
+        let detail = format!(
+            "{} indexes were asked for, at most {INDEXES_MAX} are shown",
+            request.indexes.len()
+        );
         return Err(Fault::new(Reason::MalformedFrame, detail));
     }
     let Some((size, checkpoint)) = closets.ledger.cosigned() else {
@@ -26,7 +29,14 @@ pub(crate) async fn prove(closets: &Arc<Closets>, request: ProveRequest) -> Resu
     let ledger = closets.ledger.clone();
     let paths = tokio::task::spawn_blocking(move || {
         let covered = request.indexes.into_iter().filter(|index| *index < size);
-        covered.map(|index| Some(Path { index, hashes: hashes(ledger.prove(index, size)?) })).collect::<Option<Vec<_>>>()
+        covered
+            .map(|index| {
+                Some(Path {
+                    index,
+                    hashes: hashes(ledger.prove(index, size)?),
+                })
+            })
+            .collect::<Option<Vec<_>>>()
     });
     let paths = paths.await.ok().flatten();
     let paths = paths.ok_or_else(|| Fault::new(Reason::LedgerUnavailable, "a proof could not be made"))?;

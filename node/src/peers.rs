@@ -85,9 +85,15 @@ impl Peers {
         request: ExchangeRequest,
     ) -> Result<ExchangeResponse, PeerError> {
         let (head, payload) = split_payload(request);
-        let response: ExchangeResponse = self.call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload).await?;
+        let response: ExchangeResponse = self
+            .call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload)
+            .await?;
         let limit = self.response_bytes_max.saturating_sub(ENVELOPE_BYTES_MAX);
-        if response.payload.len() > limit { Err(broken(FrameError::TooLarge { limit })) } else { Ok(response) }
+        if response.payload.len() > limit {
+            Err(broken(FrameError::TooLarge { limit }))
+        } else {
+            Ok(response)
+        }
     }
 
     /// Asks how an exchange ended.
@@ -97,7 +103,14 @@ impl Peers {
         to: &NodeRow,
         request: &SettleRequest,
     ) -> Result<ExchangeResponse, PeerError> {
-        self.call(greeter, to, "/jisr.peer.v1.Peer/Settle", request.encode_to_vec().into(), Bytes::new()).await
+        self.call(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Settle",
+            request.encode_to_vec().into(),
+            Bytes::new(),
+        )
+        .await
     }
 
     /// Asks for final proofs.
@@ -107,7 +120,14 @@ impl Peers {
         to: &NodeRow,
         request: &ProveRequest,
     ) -> Result<ProveResponse, PeerError> {
-        self.call(greeter, to, "/jisr.peer.v1.Peer/Prove", request.encode_to_vec().into(), Bytes::new()).await
+        self.call(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Prove",
+            request.encode_to_vec().into(),
+            Bytes::new(),
+        )
+        .await
     }
 
     /// Asks for the other side's statements of an exchange.
@@ -117,7 +137,14 @@ impl Peers {
         to: &NodeRow,
         request: &ShowRequest,
     ) -> Result<ShowResponse, PeerError> {
-        self.call(greeter, to, "/jisr.peer.v1.Peer/Show", request.encode_to_vec().into(), Bytes::new()).await
+        self.call(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Show",
+            request.encode_to_vec().into(),
+            Bytes::new(),
+        )
+        .await
     }
 
     async fn call<R: Message + Default>(
@@ -130,7 +157,7 @@ impl Peers {
     ) -> Result<R, PeerError> {
         let mut sender = self
             .connections
-            .sender(&to.id, async || self.connect(greeter, to).await)
+            .sender(&to.id, async || Box::pin(self.connect(greeter, to)).await)
             .await?;
         self.call_on(&mut sender, path, head, tail).await
     }
@@ -142,16 +169,22 @@ impl Peers {
         head: Bytes,
         tail: Bytes,
     ) -> Result<R, PeerError> {
-        let response = connections::send(sender, request(path, head, tail)).await.map_err(|error| match error {
-            CallError::Unsent(text) => PeerError::Unsent(text),
-            CallError::Broken(text) => PeerError::Broken(text),
-        })?;
-        let received = grpc::read_response(response, self.response_bytes_max).await.map_err(broken)?;
+        let response = connections::send(sender, request(path, head, tail))
+            .await
+            .map_err(|error| match error {
+                CallError::Unsent(text) => PeerError::Unsent(text),
+                CallError::Broken(text) => PeerError::Broken(text),
+            })?;
+        let received = grpc::read_response(response, self.response_bytes_max)
+            .await
+            .map_err(broken)?;
         let status = grpc::Status::read(&received.trailing).map_err(broken)?;
         if status.code != 0 {
             return Err(PeerError::Refused(refused(&status)));
         }
-        let message = received.message.ok_or_else(|| PeerError::Broken("the peer sent no message".into()))?;
+        let message = received
+            .message
+            .ok_or_else(|| PeerError::Broken("the peer sent no message".into()))?;
         R::decode(message).map_err(|error| PeerError::Broken(format!("the peer's message does not parse: {error}")))
     }
 
@@ -164,7 +197,9 @@ impl Peers {
             Ok(sender)
         };
         let silent = || PeerError::Unsent(format!("{} at {} did not answer in time", to.id, to.address));
-        tokio::time::timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| Err(silent()))
+        tokio::time::timeout(self.connect_timeout, connecting)
+            .await
+            .unwrap_or_else(|_| Err(silent()))
     }
 
     async fn reach(&self, to: &NodeRow) -> Result<SendRequest<Chunks>, String> {
@@ -180,16 +215,26 @@ impl Peers {
         connections::handshake(stream).await
     }
 
-    async fn hello(&self, sender: &mut SendRequest<Chunks>, greeter: &dyn Greeter, to: &NodeRow) -> Result<(), PeerError> {
+    async fn hello(
+        &self,
+        sender: &mut SendRequest<Chunks>,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+    ) -> Result<(), PeerError> {
         let hello = greeter.greet(to).encode_to_vec().into();
-        let answered = self.call_on(sender, "/jisr.peer.v1.Peer/Hello", hello, Bytes::new()).await;
+        let answered = self
+            .call_on(sender, "/jisr.peer.v1.Peer/Hello", hello, Bytes::new())
+            .await;
         let answer: HelloResponse = answered.map_err(|error| match error {
             // Whatever became of the Hello, no question has left.
             PeerError::Broken(text) => PeerError::Unsent(format!("{}: {text}", to.id)),
             error => error,
         })?;
         if answer.version != PROTOCOL_VERSION {
-            let detail = format!("{} speaks version {}, this node speaks {PROTOCOL_VERSION}", to.id, answer.version);
+            let detail = format!(
+                "{} speaks version {}, this node speaks {PROTOCOL_VERSION}",
+                to.id, answer.version
+            );
             return Err(PeerError::Refused(Fault::new(Reason::ProtocolVersion, detail)));
         }
         greeter.hear(to, &answer).map_err(PeerError::Refused)
@@ -198,14 +243,19 @@ impl Peers {
 
 fn broken(error: FrameError) -> PeerError {
     match error {
-        FrameError::TooLarge { .. } => PeerError::TooLarge(Fault::new(Reason::BodyTooLarge, format!("of the answer, {error}"))),
+        FrameError::TooLarge { .. } => {
+            PeerError::TooLarge(Fault::new(Reason::BodyTooLarge, format!("of the answer, {error}")))
+        }
         error => PeerError::Broken(error.to_string()),
     }
 }
 
 fn refused(status: &grpc::Status) -> Fault {
     Fault::parse(&status.details).map(Fault::mirrored).unwrap_or_else(|| {
-        Fault::new(Reason::PeerMisbehaved, format!("the peer answered status {}: {}", status.code, status.message))
+        Fault::new(
+            Reason::PeerMisbehaved,
+            format!("the peer answered status {}: {}", status.code, status.message),
+        )
     })
 }
 
@@ -249,7 +299,11 @@ mod tests {
 
     #[test]
     fn a_split_message_is_the_same_message() {
-        let request = ExchangeRequest { timeout_us: 7, payload: Bytes::from(vec![1; 300]), ..Default::default() };
+        let request = ExchangeRequest {
+            timeout_us: 7,
+            payload: Bytes::from(vec![1; 300]),
+            ..Default::default()
+        };
         let (head, tail) = split_payload(request.clone());
         assert_eq!([&head[..], &tail[..]].concat(), request.encode_to_vec());
         let (head, tail) = split_payload(ExchangeRequest::default());

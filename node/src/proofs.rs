@@ -47,15 +47,24 @@ impl Owed {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let first = !accounts.contains_key(&row.id);
         if first {
-            let account = Account { row: Arc::clone(row), due: VecDeque::new(), newest: (0, Bytes::new()) };
+            let account = Account {
+                row: Arc::clone(row),
+                due: VecDeque::new(),
+                newest: (0, Bytes::new()),
+            };
             accounts.insert(row.id.clone(), account);
         }
-        let Some(account) = accounts.get_mut(&row.id) else { return first };
+        let Some(account) = accounts.get_mut(&row.id) else {
+            return first;
+        };
         if sealed.tree_size > account.newest.0 {
             account.newest = (sealed.tree_size, sealed.note().clone());
         }
         if account.due.len() < OWED_MAX {
-            account.due.push_back(Due { index: sealed.index, leaf: sealed.statement.leaf() });
+            account.due.push_back(Due {
+                index: sealed.index,
+                leaf: sealed.statement.leaf(),
+            });
         }
         first
     }
@@ -70,7 +79,10 @@ impl Owed {
     /// How many proofs each peer owes.
     pub(crate) fn counts(&self) -> Vec<(NodeId, u64)> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.iter().map(|(node, account)| (node.clone(), account.due.len() as u64)).collect()
+        accounts
+            .iter()
+            .map(|(node, account)| (node.clone(), account.due.len() as u64))
+            .collect()
     }
 
     fn debtors(&self) -> Vec<(Arc<NodeRow>, Vec<Due>)> {
@@ -80,7 +92,10 @@ impl Owed {
             .filter(|account| !account.due.is_empty())
             .map(|account| {
                 account.due.make_contiguous().sort_unstable_by_key(|due| due.index);
-                (Arc::clone(&account.row), account.due.iter().take(INDEXES_MAX).copied().collect())
+                (
+                    Arc::clone(&account.row),
+                    account.due.iter().take(INDEXES_MAX).copied().collect(),
+                )
             })
             .collect()
     }
@@ -130,14 +145,28 @@ fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveRespons
         let path = at.ok().and_then(|at| response.paths.get(at));
         let path = path.ok_or_else(|| format!("no path for entry {} came", due.index))?;
         let path = seal::path(&path.hashes).map_err(|error| error.to_string())?;
-        if !tree::verify_inclusion(due.index, checkpoint.size, &tree::leaf_hash(&due.leaf), &path, &checkpoint.root) {
-            return Err(format!("entry {} is not in the tree of size {}", due.index, checkpoint.size));
+        if !tree::verify_inclusion(
+            due.index,
+            checkpoint.size,
+            &tree::leaf_hash(&due.leaf),
+            &path,
+            &checkpoint.root,
+        ) {
+            return Err(format!(
+                "entry {} is not in the tree of size {}",
+                due.index, checkpoint.size
+            ));
         }
         proofs.push((due.index, due.leaf, path));
     }
     let below = proofs.last().map(|(index, ..): &(u64, Hash, Vec<Hash>)| index + 1);
     for (index, leaf, path) in proofs {
-        let proof = Record::PeerProof { index, leaf, note: response.checkpoint.clone(), path };
+        let proof = Record::PeerProof {
+            index,
+            leaf,
+            note: response.checkpoint.clone(),
+            path,
+        };
         closets.ledger.note_later(proof).map_err(|error| error.to_string())?;
     }
     Ok(below)
@@ -145,5 +174,7 @@ fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveRespons
 
 /// Whether the quorum for the highest class cosigned this checkpoint of that ledger.
 pub(crate) fn cosigned(anchor: &Anchor, checkpoint: &[u8], origin: &Origin) -> bool {
-    anchor.cosigned(checkpoint, origin, QuorumClass::High).is_ok_and(|cosigned| cosigned.is_quorum())
+    anchor
+        .cosigned(checkpoint, origin, QuorumClass::High)
+        .is_ok_and(|cosigned| cosigned.is_quorum())
 }

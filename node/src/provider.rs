@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jisr_ledger::Verified;
 use jisr_ledger::replay::ReplayError;
 use jisr_ledger::seal;
 use jisr_ledger::statement::{Closed, Draft};
-use jisr_ledger::Verified;
 use jisr_proto::ident::{ExchangeId, MethodPath, NodeId, SubsystemId};
 use jisr_proto::peer::{ExchangeRequest, ExchangeResponse, Metadata};
 use jisr_proto::reason::Reason;
@@ -20,10 +20,10 @@ use jisr_proto::status::Fault;
 
 use crate::agreements::{self, Permit, Wanted};
 use crate::backends::{BackendCall, BackendReply};
+use crate::cancelled::Cancelled;
 use crate::closets::{Closets, code};
 use crate::directory::{self, NodeRow, View};
 use crate::facts::{Facts, Parties};
-use crate::cancelled::Cancelled;
 use crate::settling;
 
 /// How long a question waits for the snapshot it cites.
@@ -63,13 +63,20 @@ pub(crate) async fn answer(
     cancelled: Cancelled,
 ) -> Result<ExchangeResponse, Fault> {
     let view = closets.directory.current(closets.now_us())?;
-    let asked = request.asked.ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along".to_owned()))?;
+    let asked = request
+        .asked
+        .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along".to_owned()))?;
     let question = verify(closets, &view, peer, &asked)?;
     let view = up_to_date(closets, view, question.asked.statement.core().snapshot_version).await?;
     check_time(closets, question.asked.statement.core())?;
     let core = question.asked.statement.core();
     let until_us = core.expires_us.saturating_add(2 * closets.config.limits.skew_us);
-    match closets.replay.enter(question.exchange, question.asked.statement.leaf(), until_us, closets.now_us()) {
+    match closets.replay.enter(
+        question.exchange,
+        question.asked.statement.leaf(),
+        until_us,
+        closets.now_us(),
+    ) {
         Ok(()) => {}
         Err(ReplayError::Seen(seen)) if seen.asked == question.asked.statement.leaf() => {
             return settling::tell(closets, &question).await;
@@ -94,14 +101,12 @@ pub(crate) async fn answer(
 }
 
 /// Checks who asks, with which seal, and whether it is meant for this node. Nothing that fails here grows the ledger.
-pub(crate) fn verify(
-    closets: &Closets,
-    view: &View,
-    peer: &NodeId,
-    asked: &Sealed,
-) -> Result<Question, Fault> {
+pub(crate) fn verify(closets: &Closets, view: &View, peer: &NodeId, asked: &Sealed) -> Result<Question, Fault> {
     let from = view.node(peer).cloned().ok_or_else(|| {
-        Fault::new(Reason::OriginUnlisted, format!("snapshot {} does not list {peer}", view.version))
+        Fault::new(
+            Reason::OriginUnlisted,
+            format!("snapshot {} does not list {peer}", view.version),
+        )
     })?;
     let asked = closets.verify_seal(asked, &from)?;
     let core = asked.statement.core();
@@ -110,7 +115,10 @@ pub(crate) fn verify(
         return Err(malformed(&"the statement is not an ASKED"));
     }
     if core.instance != closets.node.instance().as_str() {
-        return Err(Fault::new(Reason::WrongInstance, format!("this network is {}", closets.node.instance())));
+        return Err(Fault::new(
+            Reason::WrongInstance,
+            format!("this network is {}", closets.node.instance()),
+        ));
     }
     let consumer: SubsystemId = core.consumer.parse().map_err(|error| malformed(&error))?;
     let provider: SubsystemId = core.provider.parse().map_err(|error| malformed(&error))?;
@@ -124,13 +132,26 @@ pub(crate) fn verify(
         return Err(Fault::new(Reason::PeerIdentityMismatch, detail));
     }
     if provider.member() != closets.node.member() {
-        return Err(Fault::new(Reason::WrongProvider, format!("this is {}, the question is for {provider}", closets.node)));
+        return Err(Fault::new(
+            Reason::WrongProvider,
+            format!("this is {}, the question is for {provider}", closets.node),
+        ));
     }
     if core.provider_origin != closets.origin.as_str() {
-        let detail = format!("this is {}, the question is for {}", closets.origin, core.provider_origin);
+        let detail = format!(
+            "this is {}, the question is for {}",
+            closets.origin, core.provider_origin
+        );
         return Err(Fault::new(Reason::WrongNode, detail));
     }
-    Ok(Question { from, exchange, consumer, provider, path, asked })
+    Ok(Question {
+        from,
+        exchange,
+        consumer,
+        provider,
+        path,
+        asked,
+    })
 }
 
 /// The view, once it is at least as new as the one the question cites.
@@ -153,12 +174,18 @@ async fn up_to_date(closets: &Closets, view: Arc<View>, cited: u64) -> Result<Ar
 /// The lifetime of a question, by both clocks. An expired one may not grow the ledger: it could come again and again.
 fn check_time(closets: &Closets, core: &Core) -> Result<(), Fault> {
     let (now, limits) = (closets.now_us(), &closets.config.limits);
-    let clocks = format!("ASKED was made at {} µs by the consumer's clock, this node's clock says {now} µs", core.created_us);
+    let clocks = format!(
+        "ASKED was made at {} µs by the consumer's clock, this node's clock says {now} µs",
+        core.created_us
+    );
     if core.created_us > now.saturating_add(limits.skew_us) {
         return Err(Fault::new(Reason::ClockSkew, clocks));
     }
     if core.expires_us <= core.created_us || core.expires_us - core.created_us > limits.lifetime_max_us {
-        let detail = format!("its lifetime must lie between 0 and {} s", limits.lifetime_max_us / 1_000_000);
+        let detail = format!(
+            "its lifetime must lie between 0 and {} s",
+            limits.lifetime_max_us / 1_000_000
+        );
         return Err(Fault::new(Reason::LifetimeTooLong, detail));
     }
     if now > core.expires_us.saturating_add(limits.skew_us) {
@@ -193,14 +220,23 @@ fn permit(closets: &Closets, view: &View, question: &Question, payload: &Bytes) 
     }
     let own = closets.own_row(view)?;
     if core.key_set != directory::key_set(&question.from, &own).as_slice() {
-        let detail = format!("ASKED rests on other keys or certificates than snapshot {} lists", view.version);
+        let detail = format!(
+            "ASKED rests on other keys or certificates than snapshot {} lists",
+            view.version
+        );
         return Err(Fault::new(Reason::KeySetChanged, detail));
     }
     if core.payload_bytes != payload.len() as u64 || !statement.payload_matches(payload) {
-        return Err(Fault::new(Reason::PayloadMismatch, "the message is not the one ASKED commits to".to_owned()));
+        return Err(Fault::new(
+            Reason::PayloadMismatch,
+            "the message is not the one ASKED commits to".to_owned(),
+        ));
     }
     if !closets.backends.serves(&question.path.service, &question.provider) {
-        let detail = format!("{} has no backend configured for {}", closets.node, question.path.service);
+        let detail = format!(
+            "{} has no backend configured for {}",
+            closets.node, question.path.service
+        );
         return Err(Fault::new(Reason::BackendUnreachable, detail));
     }
     Ok(permit)
@@ -238,7 +274,11 @@ async fn refuse(closets: &Closets, view: &View, question: &Question, denied: Fau
     let draft = Draft::new(core).citing(question.asked.clone());
     let sealed = close(closets, question, vec![draft], Kind::Refused).await?;
     closets.counters.refused.up();
-    Ok(ExchangeResponse { closing: Some(sealed), status_message: denied.detail.to_owned(), ..Default::default() })
+    Ok(ExchangeResponse {
+        closing: Some(sealed),
+        status_message: denied.detail.to_owned(),
+        ..Default::default()
+    })
 }
 
 /// A method without side effects: the backend first, then one commit for RECEIVED and the closing.
@@ -261,8 +301,18 @@ async fn read(
         () = cancelled.wait() => None,
     };
     let Some(outcome) = outcome else {
-        let core = Core { status: Reason::Cancelled.code() as u32, rule: Reason::Cancelled.as_str().to_owned(), ..facts.core(Kind::Cancelled, closets.now_us()) };
-        close(closets, question, vec![received, Draft::new(core).peer(&question.asked.citation())], Kind::Cancelled).await?;
+        let core = Core {
+            status: Reason::Cancelled.code() as u32,
+            rule: Reason::Cancelled.as_str().to_owned(),
+            ..facts.core(Kind::Cancelled, closets.now_us())
+        };
+        close(
+            closets,
+            question,
+            vec![received, Draft::new(core).peer(&question.asked.citation())],
+            Kind::Cancelled,
+        )
+        .await?;
         closets.counters.failed.up();
         return Err(Fault::new(Reason::Cancelled, "the consumer gave up".to_owned()));
     };
@@ -289,8 +339,15 @@ async fn run_once(
     }
     let outcome = ask_backend(closets, question, carried).await;
     let response = finish(closets, &facts, question, None, outcome).await?;
-    let until_us = question.asked.statement.core().expires_us.saturating_add(closets.config.limits.skew_us);
-    closets.answers.keep(question.exchange, &response, until_us, closets.now_us());
+    let until_us = question
+        .asked
+        .statement
+        .core()
+        .expires_us
+        .saturating_add(closets.config.limits.skew_us);
+    closets
+        .answers
+        .keep(question.exchange, &response, until_us, closets.now_us());
     Ok(response)
 }
 
@@ -304,10 +361,16 @@ async fn ask_backend(closets: &Closets, question: &Question, carried: Carried) -
         timeout: carried.timeout,
         payload: carried.payload,
     };
-    tokio::time::timeout(carried.timeout, closets.backends.call(call)).await.unwrap_or_else(|_| {
-        let detail = format!("the backend of {} did not answer within {} ms", question.path, carried.timeout.as_millis());
-        Err(Fault::new(Reason::BackendTimeout, detail))
-    })
+    tokio::time::timeout(carried.timeout, closets.backends.call(call))
+        .await
+        .unwrap_or_else(|_| {
+            let detail = format!(
+                "the backend of {} did not answer within {} ms",
+                question.path,
+                carried.timeout.as_millis()
+            );
+            Err(Fault::new(Reason::BackendTimeout, detail))
+        })
 }
 
 /// ANSWERED, or FAILED where no well-formed answer came.
@@ -322,13 +385,23 @@ async fn finish(
     let (kind, core, response) = match outcome {
         Ok(reply) => {
             closets.counters.answered.up();
-            let core = Core { status: reply.status.code, ..facts.core(Kind::Answered, now) };
+            let core = Core {
+                status: reply.status.code,
+                ..facts.core(Kind::Answered, now)
+            };
             (Kind::Answered, core, answered(reply))
         }
         Err(fault) => {
             closets.counters.failed.up();
-            let core = Core { status: code(&fault), rule: fault.reason.as_str().to_owned(), ..facts.core(Kind::Failed, now) };
-            let response = ExchangeResponse { status_message: fault.detail.to_owned(), ..Default::default() };
+            let core = Core {
+                status: code(&fault),
+                rule: fault.reason.as_str().to_owned(),
+                ..facts.core(Kind::Failed, now)
+            };
+            let response = ExchangeResponse {
+                status_message: fault.detail.to_owned(),
+                ..Default::default()
+            };
             (Kind::Failed, core, response)
         }
     };
@@ -343,7 +416,10 @@ async fn finish(
     } else {
         close(closets, question, drafts, kind).await?
     };
-    Ok(ExchangeResponse { closing: Some(sealed), ..response })
+    Ok(ExchangeResponse {
+        closing: Some(sealed),
+        ..response
+    })
 }
 
 fn answered(reply: BackendReply) -> ExchangeResponse {
@@ -370,7 +446,12 @@ pub(crate) async fn close(
 }
 
 /// The same for an exchange that has run: its end is written as soon as there is room, however long that takes.
-async fn close_at_last(closets: &Closets, question: &Question, drafts: Vec<Draft>, kind: Kind) -> Result<Sealed, Fault> {
+async fn close_at_last(
+    closets: &Closets,
+    question: &Question,
+    drafts: Vec<Draft>,
+    kind: Kind,
+) -> Result<Sealed, Fault> {
     let statements: Vec<Closed> = drafts.into_iter().map(Draft::close).collect();
     loop {
         match append_closed(closets, statements.clone()).await {
@@ -396,5 +477,11 @@ async fn append_closed(closets: &Closets, statements: Vec<Closed>) -> Result<(Se
     let last = statements.last().expect("a draft was given").statement();
     let stands = closets.append(statements).await?;
     let stands = stands.last().expect("each statement appended stands somewhere");
-    Ok((Sealed { statement: Some(last), seal: Some(stands.seal()) }, stands.index))
+    Ok((
+        Sealed {
+            statement: Some(last),
+            seal: Some(stands.seal()),
+        },
+        stands.index,
+    ))
 }

@@ -21,14 +21,25 @@ pub(crate) struct Refusals {
 impl Refusals {
     /// Counts from `now_us` on.
     pub(crate) fn new(now_us: u64) -> Refusals {
-        Refusals { counts: Mutex::default(), since_us: AtomicU64::new(now_us) }
+        Refusals {
+            counts: Mutex::default(),
+            since_us: AtomicU64::new(now_us),
+        }
     }
 
     /// Counts one refusal towards `peer`; empty where it could not be known.
     pub(crate) fn count(&self, peer: &str, reason: Reason) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let peer = if counts.len() < PEERS_MAX || counts.contains_key(peer) { peer } else { "" };
-        *counts.entry(peer.to_owned()).or_default().entry(reason.as_str()).or_default() += 1;
+        let peer = if counts.len() < PEERS_MAX || counts.contains_key(peer) {
+            peer
+        } else {
+            ""
+        };
+        *counts
+            .entry(peer.to_owned())
+            .or_default()
+            .entry(reason.as_str())
+            .or_default() += 1;
     }
 
     /// Takes the sums since they were taken last, one act a peer.
@@ -43,7 +54,10 @@ impl Refusals {
                 until_us,
                 counts: counts
                     .into_iter()
-                    .map(|(reason, count)| RefusalCount { reason: reason.to_owned(), count })
+                    .map(|(reason, count)| RefusalCount {
+                        reason: reason.to_owned(),
+                        count,
+                    })
                     .collect(),
             })
             .collect()

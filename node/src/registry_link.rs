@@ -61,7 +61,11 @@ impl RegistryLink {
     /// A link over this channel.
     pub(crate) fn new(channel: Channel) -> RegistryLink {
         let client = RegistryClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        RegistryLink { client, again: Notify::new(), cosign: Notify::new() }
+        RegistryLink {
+            client,
+            again: Notify::new(),
+            cosign: Notify::new(),
+        }
     }
 
     /// A client for one call.
@@ -105,8 +109,13 @@ async fn follow_once(closets: &Closets) -> Result<(), String> {
     let text = |status: tonic::Status| {
         jisr_proto::status::Fault::from_tonic(&status).map_or_else(|| status.to_string(), |fault| fault.to_string())
     };
-    let mut snapshots =
-        closets.registry.client().follow(FollowRequest { version }).await.map_err(text)?.into_inner();
+    let mut snapshots = closets
+        .registry
+        .client()
+        .follow(FollowRequest { version })
+        .await
+        .map_err(text)?
+        .into_inner();
     closets.counters.registry_connected.set(1);
     loop {
         tokio::select! {
@@ -151,10 +160,14 @@ pub(crate) async fn fetch_schemas(closets: &Closets, view: &crate::directory::Vi
         if !concerned || closets.schemas.load(&row.schema, service.as_str()) {
             continue;
         }
-        let request = SchemaRequest { digest: Bytes::copy_from_slice(&row.schema) };
+        let request = SchemaRequest {
+            digest: Bytes::copy_from_slice(&row.schema),
+        };
         let fetched = closets.registry.client().schema(request).await;
         let accepted = match fetched {
-            Ok(response) => closets.schemas.accept(&row.schema, service.as_str(), response.into_inner().schema),
+            Ok(response) => closets
+                .schemas
+                .accept(&row.schema, service.as_str(), response.into_inner().schema),
             Err(status) => Err(status.to_string()),
         };
         if let Err(error) = accepted {
@@ -186,21 +199,32 @@ async fn cosign_once(closets: &Closets, old_size: u64) -> Result<u64, String> {
     if size <= old_size {
         return Ok(old_size);
     }
-    let proof = closets.ledger.consistency(old_size, size).ok_or("no consistency proof can be made")?;
+    let proof = closets
+        .ledger
+        .consistency(old_size, size)
+        .ok_or("no consistency proof can be made")?;
     let request = AddCheckpointRequest {
         old_size,
         proof: proof.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
         checkpoint: checkpoint.clone(),
     };
-    let response = closets.registry.client().add_checkpoint(request).await.map_err(|status| status.to_string())?.into_inner();
+    let response = closets
+        .registry
+        .client()
+        .add_checkpoint(request)
+        .await
+        .map_err(|status| status.to_string())?
+        .into_inner();
     if response.cosignatures.is_empty() {
         // The witness remembers another size than this node: begin from there.
         return Ok(response.size.min(size));
     }
     let mut cosigned = checkpoint.to_vec();
     cosigned.extend_from_slice(response.cosignatures.as_bytes());
-    closets.ledger.note_later(Record::Cosigned(cosigned.into())).map_err(|error| error.to_string())?;
+    closets
+        .ledger
+        .note_later(Record::Cosigned(cosigned.into()))
+        .map_err(|error| error.to_string())?;
     closets.counters.cosigned_us.set(closets.clock.now_us());
     Ok(size)
 }
-

@@ -15,14 +15,21 @@ use crate::directory::{NodeRow, View};
 pub(crate) fn consumer(call: &Call) -> Result<SubsystemId, Fault> {
     match (&call.asserted.client, &*call.callers) {
         (Some(named), callers) if callers.contains(named) => Ok(named.clone()),
-        (Some(named), _) => {
-            Err(Fault::new(Reason::SubsystemNotYours, format!("the caller's credential does not stand for {named}")))
-        }
+        (Some(named), _) => Err(Fault::new(
+            Reason::SubsystemNotYours,
+            format!("the caller's credential does not stand for {named}"),
+        )),
         (None, [only]) => Ok(only.clone()),
-        (None, []) => Err(Fault::new(Reason::CallerUnauthenticated, "the caller showed no credential".to_owned())),
+        (None, []) => Err(Fault::new(
+            Reason::CallerUnauthenticated,
+            "the caller showed no credential".to_owned(),
+        )),
         (None, several) => {
             let names: Vec<String> = several.iter().map(ToString::to_string).collect();
-            let detail = format!("the credential stands for {}; name one in jisr-client", names.join(", "));
+            let detail = format!(
+                "the credential stands for {}; name one in jisr-client",
+                names.join(", ")
+            );
             Err(Fault::new(Reason::SubsystemAmbiguous, detail))
         }
     }
@@ -44,23 +51,33 @@ pub(crate) fn provider(view: &View, call: &Call, consumer: &SubsystemId) -> Resu
             let detail = format!("snapshot {} lists no node of {}", view.version, named.member());
             Fault::new(Reason::UnknownMember, detail)
         } else {
-            Fault::new(Reason::UnknownProvider, format!("{named} does not publish {}", call.path.service))
+            Fault::new(
+                Reason::UnknownProvider,
+                format!("{named} does not publish {}", call.path.service),
+            )
         });
     }
     if let [only] = publishers {
         return Ok(only.provider.clone());
     }
     let agreed = |row: &&Arc<crate::directory::ServiceRow>| {
-        view.agreements_of(consumer)
-            .iter()
-            .any(|agreement| agreement.provider == row.provider && agreement.method(&call.path.service, call.path.method.as_str()).is_some())
+        view.agreements_of(consumer).iter().any(|agreement| {
+            agreement.provider == row.provider
+                && agreement
+                    .method(&call.path.service, call.path.method.as_str())
+                    .is_some()
+        })
     };
     let mut candidates = publishers.iter().filter(agreed);
     match (candidates.next(), candidates.next()) {
         (Some(only), None) => Ok(only.provider.clone()),
         _ => {
             let names: Vec<String> = publishers.iter().map(|row| row.provider.to_string()).collect();
-            let detail = format!("{} is published by {}; name one in jisr-provider", call.path.service, names.join(", "));
+            let detail = format!(
+                "{} is published by {}; name one in jisr-provider",
+                call.path.service,
+                names.join(", ")
+            );
             Err(Fault::new(Reason::ProviderAmbiguous, detail))
         }
     }
@@ -75,12 +92,18 @@ pub(crate) fn node(closets: &Closets, allowed: &Allowed, exchange: ExchangeId) -
     }
     let score = |row: &NodeRow| digest::sha256(&[exchange.as_bytes(), row.origin.as_str().as_bytes()]);
     let chosen = if allowed.permit.no_side_effects() {
-        nodes.iter().max_by_key(|row| (closets.peers.connected(&row.id), score(row)))
+        nodes
+            .iter()
+            .max_by_key(|row| (closets.peers.connected(&row.id), score(row)))
     } else {
         nodes.iter().max_by_key(|row| score(row))
     };
     chosen.cloned().ok_or_else(|| {
-        let detail = format!("{} has no enrolled node in snapshot {}", allowed.provider.member(), allowed.view.version);
+        let detail = format!(
+            "{} has no enrolled node in snapshot {}",
+            allowed.provider.member(),
+            allowed.view.version
+        );
         Fault::new(Reason::UnknownMember, detail)
     })
 }

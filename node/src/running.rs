@@ -40,6 +40,10 @@ impl RunningIds {
 
 impl Drop for RunningId {
     fn drop(&mut self) {
-        self.ids.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.ids
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
     }
 }

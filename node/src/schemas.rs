@@ -32,7 +32,10 @@ impl Schemas {
     /// Keeps copies in `dir`.
     pub(crate) fn new(dir: PathBuf) -> std::io::Result<Schemas> {
         std::fs::create_dir_all(&dir)?;
-        Ok(Schemas { dir, known: ArcSwap::default() })
+        Ok(Schemas {
+            dir,
+            known: ArcSwap::default(),
+        })
     }
 
     /// The schema with this digest, if it has been fetched.
@@ -86,7 +89,10 @@ impl Schemas {
         match schema.service.method(path.method.as_str()) {
             Some(method) if method.unary => Ok(()),
             Some(_) => Err(Fault::new(Reason::MethodNotUnary, format!("{path} streams"))),
-            None => Err(Fault::new(Reason::UnknownMethod, format!("the schema of {} has no such method", path.service))),
+            None => Err(Fault::new(
+                Reason::UnknownMethod,
+                format!("the schema of {} has no such method", path.service),
+            )),
         }
     }
 
@@ -97,8 +103,10 @@ impl Schemas {
             .service
             .subjects(path.method.as_str(), payload)
             .map_err(|error| Fault::new(Reason::RequestInvalid, format!("{path}: {error}")))?;
-        let identifiers: Vec<SubjectIdentifier> =
-            named.into_iter().map(|(kind, value)| SubjectIdentifier { kind, value }).collect();
+        let identifiers: Vec<SubjectIdentifier> = named
+            .into_iter()
+            .map(|(kind, value)| SubjectIdentifier { kind, value })
+            .collect();
         Ok((!identifiers.is_empty()).then_some(Subject { identifiers }))
     }
 }

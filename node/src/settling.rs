@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jisr_ledger::ledger::{Entry, OpenExchange, Side};
 use bytes::Bytes;
 use jisr_ledger::Hash;
+use jisr_ledger::ledger::{Entry, OpenExchange, Side};
 use jisr_ledger::replay::{ReplayError, State};
 use jisr_ledger::statement::Draft;
 use jisr_proto::ident::{ExchangeId, Origin};
@@ -18,12 +18,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::closets::{Closets, code};
+use crate::closing;
 use crate::consumer::Asked;
 use crate::directory::NodeRow;
 use crate::facts::Facts;
 use crate::peers::PeerError;
 use crate::provider::{self, Question};
-use crate::closing;
 
 /// How long a provider lets an asker wait for an exchange that is still running.
 const RUNNING_WAIT: Duration = Duration::from_secs(2);
@@ -57,7 +57,12 @@ pub(crate) async fn tell(closets: &Arc<Closets>, question: &Question) -> Result<
                 return tell_from_ledger(closets, question).await;
             }
             State::Running if Instant::now() < give_up => tokio::time::sleep(RUNNING_LOOK).await,
-            State::Running => return Ok(ExchangeResponse { pending: true, ..Default::default() }),
+            State::Running => {
+                return Ok(ExchangeResponse {
+                    pending: true,
+                    ..Default::default()
+                });
+            }
         }
     }
 }
@@ -73,7 +78,10 @@ async fn tell_from_ledger(closets: &Arc<Closets>, question: &Question) -> Result
         return never_received(closets, question).await;
     }
     let same = told.iter().any(|entry| {
-        entry.statement.citation().is_some_and(|cited| cited.leaf == question.asked.statement.leaf().as_slice())
+        entry
+            .statement
+            .citation()
+            .is_some_and(|cited| cited.leaf == question.asked.statement.leaf().as_slice())
     });
     if !same {
         let detail = format!("exchange {} was taken on with other content", question.exchange);
@@ -83,13 +91,22 @@ async fn tell_from_ledger(closets: &Arc<Closets>, question: &Question) -> Result
         return if answered.statement.core().status == 0 {
             answer_gone(closets, question, answered, last(Kind::AnswerGone).copied()).await
         } else {
-            Ok(ExchangeResponse { closing: Some(sealed(closets, answered)?), ..Default::default() })
+            Ok(ExchangeResponse {
+                closing: Some(sealed(closets, answered)?),
+                ..Default::default()
+            })
         };
     }
     let closing = told.iter().rev().find(|entry| entry.statement.kind() != Kind::Received);
     match closing {
-        Some(closing) => Ok(ExchangeResponse { closing: Some(sealed(closets, closing)?), ..Default::default() }),
-        None => Ok(ExchangeResponse { pending: true, ..Default::default() }),
+        Some(closing) => Ok(ExchangeResponse {
+            closing: Some(sealed(closets, closing)?),
+            ..Default::default()
+        }),
+        None => Ok(ExchangeResponse {
+            pending: true,
+            ..Default::default()
+        }),
     }
 }
 
@@ -102,27 +119,51 @@ async fn answer_gone(
     let closing = match gone {
         Some(gone) => sealed(closets, gone)?,
         None => {
-            let core = said(answered.statement.core(), Kind::AnswerGone, Reason::AnswerGone, closets.now_us());
-            provider::append_sealed(closets, vec![Draft::new(core).peer(&question.asked.citation())]).await?.0
+            let core = said(
+                answered.statement.core(),
+                Kind::AnswerGone,
+                Reason::AnswerGone,
+                closets.now_us(),
+            );
+            provider::append_sealed(closets, vec![Draft::new(core).peer(&question.asked.citation())])
+                .await?
+                .0
         }
     };
     let answered = Some(sealed(closets, answered)?);
-    Ok(ExchangeResponse { closing: Some(closing), answered, ..Default::default() })
+    Ok(ExchangeResponse {
+        closing: Some(closing),
+        answered,
+        ..Default::default()
+    })
 }
 
 /// The id is entered in the replay set first, so that a copy of the question that is still on its way finds it taken.
 async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<ExchangeResponse, Fault> {
     let asked = question.asked.statement.core();
     let until_us = asked.expires_us.saturating_add(2 * closets.config.limits.skew_us);
-    match closets.replay.enter(question.exchange, question.asked.statement.leaf(), until_us, closets.now_us()) {
+    match closets.replay.enter(
+        question.exchange,
+        question.asked.statement.leaf(),
+        until_us,
+        closets.now_us(),
+    ) {
         Ok(()) => {}
-        Err(ReplayError::Seen(_)) => return Ok(ExchangeResponse { pending: true, ..Default::default() }),
+        Err(ReplayError::Seen(_)) => {
+            return Ok(ExchangeResponse {
+                pending: true,
+                ..Default::default()
+            });
+        }
         Err(error @ ReplayError::Full) => return Err(Fault::new(Reason::Overloaded, error.to_string())),
     }
     let core = said(asked, Kind::NeverReceived, Reason::NeverReceived, closets.now_us());
     let draft = Draft::new(core).citing(question.asked.clone());
     match provider::close(closets, question, vec![draft], Kind::NeverReceived).await {
-        Ok(closing) => Ok(ExchangeResponse { closing: Some(closing), ..Default::default() }),
+        Ok(closing) => Ok(ExchangeResponse {
+            closing: Some(closing),
+            ..Default::default()
+        }),
         Err(fault) => {
             closets.replay.withdraw(question.exchange);
             Err(fault)
@@ -132,7 +173,11 @@ async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<E
 
 fn said(of: &Core, kind: Kind, reason: Reason, now_us: u64) -> Core {
     let fault = Fault::new(reason, "");
-    Core { status: code(&fault), rule: reason.as_str().to_owned(), ..Facts::of(of).core(kind, now_us) }
+    Core {
+        status: code(&fault),
+        rule: reason.as_str().to_owned(),
+        ..Facts::of(of).core(kind, now_us)
+    }
 }
 
 /// Statements of this ledger about an exchange; looked up off the worker's thread, since it may wait for the disk.
@@ -156,11 +201,21 @@ pub(crate) fn sealed(closets: &Closets, entry: &Entry) -> Result<Sealed, Fault> 
 /// An own statement with the path under that checkpoint.
 pub(crate) fn sealed_under(entry: &Entry, path: Option<Vec<Hash>>, checkpoint: Bytes) -> Result<Sealed, Fault> {
     let (statement, path) = entry.statement.to_wire().zip(path).ok_or_else(|| {
-        let detail = format!("entry {} cannot be shown: a part of it is erased, or its key is gone", entry.index);
+        let detail = format!(
+            "entry {} cannot be shown: a part of it is erased, or its key is gone",
+            entry.index
+        );
         Fault::new(Reason::LedgerUnavailable, detail)
     })?;
     let path = path.iter().map(|hash| Bytes::copy_from_slice(hash)).collect();
-    Ok(Sealed { statement: Some(statement), seal: Some(Seal { index: entry.index, path, checkpoint }) })
+    Ok(Sealed {
+        statement: Some(statement),
+        seal: Some(Seal {
+            index: entry.index,
+            path,
+            checkpoint,
+        }),
+    })
 }
 
 /// Consumer: asks how it ended until it is told, or `deadline` has passed.
@@ -170,10 +225,14 @@ pub(crate) async fn ask_until(
     to: &NodeRow,
     deadline: Instant,
 ) -> Option<ExchangeResponse> {
-    let request = SettleRequest { asked: Some(asked.sealed.clone()) };
+    let request = SettleRequest {
+        asked: Some(asked.sealed.clone()),
+    };
     let mut pause = PAUSE_MIN;
     loop {
-        let told = tokio::time::timeout_at(deadline, closets.peers.settle(closets, to, &request)).await.ok()?;
+        let told = tokio::time::timeout_at(deadline, closets.peers.settle(closets, to, &request))
+            .await
+            .ok()?;
         match told {
             Ok(response) if !response.pending => return Some(response),
             Ok(_) => {}
@@ -192,7 +251,9 @@ pub(crate) async fn ask_until(
 pub(crate) fn learn_later(closets: &Arc<Closets>, asked: Asked, to: Arc<NodeRow>) {
     let closets = Arc::clone(closets);
     tokio::spawn(async move {
-        let Some(response) = ask_until(&closets, &asked, &to, Instant::now() + LATE_WAIT).await else { return };
+        let Some(response) = ask_until(&closets, &asked, &to, Instant::now() + LATE_WAIT).await else {
+            return;
+        };
         if let Err(fault) = closing::learn(&closets, &asked, &to, response).await {
             tracing::warn!(exchange = %asked.exchange, %fault, "how an exchange ended could not be recorded");
         }
@@ -203,8 +264,15 @@ pub(crate) fn learn_later(closets: &Arc<Closets>, asked: Asked, to: Arc<NodeRow>
 pub(crate) async fn close_received(closets: &Arc<Closets>, open: &[OpenExchange]) -> Result<(), Fault> {
     for exchange in open.iter().filter(|exchange| exchange.side == Side::Provider) {
         let entry = &exchange.entry;
-        let Some(citation) = entry.statement.citation() else { continue };
-        let core = said(entry.statement.core(), Kind::OutcomeUnknown, Reason::OutcomeUnknown, closets.now_us());
+        let Some(citation) = entry.statement.citation() else {
+            continue;
+        };
+        let core = said(
+            entry.statement.core(),
+            Kind::OutcomeUnknown,
+            Reason::OutcomeUnknown,
+            closets.now_us(),
+        );
         let (_, index) = provider::append_sealed(closets, vec![Draft::new(core).peer(citation)]).await?;
         if let Ok(exchange) = ExchangeId::try_from(entry.statement.core().exchange_id.as_ref()) {
             closets.replay.close(exchange, Kind::OutcomeUnknown, index);
@@ -220,12 +288,17 @@ pub(crate) async fn settle_asked(closets: Arc<Closets>, open: Vec<OpenExchange>)
     let mut by_provider: HashMap<String, Vec<Asked>> = HashMap::new();
     for exchange in open.iter().filter(|exchange| exchange.side == Side::Consumer) {
         match asked_of(&closets, &exchange.entry) {
-            Ok(asked) => by_provider.entry(asked.facts.provider_origin().to_owned()).or_default().push(asked),
+            Ok(asked) => by_provider
+                .entry(asked.facts.provider_origin().to_owned())
+                .or_default()
+                .push(asked),
             Err(fault) => tracing::error!(%fault, "an exchange from before the start cannot be settled"),
         }
     }
-    let mut providers: JoinSet<()> =
-        by_provider.into_values().map(|open| settle_with(Arc::clone(&closets), open)).collect();
+    let mut providers: JoinSet<()> = by_provider
+        .into_values()
+        .map(|open| settle_with(Arc::clone(&closets), open))
+        .collect();
     while providers.join_next().await.is_some() {}
 }
 
@@ -276,20 +349,36 @@ pub(crate) fn asked_of(closets: &Closets, entry: &Entry) -> Result<Asked, Fault>
 pub(crate) fn asked_node(closets: &Closets, asked: &Asked) -> Result<Arc<NodeRow>, Fault> {
     let origin: Result<Origin, _> = asked.facts.provider_origin().parse();
     let view = closets.directory.current(closets.now_us())?;
-    origin.ok().and_then(|origin| view.node_of_origin(&origin).cloned()).ok_or_else(|| {
-        let detail = format!("snapshot {} no longer lists {}", view.version, asked.facts.provider_origin());
-        Fault::new(Reason::OriginUnlisted, detail)
-    })
+    origin
+        .ok()
+        .and_then(|origin| view.node_of_origin(&origin).cloned())
+        .ok_or_else(|| {
+            let detail = format!(
+                "snapshot {} no longer lists {}",
+                view.version,
+                asked.facts.provider_origin()
+            );
+            Fault::new(Reason::OriginUnlisted, detail)
+        })
 }
 
 async fn settle_one(closets: &Arc<Closets>, asked: &Asked) -> Result<(), Fault> {
     let to = asked_node(closets, asked)?;
-    let request = SettleRequest { asked: Some(asked.sealed.clone()) };
+    let request = SettleRequest {
+        asked: Some(asked.sealed.clone()),
+    };
     let response = match closets.peers.settle(&**closets, &to, &request).await {
-        Ok(response) if response.pending => return Err(Fault::new(Reason::ExchangeRunning, format!("{} still works on it", to.id))),
+        Ok(response) if response.pending => {
+            return Err(Fault::new(
+                Reason::ExchangeRunning,
+                format!("{} still works on it", to.id),
+            ));
+        }
         Ok(response) => response,
         Err(PeerError::Refused(fault) | PeerError::TooLarge(fault)) => return Err(fault),
-        Err(PeerError::Unsent(text) | PeerError::Broken(text)) => return Err(Fault::new(Reason::PeerUnreachable, text)),
+        Err(PeerError::Unsent(text) | PeerError::Broken(text)) => {
+            return Err(Fault::new(Reason::PeerUnreachable, text));
+        }
     };
     // Whatever it says closes the exchange; what the application would have been told has no hearer any more.
     let told = closing::learn(closets, asked, &to, response).await?;

@@ -50,7 +50,9 @@ pub enum SetupError {
     #[error("caller: the token {0}. Ask the registry's operator for a new one")]
     Token(String),
     /// The registry cannot be reached.
-    #[error("registry: {address} cannot be reached: {detail}. Check address, port and firewall, and that the registry runs")]
+    #[error(
+        "registry: {address} cannot be reached: {detail}. Check address, port and firewall, and that the registry runs"
+    )]
     Unreachable {
         /// host:port.
         address: String,
@@ -159,7 +161,10 @@ pub fn init(data: &Path, now_us: u64) -> Result<Config, SetupError> {
 pub fn read_token(text: &str) -> Result<Token, SetupError> {
     use base64::Engine as _;
     let wrong = |what: &str| SetupError::Token(what.to_owned());
-    let encoded = text.trim().strip_prefix("jisr1-").ok_or_else(|| wrong("does not begin with jisr1-"))?;
+    let encoded = text
+        .trim()
+        .strip_prefix("jisr1-")
+        .ok_or_else(|| wrong("does not begin with jisr1-"))?;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
         .decode(encoded)
         .map_err(|_| wrong("has characters that no token has, or was cut short"))?;
@@ -167,7 +172,8 @@ pub fn read_token(text: &str) -> Result<Token, SetupError> {
     if jisr_certs::digest::sha256(&[body]).first_chunk::<4>() != Some(check) {
         return Err(wrong("was mistyped or cut short: its check digits do not match"));
     }
-    canonical::decode(&Bytes::copy_from_slice(body)).map_err(|error| SetupError::Token(format!("does not parse: {error}")))
+    canonical::decode(&Bytes::copy_from_slice(body))
+        .map_err(|error| SetupError::Token(format!("does not parse: {error}")))
 }
 
 /// Enrols the node: its keys were made here, the registry returns certificates, the origin, the anchor and the snapshot.
@@ -179,21 +185,34 @@ pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, Setu
     let config = init(data, now_us)?;
     let layout = Layout::new(data);
     if token.node != config.node.as_str() {
-        return Err(SetupError::Token(format!("is for {}, this is {}", token.node, config.node)));
+        return Err(SetupError::Token(format!(
+            "is for {}, this is {}",
+            token.node, config.node
+        )));
     }
     if token.expires_us <= now_us {
-        return Err(SetupError::Token(format!("expired {} s ago by this machine's clock", (now_us - token.expires_us) / 1_000_000)));
+        return Err(SetupError::Token(format!(
+            "expired {} s ago by this machine's clock",
+            (now_us - token.expires_us) / 1_000_000
+        )));
     }
     if layout.ledger().join("segments").exists() {
-        return Err(SetupError::State(format!("{} holds a ledger already; a new origin begins in an empty directory", data.display())));
+        return Err(SetupError::State(format!(
+            "{} holds a ledger already; a new origin begins in an empty directory",
+            data.display()
+        )));
     }
     let store = KeyStore::open(layout.keys())?;
     // The registry names the origin; until then the key stands under an epoch that no ledger has.
-    let pending = config.node.origin(&PENDING_EPOCH.parse::<Epoch>().expect("four digits are an epoch"));
+    let pending = config
+        .node
+        .origin(&PENDING_EPOCH.parse::<Epoch>().expect("four digits are an epoch"));
     store.destroy(&key_file(&pending))?;
     let response = ask(&config, &store, &pending, &token, now_us).await?;
     let origin = check(&config, &token, &response, now_us)?;
-    let key = store.read(&key_file(&pending))?.ok_or_else(|| SetupError::State("the seal key vanished".to_owned()))?;
+    let key = store
+        .read(&key_file(&pending))?
+        .ok_or_else(|| SetupError::State("the seal key vanished".to_owned()))?;
     store.write(&key_file(&origin), &key)?;
     store.destroy(&key_file(&pending))?;
     keep(&layout, &response)?;
@@ -228,10 +247,17 @@ async fn ask(
         local_ca: Bytes::copy_from_slice(&local_ca.certificate().der),
         now_us,
     };
-    let root = token.root.as_ref().try_into().map_err(|_| SetupError::Token("names no root".to_owned()))?;
+    let root = token
+        .root
+        .as_ref()
+        .try_into()
+        .map_err(|_| SetupError::Token("names no root".to_owned()))?;
     let clock: tls::Clock = std::sync::Arc::new(move || now_us);
     let client = tls::registry_client_by_root_fingerprint(root, config.node.instance(), &clock)?;
-    let unreachable = |detail: String| SetupError::Unreachable { address: token.registry.clone(), detail };
+    let unreachable = |detail: String| SetupError::Unreachable {
+        address: token.registry.clone(),
+        detail,
+    };
     let channel = channel(&token.registry, TlsConnector::from(client), tls::server_name())
         .map_err(|error| unreachable(error.to_string()))?;
     let mut registry = RegistryClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -259,13 +285,20 @@ fn causes(error: &dyn std::error::Error) -> String {
 /// The answer must rest on what the token pins: root, registry key; and the snapshot must list this node.
 fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) -> Result<Origin, SetupError> {
     let wrong = |what: &str| SetupError::Answer(what.to_owned());
-    let anchor: Anchor = response.anchor.parse().map_err(|error| SetupError::Answer(format!("{error}")))?;
+    let anchor: Anchor = response
+        .anchor
+        .parse()
+        .map_err(|error| SetupError::Answer(format!("{error}")))?;
     if anchor.root.as_slice() != token.root || anchor.registry_key.to_string() != token.registry_key {
         return Err(wrong("its anchor is another one than the token pins"));
     }
-    let origin: Origin = response.origin.parse().map_err(|error| SetupError::Answer(format!("{error}")))?;
+    let origin: Origin = response
+        .origin
+        .parse()
+        .map_err(|error| SetupError::Answer(format!("{error}")))?;
     let signed = response.snapshot.clone().ok_or_else(|| wrong("it holds no snapshot"))?;
-    let verified = snapshots::verify(&anchor, signed, None, now_us).map_err(|error| SetupError::Answer(error.to_string()))?;
+    let verified =
+        snapshots::verify(&anchor, signed, None, now_us).map_err(|error| SetupError::Answer(error.to_string()))?;
     let (_, snapshot, _) = verified.ok_or_else(|| wrong("it holds no snapshot"))?;
     let listed = snapshot.nodes.iter().any(|row| {
         row.id == config.node.as_str()
@@ -273,12 +306,21 @@ fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) 
             && row.tls_certificate == response.tls_certificate
             && row.seal_certificate == response.seal_certificate
     });
-    if listed { Ok(origin) } else { Err(wrong("its snapshot does not list this node with these certificates")) }
+    if listed {
+        Ok(origin)
+    } else {
+        Err(wrong("its snapshot does not list this node with these certificates"))
+    }
 }
 
 fn keep(layout: &Layout, response: &EnrolResponse) -> Result<(), SetupError> {
-    let chain = |leaf: &Bytes| pem::certificates_to_pem(std::iter::once(leaf).chain(&response.issuers).map(Bytes::as_ref));
-    let snapshot = response.snapshot.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();
+    let chain =
+        |leaf: &Bytes| pem::certificates_to_pem(std::iter::once(leaf).chain(&response.issuers).map(Bytes::as_ref));
+    let snapshot = response
+        .snapshot
+        .as_ref()
+        .map(prost::Message::encode_to_vec)
+        .unwrap_or_default();
     let kept = [
         (layout.tls_chain(), chain(&response.tls_certificate).into_bytes()),
         (layout.seal_chain(), chain(&response.seal_certificate).into_bytes()),

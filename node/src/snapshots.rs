@@ -33,7 +33,9 @@ pub enum SnapshotError {
         held: u64,
     },
     /// Another picture under the same version, or one that does not continue the one held.
-    #[error("snapshot {version} contradicts the one held: the registry shows two histories. Keep both, tell its operator")]
+    #[error(
+        "snapshot {version} contradicts the one held: the registry shows two histories. Keep both, tell its operator"
+    )]
     Forked {
         /// The version.
         version: u64,
@@ -50,7 +52,6 @@ pub enum SnapshotError {
 }
 
 /// Verifies a snapshot against the anchor and against the version and digest held. `None`: it is the one held.
-#[expect(clippy::type_complexity, reason = "the three belong together for one caller")]
 pub fn verify(
     anchor: &Anchor,
     signed: SignedSnapshot,
@@ -70,7 +71,9 @@ pub fn verify(
         return Ok(None);
     }
     if now_us >= snapshot.expires_us {
-        return Err(SnapshotError::Expired { version: snapshot.version });
+        return Err(SnapshotError::Expired {
+            version: snapshot.version,
+        });
     }
     Ok(Some((signed, snapshot, digest)))
 }
@@ -78,13 +81,21 @@ pub fn verify(
 fn check_note(anchor: &Anchor, signed_note: &Bytes, snapshot: &Snapshot, digest: &Hash) -> Result<(), SnapshotError> {
     let text = note::open_snapshot(signed_note, &anchor.snapshot_key)
         .map_err(|error| SnapshotError::Signature(error.to_string()))?;
-    let same = text.version == snapshot.version
-        && text.digest == *digest
-        && text.expires_s == snapshot.expires_us / 1_000_000;
-    if same { Ok(()) } else { Err(SnapshotError::Signature("the note signs another snapshot".to_owned())) }
+    let same =
+        text.version == snapshot.version && text.digest == *digest && text.expires_s == snapshot.expires_us / 1_000_000;
+    if same {
+        Ok(())
+    } else {
+        Err(SnapshotError::Signature("the note signs another snapshot".to_owned()))
+    }
 }
 
-fn check_entry(anchor: &Anchor, signed: &SignedSnapshot, snapshot: &Snapshot, digest: &Hash) -> Result<(), SnapshotError> {
+fn check_entry(
+    anchor: &Anchor,
+    signed: &SignedSnapshot,
+    snapshot: &Snapshot,
+    digest: &Hash,
+) -> Result<(), SnapshotError> {
     let unlogged = |text: &str| SnapshotError::Unlogged(text.to_owned());
     let entry = signed.entry.as_ref().ok_or_else(|| unlogged("no entry came along"))?;
     let sealed = SealVerifier::default()
@@ -93,16 +104,30 @@ fn check_entry(anchor: &Anchor, signed: &SignedSnapshot, snapshot: &Snapshot, di
     let Some(Act::Snapshot(act)) = sealed.statement.act() else {
         return Err(unlogged("the entry is of another kind"));
     };
-    let same = act.version == snapshot.version && act.digest == digest.as_slice() && act.expires_us == snapshot.expires_us;
-    if same { Ok(()) } else { Err(unlogged("the entry speaks of another snapshot")) }
+    let same =
+        act.version == snapshot.version && act.digest == digest.as_slice() && act.expires_us == snapshot.expires_us;
+    if same {
+        Ok(())
+    } else {
+        Err(unlogged("the entry speaks of another snapshot"))
+    }
 }
 
 fn check_succession(snapshot: &Snapshot, digest: &Hash, held: Option<(u64, Hash)>) -> Result<(), SnapshotError> {
     let Some((version, held)) = held else { return Ok(()) };
     if snapshot.version < version {
-        return Err(SnapshotError::RolledBack { offered: snapshot.version, held: version });
+        return Err(SnapshotError::RolledBack {
+            offered: snapshot.version,
+            held: version,
+        });
     }
     let forked = (snapshot.version == version && *digest != held)
         || (snapshot.version == version + 1 && snapshot.previous != held.as_slice());
-    if forked { Err(SnapshotError::Forked { version: snapshot.version }) } else { Ok(()) }
+    if forked {
+        Err(SnapshotError::Forked {
+            version: snapshot.version,
+        })
+    } else {
+        Ok(())
+    }
 }

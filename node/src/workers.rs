@@ -43,14 +43,21 @@ impl Workers {
             let (queue, jobs) = mpsc::unbounded_channel();
             let stopped = stop.subscribe();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let thread = std::thread::Builder::new().name(format!("jisr-worker-{index}")).spawn(move || {
-                INDEX.set(index);
-                runtime.block_on(serve(jobs, stopped));
-            })?;
+            let thread = std::thread::Builder::new()
+                .name(format!("jisr-worker-{index}"))
+                .spawn(move || {
+                    INDEX.set(index);
+                    runtime.block_on(serve(jobs, stopped));
+                })?;
             queues.push(queue);
             threads.push(thread);
         }
-        Ok(Workers { queues, threads, next: AtomicUsize::new(0), stop })
+        Ok(Workers {
+            queues,
+            threads,
+            next: AtomicUsize::new(0),
+            stop,
+        })
     }
 
     /// Runs a job on the next worker in turn. The number of jobs is bounded by whoever accepts connections.

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::Limits;
 use crate::workers::Workers;
@@ -35,7 +35,11 @@ impl Door {
     /// A door at this listener.
     pub(crate) fn new(listener: TcpListener, limits: &Limits) -> Door {
         let count = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
-        Door { listener, connections: Arc::new(Semaphore::new(limits.connections_max)), count }
+        Door {
+            listener,
+            connections: Arc::new(Semaphore::new(limits.connections_max)),
+            count,
+        }
     }
 
     /// Accepts until `stopped`, then waits until every connection has ended. `serve` runs on a worker's thread.
@@ -45,7 +49,9 @@ impl Door {
         R: Future<Output = ()> + Send + 'static,
     {
         loop {
-            let Ok(place) = Arc::clone(&self.connections).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&self.connections).acquire_owned().await else {
+                return;
+            };
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 _ = stopped.wait_for(|stop| *stop) => break,
@@ -87,7 +93,10 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let asked = Arc::new(Notify::new());
+    let first = Arc::clone(&asked);
     let service = hyper::service::service_fn(move |request| {
+        first.notify_one();
         let response = service(request);
         async move { Ok::<_, Infallible>(response.await) }
     });
@@ -105,6 +114,8 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         _ = stopped.wait_for(|stop| *stop) => None,
+        // Whoever was let in and asks nothing holds a place that others wait for.
+        () = silent(&asked, limits.handshake_timeout) => return,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -115,5 +126,12 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Returns if nothing was asked within this time, and else never.
+async fn silent(asked: &Notify, wait: Duration) {
+    if tokio::time::timeout(wait, asked.notified()).await.is_ok() {
+        std::future::pending().await
     }
 }

@@ -76,7 +76,10 @@ async fn held(closets: &Closets, version: u64) {
     let mut versions = closets.directory.follow();
     let arrived = tokio::time::timeout(SNAPSHOT_WAIT, versions.wait_for(|held| *held >= version)).await;
     if arrived.is_err() {
-        tracing::warn!(version, "the registry has done what was asked, but its snapshot has not arrived yet");
+        tracing::warn!(
+            version,
+            "the registry has done what was asked, but its snapshot has not arrived yet"
+        );
     }
 }
 
@@ -107,7 +110,14 @@ impl Admin for Door {
             title_en: request.title_en,
             withdraw: request.withdraw,
         };
-        let published = self.closets.registry.client().publish(request).await.map_err(relay)?.into_inner();
+        let published = self
+            .closets
+            .registry
+            .client()
+            .publish(request)
+            .await
+            .map_err(relay)?
+            .into_inner();
         held(&self.closets, published.snapshot_version).await;
         Ok(Response::new(wire::PublishServiceResponse {
             schema: published.schema,
@@ -117,7 +127,14 @@ impl Admin for Door {
 
     async fn agree(&self, request: Request<wire::AgreeRequest>) -> Result<Response<wire::AgreeResponse>, Status> {
         let agreed = agreeing::agree(&self.closets, request.into_inner()).await?;
-        let agreed = self.closets.registry.client().agree(agreed).await.map_err(relay)?.into_inner();
+        let agreed = self
+            .closets
+            .registry
+            .client()
+            .agree(agreed)
+            .await
+            .map_err(relay)?
+            .into_inner();
         held(&self.closets, agreed.snapshot_version).await;
         Ok(Response::new(wire::AgreeResponse {
             digest: agreed.digest,
@@ -126,16 +143,23 @@ impl Admin for Door {
         }))
     }
 
-    async fn proposals(
-        &self,
-        _: Request<wire::ProposalsRequest>,
-    ) -> Result<Response<wire::ProposalsResponse>, Status> {
-        let found =
-            self.closets.registry.client().proposals(registry::ProposalsRequest {}).await.map_err(relay)?.into_inner();
+    async fn proposals(&self, _: Request<wire::ProposalsRequest>) -> Result<Response<wire::ProposalsResponse>, Status> {
+        let found = self
+            .closets
+            .registry
+            .client()
+            .proposals(registry::ProposalsRequest {})
+            .await
+            .map_err(relay)?
+            .into_inner();
         let proposals = found
             .proposals
             .into_iter()
-            .map(|row| wire::Proposal { digest: row.digest, document: row.document, agreed: row.agreed })
+            .map(|row| wire::Proposal {
+                digest: row.digest,
+                document: row.document,
+                agreed: row.agreed,
+            })
             .collect();
         Ok(Response::new(wire::ProposalsResponse { proposals }))
     }
@@ -145,17 +169,31 @@ impl Admin for Door {
         request: Request<wire::RevokeAgreementRequest>,
     ) -> Result<Response<wire::RevokeAgreementResponse>, Status> {
         let request = request.into_inner();
-        let request = registry::RevokeAgreementRequest { digest: request.digest, reason: request.reason };
-        let revoked = self.closets.registry.client().revoke_agreement(request).await.map_err(relay)?.into_inner();
+        let request = registry::RevokeAgreementRequest {
+            digest: request.digest,
+            reason: request.reason,
+        };
+        let revoked = self
+            .closets
+            .registry
+            .client()
+            .revoke_agreement(request)
+            .await
+            .map_err(relay)?
+            .into_inner();
         held(&self.closets, revoked.snapshot_version).await;
-        Ok(Response::new(wire::RevokeAgreementResponse { snapshot_version: revoked.snapshot_version }))
+        Ok(Response::new(wire::RevokeAgreementResponse {
+            snapshot_version: revoked.snapshot_version,
+        }))
     }
 
     async fn describe_service(
         &self,
         request: Request<wire::DescribeServiceRequest>,
     ) -> Result<Response<wire::DescribeServiceResponse>, Status> {
-        Ok(Response::new(describe(&self.closets, &request.into_inner().service).await?))
+        Ok(Response::new(
+            describe(&self.closets, &request.into_inner().service).await?,
+        ))
     }
 
     async fn export_evidence(
@@ -205,22 +243,31 @@ fn status(closets: &Closets, addresses: Addresses) -> wire::StatusResponse {
 }
 
 async fn describe(closets: &Closets, service: &str) -> Result<wire::DescribeServiceResponse, Fault> {
-    let name: ServiceName =
-        service.parse().map_err(|error| Fault::new(Reason::UnknownService, format!("{error}")))?;
+    let name: ServiceName = service
+        .parse()
+        .map_err(|error| Fault::new(Reason::UnknownService, format!("{error}")))?;
     let view = closets.directory.current(closets.now_us())?;
     let publishers = view.publishers(&name);
     let row = publishers.first().ok_or_else(|| {
-        Fault::new(Reason::UnknownService, format!("nobody publishes {name} in snapshot {}", view.version))
+        Fault::new(
+            Reason::UnknownService,
+            format!("nobody publishes {name} in snapshot {}", view.version),
+        )
     })?;
     let schema = match closets.schemas.find(&row.schema) {
         Some(schema) => schema.bytes.clone(),
         None => {
-            let request = registry::SchemaRequest { digest: Bytes::copy_from_slice(&row.schema) };
+            let request = registry::SchemaRequest {
+                digest: Bytes::copy_from_slice(&row.schema),
+            };
             let fetched = closets.registry.client().schema(request).await;
             let fetched = fetched.map_err(|status| Fault::new(Reason::RegistryUnreachable, status.to_string()))?;
             let schema = fetched.into_inner().schema;
             if jisr_certs::digest::domain("jisr.schema", &[&schema]) != row.schema {
-                return Err(Fault::new(Reason::RegistryRefused, "the registry sent another schema than its digest names"));
+                return Err(Fault::new(
+                    Reason::RegistryRefused,
+                    "the registry sent another schema than its digest names",
+                ));
             }
             schema
         }

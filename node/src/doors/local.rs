@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic_health::server::HealthReporter;
 
 use super::accept::{Stopped, serve_connection};
-use super::{body_fault, not_grpc, refuse, reflection};
+use super::{body_fault, not_grpc, reflection, refuse};
 use crate::cancelled::Cancelled;
 use crate::closets::Closets;
 use crate::consumer::{self, Answer, Call};
@@ -61,7 +61,9 @@ pub(crate) async fn serve(
                 Err(_) => return closets.refusals.count("", Reason::CallerUnauthenticated),
             };
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let Ok(caller) = jisr_certs::tls::client_identity(chain) else { return };
+            let Ok(caller) = jisr_certs::tls::client_identity(chain) else {
+                return;
+            };
             let callers: Arc<[SubsystemId]> = Arc::from([caller]);
             serve_connection(stream, &limits, stopped, move |request| {
                 handle(Arc::clone(&closets), Arc::clone(&callers), health.clone(), request)
@@ -84,7 +86,9 @@ async fn handle(
     if path.starts_with("/grpc.health.v1.Health/") {
         let service = tonic_health::server::HealthService::from_health_reporter(health);
         let service = tonic_health::pb::health_server::HealthServer::new(service);
-        return reflection::call(tonic::service::Routes::new(service), request).await.map(Either::Right);
+        return reflection::call(tonic::service::Routes::new(service), request)
+            .await
+            .map(Either::Right);
     }
     exchange(closets, callers, request).await.map(Either::Left)
 }
@@ -105,7 +109,10 @@ async fn exchange(closets: Arc<Closets>, callers: Arc<[SubsystemId]>, request: R
         refuse(&fault, headers)
     };
     let Ok(place) = Arc::clone(&closets.places.asked).try_acquire_owned() else {
-        return refused(Fault::new(Reason::Overloaded, "all places for exchanges at the local door are taken"));
+        return refused(Fault::new(
+            Reason::Overloaded,
+            "all places for exchanges at the local door are taken",
+        ));
     };
     match read(&closets, callers, request).await {
         Ok(call) => run(Arc::clone(&closets), call, place).await,
@@ -116,20 +123,44 @@ async fn exchange(closets: Arc<Closets>, callers: Arc<[SubsystemId]>, request: R
 /// Reads the request into a call: path, metadata, body.
 async fn read(closets: &Closets, callers: Arc<[SubsystemId]>, request: Request<Incoming>) -> Result<Call, Fault> {
     let (parts, body) = request.into_parts();
-    let path: MethodPath =
-        parts.uri.path().parse().map_err(|error| Fault::new(Reason::UnknownMethod, format!("{error}")))?;
-    if parts.headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity") {
+    let path: MethodPath = parts
+        .uri
+        .path()
+        .parse()
+        .map_err(|error| Fault::new(Reason::UnknownMethod, format!("{error}")))?;
+    if parts
+        .headers
+        .get("grpc-encoding")
+        .is_some_and(|encoding| encoding != "identity")
+    {
         return Err(call_fault(&FrameError::Compressed));
     }
     let timeout = grpc::timeout(&parts.headers).map_err(|error| call_fault(&error))?;
     let deadline = Instant::now() + timeout.unwrap_or(closets.config.limits.default_deadline).min(MAX_WAIT);
-    let asserted = Asserted::parse(parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
-        .map_err(Fault::from)?;
+    let asserted = Asserted::parse(
+        parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    )
+    .map_err(Fault::from)?;
     let payload = tokio::time::timeout_at(deadline, grpc::read_message(body, closets.config.limits.body_bytes_max))
         .await
-        .map_err(|_| Fault::new(Reason::DeadlineExceeded, "the request did not arrive before its deadline"))?
+        .map_err(|_| {
+            Fault::new(
+                Reason::DeadlineExceeded,
+                "the request did not arrive before its deadline",
+            )
+        })?
         .map_err(|error| call_fault(&error))?;
-    Ok(Call { callers, path, asserted, metadata: grpc::metadata(&parts.headers), deadline, payload })
+    Ok(Call {
+        callers,
+        path,
+        asserted,
+        metadata: grpc::metadata(&parts.headers),
+        deadline,
+        payload,
+    })
 }
 
 fn call_fault(error: &FrameError) -> Fault {
@@ -157,7 +188,10 @@ async fn run(closets: Arc<Closets>, call: Call, place: OwnedSemaphorePermit) -> 
         Ok((exchange, Err(fault))) => refuse(&fault, headers(exchange)),
         Err(error) => {
             tracing::error!(%error, "an exchange ended in a defect of this program");
-            refuse(&Fault::new(Reason::Internal, "see the node's log"), grpc::response_headers())
+            refuse(
+                &Fault::new(Reason::Internal, "see the node's log"),
+                grpc::response_headers(),
+            )
         }
     }
 }

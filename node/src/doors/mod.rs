@@ -1,7 +1,7 @@
 //! The doors: where bytes become questions, and faults become statuses.
 
-pub(crate) mod admin;
 mod accept;
+pub(crate) mod admin;
 pub(crate) mod local;
 pub(crate) mod peer;
 mod reflection;
@@ -16,7 +16,11 @@ use jisr_proto::reason::Reason;
 
 /// A fault as a gRPC status without a message.
 fn refuse(fault: &Fault, headers: HeaderMap) -> Response<Chunks> {
-    let status = Status { code: crate::closets::code(fault), message: fault.message(), details: fault.to_status_bytes() };
+    let status = Status {
+        code: crate::closets::code(fault),
+        message: fault.message(),
+        details: fault.to_status_bytes(),
+    };
     grpc::trailers_only(&status, headers)
 }
 

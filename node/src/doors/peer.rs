@@ -48,9 +48,15 @@ pub(crate) async fn serve(closets: Arc<Closets>, acceptor: TlsAcceptor, stream: 
         Err(_) => return closets.refusals.count("", Reason::CertificateInvalid),
     };
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let (Ok(node), Some(certificate)) = (jisr_certs::tls::peer_identity(chain), chain.first()) else { return };
+    let (Ok(node), Some(certificate)) = (jisr_certs::tls::peer_identity(chain), chain.first()) else {
+        return;
+    };
     let certificate = digest::sha256(&[certificate]);
-    let caller = Arc::new(Caller { node, certificate, greeted: AtomicBool::new(false) });
+    let caller = Arc::new(Caller {
+        node,
+        certificate,
+        greeted: AtomicBool::new(false),
+    });
     serve_connection(stream, &limits, stopped, move |request| {
         handle(Arc::clone(&closets), Arc::clone(&caller), request)
     })
@@ -89,24 +95,33 @@ async fn dispatch(
         .map_err(|error| body_fault(&error, Reason::MalformedFrame))?;
     let method = parts.uri.path().strip_prefix("/jisr.peer.v1.Peer/").unwrap_or_default();
     if method == "Hello" {
-        return hello(closets, caller, decode(message)?).map(|response| (response.encode_to_vec().into(), Bytes::new()));
+        return hello(closets, caller, decode(message)?)
+            .map(|response| (response.encode_to_vec().into(), Bytes::new()));
     }
     if !caller.greeted.load(Ordering::Acquire) {
-        return Err(Fault::new(Reason::ProtocolVersion, "the first call on a connection is Hello"));
+        return Err(Fault::new(
+            Reason::ProtocolVersion,
+            "the first call on a connection is Hello",
+        ));
     }
     match method {
         "Exchange" => exchange(closets, caller, decode(message)?).await.map(split),
         "Settle" => settle(closets, caller, decode(message)?).await.map(split),
         "Prove" => {
             let request: ProveRequest = decode(message)?;
-            paying::prove(closets, request).await.map(|response| (response.encode_to_vec().into(), Bytes::new()))
+            paying::prove(closets, request)
+                .await
+                .map(|response| (response.encode_to_vec().into(), Bytes::new()))
         }
         "Show" => {
             let request: ShowRequest = decode(message)?;
             let shown = paying::show(closets, &caller.node, &request).await?;
             Ok((shown.encode_to_vec().into(), Bytes::new()))
         }
-        _ => Err(Fault::new(Reason::UnknownMethod, format!("{} is no method of the peer protocol", parts.uri.path()))),
+        _ => Err(Fault::new(
+            Reason::UnknownMethod,
+            format!("{} is no method of the peer protocol", parts.uri.path()),
+        )),
     }
 }
 
@@ -128,7 +143,10 @@ fn still_listed(closets: &Closets, caller: &Caller) -> Result<(), Fault> {
 
 fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<HelloResponse, Fault> {
     if !request.versions.contains(&PROTOCOL_VERSION) {
-        let detail = format!("this node speaks version {PROTOCOL_VERSION}, the caller {:?}", request.versions);
+        let detail = format!(
+            "this node speaks version {PROTOCOL_VERSION}, the caller {:?}",
+            request.versions
+        );
         return Err(Fault::new(Reason::ProtocolVersion, detail));
     }
     let view = closets.directory.current(closets.now_us())?;
@@ -136,7 +154,10 @@ fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<He
         .node(&caller.node)
         .ok_or_else(|| Fault::new(Reason::OriginUnlisted, format!("{} is not listed", caller.node)))?;
     if request.origin != row.origin.as_str() {
-        let detail = format!("{} says its ledger is {}, the snapshot says {}", caller.node, request.origin, row.origin);
+        let detail = format!(
+            "{} says its ledger is {}, the snapshot says {}",
+            caller.node, request.origin, row.origin
+        );
         return Err(Fault::new(Reason::OriginUnlisted, detail));
     }
     closets.compare_snapshots(&caller.node, request.snapshot_version, &request.snapshot)?;
@@ -152,9 +173,16 @@ fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<He
 }
 
 /// Runs the corridor in a task of its own: a peer that goes away cancels it, but does not drop it between two statements.
-async fn exchange(closets: &Arc<Closets>, caller: &Caller, request: ExchangeRequest) -> Result<ExchangeResponse, Fault> {
+async fn exchange(
+    closets: &Arc<Closets>,
+    caller: &Caller,
+    request: ExchangeRequest,
+) -> Result<ExchangeResponse, Fault> {
     let Ok(place) = Arc::clone(&closets.places.answered).try_acquire_owned() else {
-        return Err(Fault::new(Reason::Overloaded, "all places for exchanges at the peer door are taken"));
+        return Err(Fault::new(
+            Reason::Overloaded,
+            "all places for exchanges at the peer door are taken",
+        ));
     };
     let limit = closets.config.limits.body_bytes_max;
     if request.payload.len() > limit {
@@ -179,8 +207,9 @@ async fn exchange(closets: &Arc<Closets>, caller: &Caller, request: ExchangeRequ
 
 async fn settle(closets: &Arc<Closets>, caller: &Caller, request: SettleRequest) -> Result<ExchangeResponse, Fault> {
     let view = closets.directory.current(closets.now_us())?;
-    let asked =
-        request.asked.ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along"))?;
+    let asked = request
+        .asked
+        .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along"))?;
     let question = provider::verify(closets, &view, &caller.node, &asked)?;
     settling::tell(closets, &question).await
 }

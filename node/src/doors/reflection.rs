@@ -23,7 +23,8 @@ pub(super) async fn answer(
         Ok(routes) => call(routes, request).await,
         Err(error) => {
             tracing::error!(%error, "reflection: schemas of agreed services do not fit together");
-            tonic::Status::internal("the schemas of the agreed services do not fit together; see the node's log").into_http()
+            tonic::Status::internal("the schemas of the agreed services do not fit together; see the node's log")
+                .into_http()
         }
     }
 }
@@ -38,7 +39,9 @@ pub(super) async fn call(mut routes: Routes, request: Request<Incoming>) -> Resp
 
 fn agreed(closets: &Closets, callers: &[SubsystemId]) -> BTreeMap<String, Arc<Schema>> {
     let now = closets.now_us();
-    let Ok(view) = closets.directory.current(now) else { return BTreeMap::new() };
+    let Ok(view) = closets.directory.current(now) else {
+        return BTreeMap::new();
+    };
     let mut services = BTreeMap::new();
     for agreement in callers.iter().flat_map(|caller| view.agreements_of(caller)) {
         let document = &agreement.document;
@@ -59,7 +62,9 @@ fn routes(agreed: &BTreeMap<String, Arc<Schema>>) -> Result<Routes, tonic_reflec
     let builder = || {
         let mut builder = tonic_reflection::server::Builder::configure().include_reflection_service(false);
         for (name, schema) in agreed {
-            builder = builder.register_encoded_file_descriptor_set(&schema.bytes).with_service_name(name);
+            builder = builder
+                .register_encoded_file_descriptor_set(&schema.bytes)
+                .with_service_name(name);
         }
         builder
     };
