@@ -106,6 +106,12 @@ impl Terms {
         if agreement.valid_from_us >= agreement.valid_until_us {
             return Err(invalid("its validity ends before it begins"));
         }
+        // An agreement is the right: what the nodes do not enforce must not stand in it.
+        if agreement.rate_per_minute != 0 || agreement.subjects_per_case != 0 {
+            return Err(invalid(
+                "it limits calls a minute or persons a case, which this version does not enforce; leave both 0",
+            ));
+        }
         Ok(())
     }
 
