@@ -7,6 +7,7 @@
 mod backend;
 mod caller;
 mod disk;
+mod front;
 mod line;
 mod messages;
 mod relay;
@@ -17,6 +18,7 @@ mod world;
 pub use backend::{Backend, Behaviour};
 pub use caller::{Answer, Caller, Refused, reason_of, refused};
 pub use disk::{FaultyDisk, Moment};
+pub use front::Front;
 pub use line::{Line, Told, framed};
 pub use messages::{Question, Reply, probe_schema};
 pub use statements::{Stood, statements_in};

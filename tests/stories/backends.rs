@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::Kind;
-use jisr_tests::{Behaviour, CONSUMER, Caller, Line, PURPOSE, Question, World, framed, refused, until};
+use jisr_tests::{Behaviour, CONSUMER, Caller, Front, Line, PURPOSE, Question, World, framed, refused, until};
 
 fn question() -> Question {
     Question::about("9901234567")
@@ -109,5 +109,26 @@ async fn an_application_that_gives_up_cancels_a_read_but_not_a_write() {
     let consumer = [Kind::Asked, Kind::Cancelled, Kind::LateAnswer];
     kinds(&world, &write, &consumer, &[Kind::Received, Kind::Answered]).await;
     assert_eq!((backend.dropped(), backend.runs(&write)), (1, 1), "what has effects runs to its end, once");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_behind_tls_is_called_only_under_its_own_authority() {
+    let mut world = World::of_two().await;
+    let backend = world.party("psd").backend.address();
+    let front = Front::before(backend, &world.dir.path().join("front")).await;
+    let other = Front::before(backend, &world.dir.path().join("other")).await;
+    world.stop_node("psd").await;
+    let secured = format!("url = \"https://{}\"\nca = \"{}\"", front.address(), front.authority().display());
+    world.reconfigure("psd", &format!("url = \"http://{backend}\""), &secured);
+    world.start_node("psd").await;
+    world.caller().ask("Write", &question()).await.expect("the node trusts this authority");
+    world.stop_node("psd").await;
+    world.reconfigure("psd", &front.address().to_string(), &other.address().to_string());
+    world.start_node("psd").await;
+    let told = refused(world.caller().ask("Write", &question()).await, Reason::BackendUnreachable);
+    assert!(told.detail.contains("TLS"), "{told:?}");
+    kinds(&world, &told.exchange, &[Kind::Asked, Kind::Failed], &[Kind::Received, Kind::Failed]).await;
+    assert_eq!(world.party("psd").backend.calls(), 1);
     world.end().await;
 }

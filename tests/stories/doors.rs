@@ -1,5 +1,8 @@
 //! Who may come in at the local door, and what is shown to whom.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use jisr_node::{Config, Node};
 use jisr_proto::reason::Reason;
 use jisr_tests::{CONSUMER, Caller, Line, PROBE, PROVIDER, PURPOSE, Question, World, framed, refused};
@@ -36,38 +39,39 @@ async fn only_the_member_s_own_certificates_open_the_local_door() {
     world.end().await;
 }
 
-async fn reflected(caller: &Caller) -> [Vec<String>; 2] {
+/// What both versions of reflection list, and whether the newer one shows the probe's descriptor.
+async fn reflected(caller: &Caller) -> ([Vec<String>; 2], bool) {
     use tonic_reflection::pb::{v1, v1alpha};
+    use v1::server_reflection_request::MessageRequest;
+    use v1::server_reflection_response::MessageResponse;
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(caller.channel());
-    let request = v1::ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(String::new())),
-    };
-    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("it is served").into_inner();
-    let answer = answers.next().await.expect("one answer").expect("it is right").message_response;
-    let Some(v1::server_reflection_response::MessageResponse::ListServicesResponse(new)) = answer else {
-        panic!("{answer:?}");
-    };
+    let wanted = [MessageRequest::ListServices(String::new()), MessageRequest::FileContainingSymbol(PROBE.to_owned())];
+    let wanted = wanted.map(|wanted| v1::ServerReflectionRequest { host: String::new(), message_request: Some(wanted) });
+    let answers = client.server_reflection_info(tokio_stream::iter(wanted)).await.expect("it is served").into_inner();
+    let answers: Vec<_> = answers.map_while(Result::ok).filter_map(|answer| answer.message_response).collect().await;
+    let Some(MessageResponse::ListServicesResponse(new)) = answers.first() else { panic!("{answers:?}") };
+    let shown = matches!(answers.get(1), Some(MessageResponse::FileDescriptorResponse(_)));
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(caller.channel());
     let request = v1alpha::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())),
     };
-    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("it is served").into_inner();
-    let answer = answers.next().await.expect("one answer").expect("it is right").message_response;
-    let Some(v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(old)) = answer else {
-        panic!("{answer:?}");
+    let answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("it is served").into_inner();
+    let answers: Vec<_> = answers.map_while(Result::ok).filter_map(|answer| answer.message_response).collect().await;
+    let [v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(old)] = answers.as_slice() else {
+        panic!("{answers:?}");
     };
-    let new = new.service.into_iter().map(|service| service.name).collect();
-    [new, old.service.into_iter().map(|service| service.name).collect()]
+    let new = new.service.iter().map(|service| service.name.clone()).collect();
+    ([new, old.service.iter().map(|service| service.name.clone()).collect()], shown)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reflection_shows_exactly_what_is_agreed() {
     let world = World::of_two().await;
-    assert_eq!(reflected(&world.caller()).await, [[PROBE], [PROBE]]);
+    let probe = vec![PROBE.to_owned()];
+    assert_eq!(reflected(&world.caller()).await, ([probe.clone(), probe], true));
     let stranger = world.caller_of("mol", "JO/GOV/mol/canteen");
-    assert_eq!(reflected(&stranger).await, [[""; 0], [""; 0]]);
+    assert_eq!(reflected(&stranger).await, ([vec![], vec![]], false));
     world.end().await;
 }
 
@@ -84,6 +88,10 @@ async fn what_is_not_grpc_is_answered_as_http() {
         let request = request.body(tonic::body::Body::empty()).expect("a request");
         let response = tower::ServiceExt::oneshot(caller.channel(), request).await.expect("an answer");
         assert_eq!(response.status(), expected);
+    }
+    for path in ["/", "/Read", "/jisr.tests.v1.Probe/", "/jisr.tests.v1.Probe/Read/more", "//Read"] {
+        let told = caller.call(path, Bytes::new(), Duration::from_secs(5)).await;
+        refused(told, Reason::UnknownMethod);
     }
     world.end().await;
 }
@@ -122,6 +130,6 @@ async fn a_second_node_on_the_same_directory_refuses_to_start() {
     config.peer_door.listen = "127.0.0.1:0".parse().expect("an address");
     let error = Node::start(config, world.clock.clone()).await.expect_err("the first one runs").to_string();
     assert!(error.contains("another process") || error.contains("lock"), "{error}");
-    world.caller().call(READ, Question::about("1").bytes(), std::time::Duration::from_secs(5)).await.expect("unharmed");
+    world.caller().call(READ, Question::about("1").bytes(), Duration::from_secs(5)).await.expect("unharmed");
     world.end().await;
 }

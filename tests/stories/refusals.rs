@@ -8,7 +8,7 @@ use jisr_ledger::clock::{Clock as _, ManualClock, SystemClock};
 use jisr_proto::canonical;
 use jisr_proto::reason::Reason;
 use jisr_proto::registry::RevokeNodeRequest;
-use jisr_proto::statement::Kind;
+use jisr_proto::statement::{Agreement, Kind};
 use jisr_tests::{CONSUMER, Caller, Grant, PROVIDER, Question, Relay, World, refused, until};
 
 /// The person whom the stories ask about.
@@ -135,16 +135,25 @@ async fn of_several_providers_one_is_named_or_agreed_with() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mask_is_refused_at_registration() {
+async fn what_the_nodes_do_not_enforce_is_refused_at_registration() {
     let mut world = World::new().await;
     world.join("mol").await;
     world.join("psd").await;
     world.publish("psd", PROVIDER).await;
-    let mut document = world.document(&grant(CONSUMER, PROVIDER, &["Read"])).await;
-    document.methods[0].mask = "text".to_owned();
+    let document = world.document(&grant(CONSUMER, PROVIDER, &["Read"])).await;
+    let mut masked = document.clone();
+    masked.methods[0].mask = "text".to_owned();
+    let rated = Agreement { rate_per_minute: 60, ..document.clone() };
+    let counted = Agreement { subjects_per_case: 1, ..document };
     let party = world.party("mol");
-    let request = party.sign(&canonical::encode(&document), world.clock.now_us());
-    refused(party.admin().await.agree(request).await, Reason::MaskUnsupported);
+    for (document, reason) in [
+        (masked, Reason::MaskUnsupported),
+        (rated, Reason::AgreementInvalid),
+        (counted, Reason::AgreementInvalid),
+    ] {
+        let request = party.sign(&canonical::encode(&document), world.clock.now_us());
+        refused(party.admin().await.agree(request).await, reason);
+    }
     refused_at_home(&world, world.caller(), "Read", Reason::NoAgreement).await;
     world.end().await;
 }
