@@ -252,6 +252,7 @@ impl Rogue {
         let config = tls::peer_client(identity, &self.root, expected, Arc::new(|_, _| Ok(())), &clock());
         let connector = TlsConnector::from(config.expect("settings of a client"));
         let stream = TcpStream::connect(node.peer_address()).await?;
+        stream.set_nodelay(true)?;
         let stream = connector.connect(tls::server_name(), stream).await?;
         let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
             .handshake(TokioIo::new(stream))
@@ -259,6 +260,25 @@ impl Rogue {
             .map_err(std::io::Error::other)?;
         tokio::spawn(connection);
         Ok(PeerLine { sender })
+    }
+
+    /// Its TLS identity.
+    #[must_use]
+    pub fn identity(&self) -> &tls::Identity {
+        &self.identity
+    }
+
+    /// A connection on which nothing is said after the TLS handshake.
+    ///
+    /// # Errors
+    /// The door does not let it in.
+    pub async fn silent(&self, address: SocketAddr) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let expected: NodeId = "JO/GOV/psd/node/node1".parse().expect("a node");
+        let config = tls::peer_client(&self.identity, &self.root, expected, Arc::new(|_, _| Ok(())), &clock());
+        let connector = TlsConnector::from(config.expect("settings of a client"));
+        connector
+            .connect(tls::server_name(), TcpStream::connect(address).await?)
+            .await
     }
 
     /// Its TLS chain.
@@ -414,6 +434,27 @@ impl PeerLine {
         status
             .is_none_or(|status| status.code() == tonic::Code::Ok)
             .then_some(())
+    }
+
+    /// Posts any bytes to a method, with one more header. Returns what the door answers, if it does.
+    pub async fn post(
+        &mut self,
+        method: &str,
+        header: &str,
+        body: Bytes,
+    ) -> Option<(http::StatusCode, Option<Reason>)> {
+        let request = Request::post(format!("https://jisr/jisr.peer.v1.Peer/{method}"))
+            .header("content-type", "application/grpc")
+            .header("filling", header)
+            .body(Full::new(body))
+            .expect("a method has a name");
+        self.sender.ready().await.ok()?;
+        let response = self.sender.send_request(request).await.ok()?;
+        let status = tonic::Status::from_header_map(response.headers());
+        let reason = status
+            .and_then(|status| Fault::from_tonic(&status))
+            .map(|fault| fault.reason);
+        Some((response.status(), reason))
     }
 
     /// Puts a question. Returns by what the provider closed it.
