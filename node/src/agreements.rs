@@ -111,84 +111,22 @@ pub(crate) fn permit_cited(view: &View, cited: &[u8], wanted: &Wanted<'_>, now_u
 
 /// One agreement against what is wanted. The number grows with the number of rules that held.
 fn check(view: &View, row: &Arc<AgreementRow>, wanted: &Wanted<'_>, now_us: u64) -> Result<Permit, (u8, Denied)> {
-    let deny = |rank: u8, reason: Reason, detail: String| Err((rank, Fault::new(reason, detail)));
-    let Some(agreed) = row.method(&wanted.path.service, wanted.path.method.as_str()) else {
-        return deny(
-            0,
-            Reason::MethodNotAgreed,
-            format!(
+    let agreed = row
+        .method(&wanted.path.service, wanted.path.method.as_str())
+        .ok_or_else(|| {
+            let detail = format!(
                 "the agreement of {} with {} does not name {}",
                 row.consumer, row.provider, wanted.path
-            ),
-        );
-    };
-    if now_us < row.document.valid_from_us {
-        return deny(
-            1,
-            Reason::AgreementNotYetValid,
-            format!("the agreement on {} begins later", wanted.path),
-        );
-    }
-    if now_us > row.document.valid_until_us {
-        return deny(
-            1,
-            Reason::AgreementExpired,
-            format!("the agreement on {} has run out", wanted.path),
-        );
-    }
-    let published = view
-        .publishers(&wanted.path.service)
-        .iter()
-        .find(|service| service.provider == row.provider);
-    let Some(schema) = published
-        .map(|service| service.schema)
-        .filter(|schema| agreed.schema == schema.as_slice())
-    else {
-        return deny(
-            2,
-            Reason::SchemaChanged,
-            format!("{} is published with another schema than agreed", &wanted.path.service),
-        );
-    };
-    if !row
-        .document
-        .purposes
-        .iter()
-        .any(|purpose| purpose.code == wanted.purpose)
-    {
-        return deny(
-            3,
-            Reason::PurposeNotAgreed,
-            format!(
-                "the purpose `{}` does not stand in the agreement on {}",
-                wanted.purpose, wanted.path
-            ),
-        );
-    }
-    let chamber = wanted.consumer.member().class() != "GOV";
-    if (row.document.consent_required || chamber) && !wanted.consent {
-        return deny(
-            4,
-            Reason::ConsentMissing,
-            format!("{} needs a consent reference to call {}", wanted.consumer, wanted.path),
-        );
-    }
-    if !chamber && !wanted.duty {
-        return deny(
-            4,
-            Reason::DutyMissing,
-            format!(
-                "{} needs a legal-duty reference to call {}",
-                wanted.consumer, wanted.path
-            ),
-        );
-    }
+            );
+            (0, Fault::new(Reason::MethodNotAgreed, detail))
+        })?;
+    check_validity(row, wanted, now_us).map_err(|denied| (1, denied))?;
+    let schema = schema(view, row, wanted, &agreed.schema).map_err(|denied| (2, denied))?;
+    check_purpose(row, wanted).map_err(|denied| (3, denied))?;
+    check_basis(row, wanted).map_err(|denied| (4, denied))?;
     if agreed.mask != "*" {
-        return deny(
-            4,
-            Reason::MaskUnsupported,
-            format!("the agreement asks for the mask `{}`", agreed.mask),
-        );
+        let detail = format!("the agreement asks for the mask `{}`", agreed.mask);
+        return Err((4, Fault::new(Reason::MaskUnsupported, detail)));
     }
     Ok(Permit {
         agreement: Arc::clone(row),
@@ -196,4 +134,62 @@ fn check(view: &View, row: &Arc<AgreementRow>, wanted: &Wanted<'_>, now_us: u64)
         mask: agreed.mask.clone(),
         no_side_effects: agreed.no_side_effects,
     })
+}
+
+fn check_validity(row: &AgreementRow, wanted: &Wanted<'_>, now_us: u64) -> Result<(), Denied> {
+    if now_us < row.document.valid_from_us {
+        let detail = format!("the agreement on {} begins later", wanted.path);
+        return Err(Fault::new(Reason::AgreementNotYetValid, detail));
+    }
+    if now_us > row.document.valid_until_us {
+        let detail = format!("the agreement on {} has run out", wanted.path);
+        return Err(Fault::new(Reason::AgreementExpired, detail));
+    }
+    Ok(())
+}
+
+/// The schema in force, which must be the one that was agreed on.
+fn schema(view: &View, row: &AgreementRow, wanted: &Wanted<'_>, agreed: &[u8]) -> Result<Hash, Denied> {
+    let mut publishers = view.publishers(&wanted.path.service).iter();
+    let published = publishers.find(|service| service.provider == row.provider);
+    published
+        .map(|service| service.schema)
+        .filter(|schema| agreed == schema.as_slice())
+        .ok_or_else(|| {
+            let detail = format!("{} is published with another schema than agreed", wanted.path.service);
+            Fault::new(Reason::SchemaChanged, detail)
+        })
+}
+
+fn check_purpose(row: &AgreementRow, wanted: &Wanted<'_>) -> Result<(), Denied> {
+    if row
+        .document
+        .purposes
+        .iter()
+        .any(|purpose| purpose.code == wanted.purpose)
+    {
+        return Ok(());
+    }
+    let detail = format!(
+        "the purpose `{}` does not stand in the agreement on {}",
+        wanted.purpose, wanted.path
+    );
+    Err(Fault::new(Reason::PurposeNotAgreed, detail))
+}
+
+/// What the law asks of the consumer beside the agreement: public bodies name a legal duty, everybody else a consent.
+fn check_basis(row: &AgreementRow, wanted: &Wanted<'_>) -> Result<(), Denied> {
+    let public_body = wanted.consumer.member().class() == "GOV";
+    if (row.document.consent_required || !public_body) && !wanted.consent {
+        let detail = format!("{} needs a consent reference to call {}", wanted.consumer, wanted.path);
+        return Err(Fault::new(Reason::ConsentMissing, detail));
+    }
+    if public_body && !wanted.duty {
+        let detail = format!(
+            "{} needs a legal-duty reference to call {}",
+            wanted.consumer, wanted.path
+        );
+        return Err(Fault::new(Reason::DutyMissing, detail));
+    }
+    Ok(())
 }
