@@ -1,0 +1,78 @@
+"""The test vectors in docs/vectors hold for code that was written from docs/formats.md alone."""
+
+import base64
+import json
+
+import pytest
+
+import verify_evidence
+from demo import ROOT
+from notes import Checkpoint, Key, Note, domain, sha256, tree_root
+from wire import Refused, read
+
+
+def vector(name: str) -> dict:
+    return json.loads((ROOT / "docs" / "vectors" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def unhex(text: str) -> bytes:
+    return bytes.fromhex(text)
+
+
+def test_tree():
+    for row in vector("tree")["roots"]:
+        leaves = [sha256(b"\x00", bytes([number]) * 32) for number in range(row["size"])]
+        assert tree_root(leaves).hex() == row["root"]
+
+
+def test_statement():
+    told = vector("statement")
+    hashes = [sha256(b"\x00", bytes([p["tag"]]), unhex(p["salt"]), unhex(p["content"])) for p in told["parts"]]
+    assert [one.hex() for one in hashes] == [part["part_hash"] for part in told["parts"]]
+    assert tree_root(hashes).hex() == told["statement_root"]
+    leaf = domain("jisr.statement", tree_root(hashes))
+    assert (leaf.hex(), sha256(b"\x00", leaf).hex()) == (told["leaf_input"], told["leaf_hash"])
+    payload = next(part for part in told["parts"] if part["tag"] == 8)
+    commitment = b"\x01" + domain("jisr.payload", unhex(payload["salt"]) + unhex(told["message"]))
+    assert commitment.hex() == payload["content"]
+    core = read(verify_evidence.CORE, unhex(told["parts"][0]["content"]))
+    assert (core.format, core.instance, len(core.tags)) == (1, "JO", len(told["parts"]))
+
+
+def test_checkpoint_and_cosignature():
+    told = vector("checkpoint")
+    note, seal, witness = Note(told["cosigned_note"].encode()), Key.parse(told["seal_key"]), Key.parse(told["witness_key"])
+    note.verify(seal)
+    assert note.cosigned_at(witness) == int(told["cosigned_message"].split("\n")[1].removeprefix("time "))
+    assert Checkpoint.parse(note.text) == Checkpoint(told["origin"], told["size"], unhex(told["root"]))
+    with pytest.raises(Refused):
+        note.verify(witness)
+
+
+def test_snapshot():
+    told = vector("snapshot")
+    note = Note(told["note"].encode())
+    note.verify(Key.parse(told["key"]))
+    assert domain("jisr.snapshot", unhex(told["snapshot"])).hex() == told["digest"]
+    assert base64.b64decode(note.text.split("\n")[2]).hex() == told["digest"]
+    assert read(verify_evidence.SNAPSHOT, unhex(told["snapshot"])).instance == "JO"
+
+
+def test_agreement():
+    told = vector("agreement")
+    document = unhex(told["document"])
+    assert unhex(told["signed_bytes"]) == b"jisr.agreement\x01" + document
+    assert domain("jisr.agreement", document).hex() == told["digest"]
+    assert read(verify_evidence.AGREEMENT, document).instance == "JO"
+
+
+def test_token():
+    told = vector("token")
+    data = base64.urlsafe_b64decode(told["text"].removeprefix("jisr1-") + "==")
+    assert data[:-4].hex() == told["canonical"] and data[-4:] == sha256(data[:-4])[:4]
+
+
+def test_evidence():
+    told = vector("evidence")
+    entries = verify_evidence.verify(unhex(told["file"]), verify_evidence.Anchor.parse(told["anchor"]))
+    assert told["verdict"] == "VALID" and len(entries) >= 4
