@@ -149,7 +149,7 @@ impl Closets {
     }
 
     /// Keeps the certificates that bind a peer's seal key to its origin, so that the ledger verifies alone.
-    fn keep_certificates(&self, row: &NodeRow) {
+    fn keep_certificates(&self, row: &NodeRow) -> Result<(), AppendError> {
         let chain = std::iter::once(&row.row.seal_certificate)
             .chain(&self.issuers)
             .cloned()
@@ -158,9 +158,7 @@ impl Closets {
             origin: row.origin.to_string(),
             certificates: chain,
         };
-        if let Err(error) = self.ledger.note_later(record) {
-            tracing::error!(%error, peer = %row.id, "a peer's certificates could not be kept");
-        }
+        self.ledger.note_later(record)
     }
 
     /// Verifies a peer's seal with the key that the snapshot lists for `row`, and notes that the final proof is owed.
@@ -174,9 +172,9 @@ impl Closets {
             .verify(sealed, &row.seal_key)
             .map_err(|error| Fault::new(Reason::SealInvalid, format!("{}: {error}", row.id)))?;
         self.archive.cited(verified.statement.core().snapshot_version);
-        if self.owed.note(row, &verified) {
-            self.keep_certificates(row);
-        }
+        self.owed
+            .note(row, &verified, || self.keep_certificates(row))
+            .map_err(|error| append_fault(&error))?;
         Ok(verified)
     }
 }
@@ -206,7 +204,7 @@ impl Greeter for Closets {
             snapshot_version: view.as_ref().map_or(0, |view| view.version),
             snapshot: view.map(|view| view.digest.to_vec()).unwrap_or_default().into(),
             checkpoint: self.ledger.checkpoint().note.clone(),
-            yours: self.owed.newest_checkpoint(peer.origin.as_str()),
+            yours: self.owed.newest_checkpoint(&peer.origin),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jisr_ledger::anchor::{Anchor, QuorumClass};
-use jisr_ledger::ledger::Record;
+use jisr_ledger::ledger::{AppendError, Record};
 use jisr_ledger::seal::{self, Sealed};
 use jisr_ledger::tree::{self, Hash};
 use jisr_ledger::{Verified, note};
@@ -38,25 +38,28 @@ struct Account {
 /// What peers owe.
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
-    accounts: Mutex<HashMap<NodeId, Account>>,
+    accounts: Mutex<HashMap<Origin, Account>>,
 }
 
 impl Owed {
-    /// Notes a provisional seal of this node. Returns whether it is the first one since the start.
-    pub(crate) fn note(&self, row: &Arc<NodeRow>, sealed: &Verified<Sealed>) -> bool {
+    /// Notes a provisional seal of this node. Before the first one of a ledger is noted, `introduce` puts the certificates
+    /// of that ledger into the own one; nobody else can note a seal of it meanwhile, so they stand before everything that
+    /// rests on them.
+    pub(crate) fn note(
+        &self,
+        row: &Arc<NodeRow>,
+        sealed: &Verified<Sealed>,
+        introduce: impl FnOnce() -> Result<(), AppendError>,
+    ) -> Result<(), AppendError> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = !accounts.contains_key(&row.id);
-        if first {
-            let account = Account {
-                row: Arc::clone(row),
-                due: VecDeque::new(),
-                newest: (0, Bytes::new()),
-            };
-            accounts.insert(row.id.clone(), account);
+        if !accounts.contains_key(&row.origin) {
+            introduce()?;
         }
-        let Some(account) = accounts.get_mut(&row.id) else {
-            return first;
-        };
+        let account = accounts.entry(row.origin.clone()).or_insert_with(|| Account {
+            row: Arc::clone(row),
+            due: VecDeque::new(),
+            newest: (0, Bytes::new()),
+        });
         if sealed.tree_size > account.newest.0 {
             account.newest = (sealed.tree_size, sealed.note().clone());
         }
@@ -66,13 +69,13 @@ impl Owed {
                 leaf: sealed.statement.leaf(),
             });
         }
-        first
+        Ok(())
     }
 
     /// The newest checkpoint seen of this ledger; empty if none.
-    pub(crate) fn newest_checkpoint(&self, origin: &str) -> Bytes {
+    pub(crate) fn newest_checkpoint(&self, origin: &Origin) -> Bytes {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let account = accounts.values().find(|account| account.row.origin.as_str() == origin);
+        let account = accounts.get(origin);
         account.map(|account| account.newest.1.clone()).unwrap_or_default()
     }
 
@@ -80,8 +83,8 @@ impl Owed {
     pub(crate) fn counts(&self) -> Vec<(NodeId, u64)> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts
-            .iter()
-            .map(|(node, account)| (node.clone(), account.due.len() as u64))
+            .values()
+            .map(|account| (account.row.id.clone(), account.due.len() as u64))
             .collect()
     }
 
@@ -100,9 +103,9 @@ impl Owed {
             .collect()
     }
 
-    fn paid(&self, node: &NodeId, below: u64) {
+    fn paid(&self, origin: &Origin, below: u64) {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get_mut(node) {
+        if let Some(account) = accounts.get_mut(origin) {
             account.due.retain(|due| due.index >= below);
         }
     }
@@ -122,7 +125,7 @@ pub(crate) async fn collect(closets: &Closets) {
             }
         };
         match record(closets, &row, &due, &response) {
-            Ok(Some(below)) => closets.owed.paid(&row.id, below),
+            Ok(Some(below)) => closets.owed.paid(&row.origin, below),
             Ok(None) => {}
             Err(error) => tracing::error!(peer = %row.id, error, "a peer's ledger does not hold what it sealed"),
         }

@@ -168,7 +168,7 @@ fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<He
         snapshot_version: view.version,
         snapshot: Bytes::copy_from_slice(&view.digest),
         checkpoint: closets.ledger.checkpoint().note.clone(),
-        yours: closets.owed.newest_checkpoint(row.origin.as_str()),
+        yours: closets.owed.newest_checkpoint(&row.origin),
     })
 }
 
