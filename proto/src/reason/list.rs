@@ -77,10 +77,10 @@ reasons! {
         "Values of jisr- metadata are percent-encoded UTF-8 of 1 to 256 bytes without control or direction characters, each given once."
         "Correct the value that the detail names.";
     ConsentMissing "CONSENT_MISSING" Caller InvalidArgument:
-        "The agreement demands a consent reference with each call."
+        "A chamber's calls, and those of agreements that demand it, name the consent of the person concerned."
         "Set the metadata jisr-consent.";
     DutyMissing "DUTY_MISSING" Caller InvalidArgument:
-        "The agreement demands a reference to the legal duty with each call."
+        "A public body asks only as far as a legal duty requires: each of its calls names that duty."
         "Set the metadata jisr-duty.";
     ExchangeIdInvalid "EXCHANGE_ID_INVALID" Caller InvalidArgument:
         "An exchange id is a UUID of version 7 (RFC 9562) in lower case."

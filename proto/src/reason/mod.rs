@@ -157,4 +157,37 @@ mod tests {
             assert_eq!(party.mirrored().mirrored(), party);
         }
     }
+
+    #[test]
+    fn the_page_lists_them_all_and_no_others() {
+        let page = include_str!("../../../docs/formats.md");
+        let section = page.split("## Reasons").nth(1).expect("the page has the section");
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+        let expected: Vec<String> = Reason::ALL
+            .iter()
+            .map(|reason| {
+                format!(
+                    "| {} | {} | {} |",
+                    reason.as_str(),
+                    reason.party().as_str(),
+                    status_name(reason.code())
+                )
+            })
+            .collect();
+        assert_eq!(rows, expected);
+    }
+
+    /// Names of the gRPC status codes as the protocol writes them.
+    fn status_name(code: tonic::Code) -> String {
+        let name = format!("{code:?}");
+        let mut spelled = String::new();
+        for (at, letter) in name.char_indices() {
+            if at > 0 && letter.is_ascii_uppercase() {
+                spelled.push('_');
+            }
+            spelled.push(letter.to_ascii_uppercase());
+        }
+        spelled
+    }
 }
