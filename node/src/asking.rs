@@ -28,12 +28,14 @@ pub(crate) async fn earlier(closets: &Arc<Closets>, exchange: ExchangeId) -> Res
     let mut asked = None;
     let mut closing = None;
     let mut late = false;
+    let mut theirs = false;
     for entry in entries {
         let by_us = entry.statement.core().provider_origin != closets.origin.as_str();
         match entry.statement.kind() {
+            _ if !by_us => theirs = true,
             Kind::Asked => asked = Some(entry),
             Kind::LateAnswer => late = true,
-            _ if by_us && closing.is_none() => closing = Some(entry),
+            _ if closing.is_none() => closing = Some(entry),
             _ => {}
         }
     }
@@ -51,6 +53,10 @@ pub(crate) async fn earlier(closets: &Arc<Closets>, exchange: ExchangeId) -> Res
                 reason,
                 format!("exchange {exchange} was refused before; a new call needs a new id"),
             ))
+        }
+        (None, None) if theirs => {
+            let detail = "another member asked this one under that id; a new call needs a new id";
+            Err(Fault::new(Reason::ExchangeIdReused, detail))
         }
         (None, None) => Ok(None),
     }

@@ -124,15 +124,24 @@ impl Gathered {
     }
 }
 
+/// Whether both are of one exchange. An id alone does not say so: a peer may ask under one that was used between others.
+fn same_parties(one: &Core, other: &Core) -> bool {
+    one.consumer == other.consumer
+        && one.provider == other.provider
+        && one.service == other.service
+        && one.method == other.method
+}
+
 async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Gathered, Fault> {
-    let entries = settling::entries(closets, exchange).await?;
-    let Some(first) = entries.first() else {
+    let mut entries = settling::entries(closets, exchange).await?;
+    let Some(of) = entries.first().map(|first| first.statement.core().clone()) else {
         return Err(Fault::new(
             Reason::UnknownExchange,
             format!("this node's ledger does not hold {exchange}"),
         ));
     };
-    let provider = first.statement.core().provider_origin == closets.origin.as_str();
+    entries.retain(|entry| same_parties(&of, entry.statement.core()));
+    let provider = of.provider_origin == closets.origin.as_str();
     let consumer = if provider {
         consumer_origin(&entries)?
     } else {
@@ -141,7 +150,7 @@ async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Gathered
     let other = if provider {
         Some(consumer.clone())
     } else {
-        first.statement.core().provider_origin.parse().ok()
+        of.provider_origin.parse().ok()
     };
     let mut pieces = Vec::new();
     for entry in &entries {
@@ -153,7 +162,7 @@ async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Gathered
     let mut silent = None;
     if let Some(other) = other.filter(|_| !alone) {
         match shown(closets, &other, exchange).await {
-            Ok(theirs) => pieces.extend(theirs),
+            Ok(theirs) => pieces.extend(theirs.into_iter().filter(|piece| same_parties(&of, piece.statement.core()))),
             Err(text) => {
                 pieces.extend(
                     entries
