@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use jisr_ledger::evidence;
+use jisr_ledger::report::Verdict;
+use jisr_proto::admin::ExportEvidenceRequest;
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::reason::Reason;
-use jisr_proto::statement::Kind;
-use jisr_tests::{Behaviour, Question, World, refused, until};
+use jisr_proto::statement::{Core, Kind};
+use jisr_tests::{Behaviour, Grant, PROVIDER, Question, Rogue, World, refused, until};
 
 /// A fresh id, as an application would make it.
 fn id(world: &World, nth: u8) -> String {
@@ -66,5 +69,63 @@ async fn what_was_refused_at_home_stays_refused_under_that_id() {
     refused(caller.ask("Read", &question()).await, Reason::PurposeNotAgreed);
     assert_eq!(world.kinds("mol", &exchange), [Kind::Refused], "an exchange closes once");
     assert_eq!(world.kinds("psd", &exchange), []);
+    world.end().await;
+}
+
+/// Both members answer the probe, and each may ask the other.
+async fn both_ways() -> World {
+    let world = World::of_two().await;
+    world.publish("mol", "JO/GOV/mol/probe").await;
+    let back = Grant {
+        consumer: PROVIDER,
+        provider: "JO/GOV/mol/probe",
+        methods: &["Read", "Write"],
+        valid_us: (0, u64::MAX >> 1),
+        consent_required: false,
+    };
+    world.agree(&back).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_was_answered_here_is_not_asked_back() {
+    let world = both_ways().await;
+    let exchange = id(&world, 4);
+    world.caller().with("jisr-exchange-id", &exchange).ask("Write", &question()).await.expect("it is allowed");
+    let back = world.caller_of("psd", PROVIDER).with("jisr-exchange-id", &exchange);
+    refused(back.ask("Write", &question()).await, Reason::ExchangeIdReused);
+    assert_eq!(world.kinds("psd", &exchange), [Kind::Received, Kind::Answered]);
+    assert_eq!(world.party("mol").backend.calls(), 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_asks_back_under_a_used_id_spoils_no_evidence() {
+    let mut world = both_ways().await;
+    let exchange = id(&world, 5);
+    let caller = world.caller().with("jisr-exchange-id", &exchange);
+    caller.ask("Write", &question()).await.expect("it is allowed");
+    let back = world.caller_of("psd", PROVIDER);
+    back.ask("Write", &question()).await.expect("under an id of its own");
+    let rogue = Rogue::takes_over(&mut world, "psd").await;
+    let used: ExchangeId = exchange.parse().expect("an exchange id");
+    let core = Core { exchange_id: used.as_bytes().to_vec().into(), ..rogue.core() };
+    let asked = rogue.asked(core).await;
+    let answered = rogue.greet(&world, "mol").await.exchange(&Rogue::request(asked)).await;
+    assert_eq!(answered.expect("mol has not answered under it before").0, Kind::Answered);
+    rogue.ledger.clone().close();
+    drop(rogue);
+    world.start_node("psd").await;
+    caller.ask("Write", &question()).await.expect_err("it was run once, and psd has been started since");
+    for code in ["mol", "psd"] {
+        let request = ExportEvidenceRequest {
+            exchange_id: used.as_bytes().to_vec().into(),
+            wait_ms: 15_000,
+            withhold: Vec::new(),
+        };
+        let export = world.party(code).admin().await.export_evidence(request).await.expect("it is known").into_inner();
+        let report = evidence::verify(&export.evidence, &world.anchor(), world.clock.now_us());
+        assert_eq!(report.verdict, Verdict::Valid, "{code}: {:?} {report:#?}", export.lacks);
+    }
     world.end().await;
 }
