@@ -56,7 +56,9 @@ pub struct Backend {
 impl Backend {
     /// Starts one that echoes.
     pub async fn start() -> Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(Behaviour::Echo),
@@ -93,13 +95,24 @@ impl Backend {
     /// How often it ran this exchange.
     #[must_use]
     pub fn runs(&self, exchange: &str) -> u32 {
-        self.shared.runs.lock().unwrap_or_else(PoisonError::into_inner).get(exchange).copied().unwrap_or(0)
+        self.shared
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(exchange)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// How many calls reached it in all.
     #[must_use]
     pub fn calls(&self) -> u32 {
-        self.shared.runs.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.shared
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .sum()
     }
 
     /// How many calls were given up by the node before they were answered.
@@ -116,7 +129,11 @@ impl Backend {
     /// Headers of the newest call.
     #[must_use]
     pub fn headers(&self) -> Option<HeaderMap> {
-        self.shared.headers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .headers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -147,14 +164,34 @@ type Frames = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Byte
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Frames>, Infallible> {
     let headers = request.headers().clone();
-    let exchange = headers.get("jisr-exchange-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let exchange = headers
+        .get("jisr-exchange-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     *shared.headers.lock().unwrap_or_else(PoisonError::into_inner) = Some(headers);
-    *shared.runs.lock().unwrap_or_else(PoisonError::into_inner).entry(exchange).or_default() += 1;
-    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let question = body.get(5..).and_then(|message| Question::decode(message).ok()).unwrap_or_default();
+    *shared
+        .runs
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(exchange)
+        .or_default() += 1;
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    let question = body
+        .get(5..)
+        .and_then(|message| Question::decode(message).ok())
+        .unwrap_or_default();
     let behaviour = shared.behaviour.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let unanswered = Unanswered(Some(Arc::clone(&shared)));
-    let echo = Reply { text: question.personal_number, filling: question.filling };
+    let echo = Reply {
+        text: question.personal_number,
+        filling: question.filling,
+    };
     let response = match behaviour {
         Behaviour::Echo => reply(&echo),
         Behaviour::Slow(pause) => {
@@ -169,7 +206,10 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             *response.status_mut() = http::StatusCode::from_u16(code).expect("a story names a real status");
             response
         }
-        Behaviour::Huge(size) => reply(&Reply { text: String::new(), filling: Bytes::from(vec![7; size]) }),
+        Behaviour::Huge(size) => reply(&Reply {
+            text: String::new(),
+            filling: Bytes::from(vec![7; size]),
+        }),
     };
     unanswered.answered();
     Ok(response)
@@ -178,9 +218,15 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 fn respond(frames: Vec<Frame<Bytes>>) -> Response<Frames> {
     let frames: Vec<Result<_, Infallible>> = frames.into_iter().map(Ok).collect();
     let mut response = Response::new(StreamBody::new(tokio_stream::iter(frames)));
-    response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
-    response.headers_mut().insert("backend-initial", HeaderValue::from_static("first"));
-    response.headers_mut().insert("jisr-forged", HeaderValue::from_static("reserved"));
+    response
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("application/grpc"));
+    response
+        .headers_mut()
+        .insert("backend-initial", HeaderValue::from_static("first"));
+    response
+        .headers_mut()
+        .insert("jisr-forged", HeaderValue::from_static("reserved"));
     response
 }
 

@@ -46,7 +46,9 @@ pub struct Caller {
 /// The status carries none.
 #[must_use]
 pub fn reason_of(status: &Status) -> Reason {
-    Fault::from_tonic(status).unwrap_or_else(|| panic!("no reason in {status:?}")).reason
+    Fault::from_tonic(status)
+        .unwrap_or_else(|| panic!("no reason in {status:?}"))
+        .reason
 }
 
 /// The refusal that an outcome is: with this reason, and with party, rule and remedy in its details.
@@ -60,10 +62,26 @@ pub fn refused<T: std::fmt::Debug>(outcome: Result<T, Status>, reason: Reason) -
     let details = jisr_proto::status::Status::decode(status.details()).expect("details are a google.rpc.Status");
     let info = details.details.first().expect("one detail");
     let info = jisr_proto::status::ErrorInfo::decode(info.value.as_slice()).expect("it is an ErrorInfo");
-    let said = |key: &str| info.metadata.get(key).map(String::as_str).unwrap_or_default().to_owned();
-    assert_eq!((said("rule").as_str(), said("remedy").as_str()), (reason.rule(), reason.remedy()));
-    let exchange = status.metadata().get("jisr-exchange-id").and_then(|id| id.to_str().ok());
-    Refused { party: said("party"), detail: said("detail"), exchange: exchange.unwrap_or_default().to_owned() }
+    let said = |key: &str| {
+        info.metadata
+            .get(key)
+            .map(String::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(
+        (said("rule").as_str(), said("remedy").as_str()),
+        (reason.rule(), reason.remedy())
+    );
+    let exchange = status
+        .metadata()
+        .get("jisr-exchange-id")
+        .and_then(|id| id.to_str().ok());
+    Refused {
+        party: said("party"),
+        detail: said("detail"),
+        exchange: exchange.unwrap_or_default().to_owned(),
+    }
 }
 
 /// What a refusal says beside its reason.
@@ -96,13 +114,18 @@ impl Caller {
             }
         });
         let channel = Endpoint::from_static("http://127.0.0.1").connect_with_connector_lazy(connect);
-        Caller { channel, metadata: MetadataMap::new() }
+        Caller {
+            channel,
+            metadata: MetadataMap::new(),
+        }
     }
 
     /// The same with one more metadata entry, percent-encoded as the local door wants it.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> Caller {
-        let value = jisr_proto::metadata::encode(value).parse().expect("percent-encoded text is a metadata value");
+        let value = jisr_proto::metadata::encode(value)
+            .parse()
+            .expect("percent-encoded text is a metadata value");
         self.metadata.insert(name, value);
         self
     }
@@ -119,7 +142,12 @@ impl Caller {
     /// # Errors
     /// The status that came instead.
     pub async fn ask(&self, method: &str, question: &Question) -> Result<Answer, Status> {
-        self.call(&format!("/jisr.tests.v1.Probe/{method}"), question.bytes(), Duration::from_secs(20)).await
+        self.call(
+            &format!("/jisr.tests.v1.Probe/{method}"),
+            question.bytes(),
+            Duration::from_secs(20),
+        )
+        .await
     }
 
     /// Calls any method with any bytes.
@@ -128,16 +156,27 @@ impl Caller {
     /// The status that came instead.
     pub async fn call(&self, path: &str, message: Bytes, timeout: Duration) -> Result<Answer, Status> {
         let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(64 << 20);
-        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        client
+            .ready()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let mut request = Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(timeout);
         let path = path.parse().expect("a story names a path");
         let response = client.unary(request, path, BytesCodec).await?;
         let (metadata, message, _) = response.into_parts();
-        let exchange = metadata.get("jisr-exchange-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        let exchange = metadata
+            .get("jisr-exchange-id")
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
         let reply = Reply::decode(message).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Answer { exchange, reply, metadata })
+        Ok(Answer {
+            exchange,
+            reply,
+            metadata,
+        })
     }
 
     /// The channel, for generated stubs.

@@ -29,21 +29,29 @@ impl Front {
     pub async fn before(target: SocketAddr, dir: &Path) -> Front {
         let authority = dir.join("authority.pem");
         let acceptor = TlsAcceptor::from(Arc::new(settings(dir, &authority)));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let task = tokio::spawn(async move {
             let mut lines = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 lines.spawn(async move {
-                    let Ok(mut near) = acceptor.accept(stream).await else { return };
+                    let Ok(mut near) = acceptor.accept(stream).await else {
+                        return;
+                    };
                     let mut far = TcpStream::connect(target).await.expect("the backend is there");
                     // Either end may go; the other one sees it.
                     drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
                 });
             }
         });
-        Front { address, authority, task }
+        Front {
+            address,
+            authority,
+            task,
+        }
     }
 
     /// Where it listens.
@@ -72,8 +80,11 @@ fn settings(dir: &Path, authority: &Path) -> ServerConfig {
     let ca = LocalCa::create(&store, &member, now).expect("an authority can be made");
     let key = TlsKey::load_or_make(&store, "front").expect("a key can be made");
     let names = ["127.0.0.1".to_owned()];
-    let certificate = ca.issue_local_door(&key, &names, Validity::days(now, 1)).expect("it names one host");
-    std::fs::write(authority, pem::certificates_to_pem([ca.certificate().der.as_ref()])).expect("a file can be written");
+    let certificate = ca
+        .issue_local_door(&key, &names, Validity::days(now, 1))
+        .expect("it names one host");
+    std::fs::write(authority, pem::certificates_to_pem([ca.certificate().der.as_ref()]))
+        .expect("a file can be written");
     let key = std::fs::read(dir.join("tls-front.pem")).expect("the store holds the key");
     let key = PrivatePkcs8KeyDer::from(pem::key_from_pem(&key).expect("it is PEM").to_vec());
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -120,13 +120,19 @@ impl Line {
             .expect("a story names a path");
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
-            request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
+            request
+                .headers_mut()
+                .append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
         }
         self.sender.ready().await?;
         let (parts, body) = self.sender.send_request(request).await?.into_parts();
         let body = body.collect().await?;
         let trailers = body.trailers().cloned().unwrap_or_else(|| parts.headers.clone());
-        Ok(Told { http: parts.status, headers: parts.headers, body: body.to_bytes(), trailers })
+        Ok(Told {
+            http: parts.status,
+            headers: parts.headers,
+            body: body.to_bytes(),
+            trailers,
+        })
     }
 }
-

@@ -29,7 +29,10 @@ impl Question {
     /// A question about this person.
     #[must_use]
     pub fn about(personal_number: &str) -> Question {
-        Question { personal_number: personal_number.to_owned(), filling: Bytes::new() }
+        Question {
+            personal_number: personal_number.to_owned(),
+            filling: Bytes::new(),
+        }
     }
 
     /// Its bytes.
@@ -43,7 +46,8 @@ impl Question {
 #[must_use]
 pub fn probe_schema() -> Bytes {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut compiler = protox::Compiler::new([root.join("proto"), root.join("../proto/proto")]).expect("the folders exist");
+    let mut compiler =
+        protox::Compiler::new([root.join("proto"), root.join("../proto/proto")]).expect("the folders exist");
     compiler.include_imports(true).include_source_info(false);
     compiler.open_file("probe.proto").expect("the file compiles");
     compiler.encode_file_descriptor_set().into()

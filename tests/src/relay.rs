@@ -25,7 +25,9 @@ struct State {
 impl Relay {
     /// A relay to this address.
     pub async fn to(target: SocketAddr) -> Relay {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let state = Arc::new(State::default());
         let task = tokio::spawn(run(listener, target, Arc::clone(&state)));

@@ -39,16 +39,23 @@ impl World {
     pub fn of_exchange(&self, code: &str, exchange: &str) -> Vec<Stood> {
         let exchange: jisr_proto::ident::ExchangeId = exchange.parse().expect("an exchange id");
         let all = self.statements(code).into_iter();
-        all.filter(|stood| stood.core.exchange_id == exchange.as_bytes().as_slice()).collect()
+        all.filter(|stood| stood.core.exchange_id == exchange.as_bytes().as_slice())
+            .collect()
     }
 
     /// How often a stopped node counted this reason towards this caller or peer.
     #[must_use]
     pub fn summed(&self, code: &str, peer: &str, reason: Reason) -> u64 {
-        let acts = self.statements(code).into_iter().filter(|stood| stood.core.kind() == Kind::RefusalsSummed);
+        let acts = self
+            .statements(code)
+            .into_iter()
+            .filter(|stood| stood.core.kind() == Kind::RefusalsSummed);
         let sums = acts.map(|stood| RefusalsSummed::decode(stood.act).expect("an act of its kind"));
         let counts = sums.filter(|sum| sum.peer == peer).flat_map(|sum| sum.counts);
-        counts.filter(|row| row.reason == reason.as_str()).map(|row| row.count).sum()
+        counts
+            .filter(|row| row.reason == reason.as_str())
+            .map(|row| row.count)
+            .sum()
     }
 
     /// Kinds of the statements of one exchange in the ledger of a member's node, by index.

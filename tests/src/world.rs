@@ -72,7 +72,11 @@ pub struct Grant<'a> {
 
 /// The member that a story means: `mol` is `JO/GOV/mol`, `CHM/amman` is `JO/CHM/amman`.
 fn member(name: &str) -> MemberId {
-    let name = if name.contains('/') { format!("JO/{name}") } else { format!("JO/GOV/{name}") };
+    let name = if name.contains('/') {
+        format!("JO/{name}")
+    } else {
+        format!("JO/GOV/{name}")
+    };
     name.parse().expect("a story names a member")
 }
 
@@ -117,7 +121,13 @@ impl World {
         config.segment_bytes = 1 << 20;
         config.limits.enrolments_per_minute = 10_000;
         jisr_registry::init(&config, Arc::clone(&clock)).expect("a registry can be made");
-        let mut world = World { dir, clock, parties: BTreeMap::new(), registry: None, registry_config: config };
+        let mut world = World {
+            dir,
+            clock,
+            parties: BTreeMap::new(),
+            registry: None,
+            registry_config: config,
+        };
         world.start_registry().await;
         world
     }
@@ -146,12 +156,20 @@ impl World {
 
     /// Starts the registry at the address it had.
     pub async fn start_registry(&mut self) {
-        let listener = TcpListener::bind(self.registry_config.listen).await.expect("the registry's port is free");
+        let listener = TcpListener::bind(self.registry_config.listen)
+            .await
+            .expect("the registry's port is free");
         self.registry_config.listen = listener.local_addr().expect("an address");
         self.registry_config.public = Some(self.registry_config.listen.to_string());
         let (stop, mut stopped) = watch::channel(false);
         let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
-        let registry = Registry::start(self.registry_config.clone(), Arc::clone(&self.clock), listener, shutdown).await;
+        let registry = Registry::start(
+            self.registry_config.clone(),
+            Arc::clone(&self.clock),
+            listener,
+            shutdown,
+        )
+        .await;
         self.registry = Some((registry.expect("the registry starts"), stop));
     }
 
@@ -201,7 +219,13 @@ impl World {
             administrator: "first".to_owned(),
         };
         admin.admit(admit).await.expect("the member is new");
-        admin.approve(ApproveRequest { member, administrator: "second".to_owned() }).await.expect("a second administrator");
+        admin
+            .approve(ApproveRequest {
+                member,
+                administrator: "second".to_owned(),
+            })
+            .await
+            .expect("a second administrator");
     }
 
     /// A one-time token for the member's node.
@@ -211,7 +235,13 @@ impl World {
             lifetime_s: 3600,
             administrator: "first".to_owned(),
         };
-        self.registry_admin().await.issue_token(request).await.expect("the member is admitted").into_inner().token
+        self.registry_admin()
+            .await
+            .issue_token(request)
+            .await
+            .expect("the member is admitted")
+            .into_inner()
+            .token
     }
 
     /// Writes the node's directory and configuration; `extra` is added to the TOML.
@@ -220,7 +250,11 @@ impl World {
         std::fs::create_dir_all(&dir).expect("a directory can be made");
         let backend = Backend::start().await;
         let (local, peer) = (free_port().await, free_port().await);
-        let subsystem = if code == "psd" { PROVIDER.to_owned() } else { format!("{}/probe", member(code)) };
+        let subsystem = if code == "psd" {
+            PROVIDER.to_owned()
+        } else {
+            format!("{}/probe", member(code))
+        };
         let toml = format!(
             "node = \"{}\"\nregistry = \"{}\"\n\n\
              [local_door]\nlisten = \"127.0.0.1:{local}\"\nnames = [\"127.0.0.1\"]\n\n\
@@ -232,9 +266,19 @@ impl World {
             self.registry_config.listen,
             backend.address(),
         );
-        let limits = if extra.contains("[limits]") { "" } else { "[limits]\nthreads = 1\n" };
+        let limits = if extra.contains("[limits]") {
+            ""
+        } else {
+            "[limits]\nthreads = 1\n"
+        };
         std::fs::write(dir.join("node.toml"), toml + limits).expect("the configuration can be written");
-        let party = Party { dir, backend, disk: FaultyDisk::default(), node: None, code: code.to_owned() };
+        let party = Party {
+            dir,
+            backend,
+            disk: FaultyDisk::default(),
+            node: None,
+            code: code.to_owned(),
+        };
         self.parties.insert(code.to_owned(), party);
     }
 
@@ -243,7 +287,9 @@ impl World {
     /// # Errors
     /// What the node says.
     pub async fn enrol(&self, code: &str, token: &str) -> Result<(), setup::SetupError> {
-        setup::enrol(&self.party(code).dir, token, self.clock.now_us()).await.map(drop)
+        setup::enrol(&self.party(code).dir, token, self.clock.now_us())
+            .await
+            .map(drop)
     }
 
     /// Starts an enrolled node.
@@ -255,8 +301,10 @@ impl World {
     pub async fn start_node_by(&mut self, code: &str, clock: Arc<dyn Clock>) {
         let party = self.parties.get_mut(code).expect("a party of the story");
         party.disk = FaultyDisk::default();
-        let storage =
-            Storage { disk: Arc::new(party.disk.clone()), fatal: Fatal::dangerous_hook(|error| eprintln!("fatal: {error}")) };
+        let storage = Storage {
+            disk: Arc::new(party.disk.clone()),
+            fatal: Fatal::dangerous_hook(|error| eprintln!("fatal: {error}")),
+        };
         let config = Config::load(&party.dir).expect("the configuration is right");
         party.node = Some(Node::start_on(config, clock, storage).await.expect("the node starts"));
     }
@@ -287,7 +335,10 @@ impl World {
 
     /// The member of the story whom a subsystem belongs to.
     fn party_of(&self, subsystem: &SubsystemId) -> &Party {
-        let found = self.parties.values().find(|party| member(&party.code) == subsystem.member());
+        let found = self
+            .parties
+            .values()
+            .find(|party| member(&party.code) == subsystem.member());
         found.expect("a party of the story")
     }
 
@@ -307,8 +358,16 @@ impl World {
 
     /// Revokes an agreement on behalf of a member.
     pub async fn revoke_agreement(&self, code: &str, digest: &Bytes) {
-        let request = RevokeAgreementRequest { digest: digest.clone(), reason: "the law has changed".to_owned() };
-        self.party(code).admin().await.revoke_agreement(request).await.expect("it is that member's agreement");
+        let request = RevokeAgreementRequest {
+            digest: digest.clone(),
+            reason: "the law has changed".to_owned(),
+        };
+        self.party(code)
+            .admin()
+            .await
+            .revoke_agreement(request)
+            .await
+            .expect("it is that member's agreement");
     }
 
     /// Publishes the probe.
@@ -319,7 +378,13 @@ impl World {
             schema: probe_schema(),
             ..Default::default()
         };
-        let published = self.party(code).admin().await.publish(request).await.expect("the probe can be published");
+        let published = self
+            .party(code)
+            .admin()
+            .await
+            .publish(request)
+            .await
+            .expect("the probe can be published");
         self.until_all_hold(published.into_inner().snapshot_version).await;
     }
 
@@ -331,8 +396,16 @@ impl World {
             let subsystem: SubsystemId = subsystem.parse().expect("a subsystem");
             let party = self.party_of(&subsystem);
             let request = party.sign(&document, self.clock.now_us());
-            let response = party.admin().await.agree(request).await.expect("the agreement is right").into_inner();
-            concluded = response.registered.then_some((response.digest, response.snapshot_version));
+            let response = party
+                .admin()
+                .await
+                .agree(request)
+                .await
+                .expect("the agreement is right")
+                .into_inner();
+            concluded = response
+                .registered
+                .then_some((response.digest, response.snapshot_version));
         }
         let (digest, version) = concluded.expect("both parties agreed");
         self.until_all_hold(version).await;
@@ -343,7 +416,11 @@ impl World {
     pub async fn document(&self, grant: &Grant<'_>) -> Agreement {
         let provider: SubsystemId = grant.provider.parse().expect("a subsystem");
         let mut admin = self.party_of(&provider).admin().await;
-        let described = admin.describe_service(DescribeServiceRequest { service: PROBE.to_owned() }).await;
+        let described = admin
+            .describe_service(DescribeServiceRequest {
+                service: PROBE.to_owned(),
+            })
+            .await;
         let described = described.expect("the probe is published").into_inner();
         let schema = ServiceSchema::parse(&described.schema, PROBE).expect("the schema parses");
         let method = |name: &&str| {
@@ -363,7 +440,10 @@ impl World {
             consumer: grant.consumer.to_owned(),
             provider: grant.provider.to_owned(),
             methods: grant.methods.iter().map(method).collect(),
-            purposes: vec![AgreedPurpose { code: PURPOSE.to_owned(), legal_basis: "قانون العمل، المادة 12".to_owned() }],
+            purposes: vec![AgreedPurpose {
+                code: PURPOSE.to_owned(),
+                legal_basis: "قانون العمل، المادة 12".to_owned(),
+            }],
             consent_required: grant.consent_required,
             rate_per_minute: 0,
             subjects_per_case: 0,
@@ -405,7 +485,13 @@ impl World {
             reason: 1,
             administrator: "first".to_owned(),
         };
-        let revoked = self.registry_admin().await.revoke_node(request).await.expect("the node is listed").into_inner();
+        let revoked = self
+            .registry_admin()
+            .await
+            .revoke_node(request)
+            .await
+            .expect("the node is listed")
+            .into_inner();
         self.until_all_hold(revoked.snapshot_version).await;
     }
 
@@ -428,7 +514,12 @@ impl World {
 fn verify_ledger(dir: &Path, anchor: &Anchor) {
     let report = jisr_ledger::verify::directory(dir, anchor, &jisr_ledger::verify::Options::default());
     let report = report.unwrap_or_else(|error| panic!("{} cannot be read: {error}", dir.display()));
-    assert_eq!(report.verdict, jisr_ledger::report::Verdict::Valid, "{}: {report:#?}", dir.display());
+    assert_eq!(
+        report.verdict,
+        jisr_ledger::report::Verdict::Valid,
+        "{}: {report:#?}",
+        dir.display()
+    );
 }
 
 impl Party {
@@ -473,11 +564,16 @@ async fn unix(path: &Path) -> Channel {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
-    Endpoint::from_static("http://admin").connect_with_connector(connect).await.expect("the admin door is open")
+    Endpoint::from_static("http://admin")
+        .connect_with_connector(connect)
+        .await
+        .expect("the admin door is open")
 }
 
 async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback has a free port");
     listener.local_addr().expect("an address").port()
 }
 
@@ -488,5 +584,7 @@ pub async fn until(holds: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), looked).await.expect("it came to hold within 20 s");
+    tokio::time::timeout(Duration::from_secs(20), looked)
+        .await
+        .expect("it came to hold within 20 s");
 }

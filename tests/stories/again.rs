@@ -27,15 +27,32 @@ async fn the_same_question_gets_the_same_answer_and_another_one_none() {
     let caller = world.caller().with("jisr-exchange-id", &exchange);
     for _ in 0..3 {
         let answer = caller.ask("Write", &question()).await.expect("it is allowed");
-        assert_eq!((answer.reply.text.as_str(), answer.exchange.as_str()), ("9901234567", exchange.as_str()));
+        assert_eq!(
+            (answer.reply.text.as_str(), answer.exchange.as_str()),
+            ("9901234567", exchange.as_str())
+        );
     }
-    refused(caller.ask("Write", &Question::about("2000000002")).await, Reason::ExchangeIdReused);
+    refused(
+        caller.ask("Write", &Question::about("2000000002")).await,
+        Reason::ExchangeIdReused,
+    );
     refused(caller.ask("Read", &question()).await, Reason::ExchangeIdReused);
-    let told = refused(caller.clone().with("jisr-purpose", "curiosity").ask("Write", &question()).await, Reason::PurposeNotAgreed);
+    let told = refused(
+        caller
+            .clone()
+            .with("jisr-purpose", "curiosity")
+            .ask("Write", &question())
+            .await,
+        Reason::PurposeNotAgreed,
+    );
     assert_eq!(told.exchange, exchange);
     assert_eq!(backend.calls(), 1);
     until(async || world.kinds("mol", &exchange).len() == 2).await;
-    assert_eq!(world.kinds("mol", &exchange), [Kind::Asked, Kind::Delivered], "an exchange closes once");
+    assert_eq!(
+        world.kinds("mol", &exchange),
+        [Kind::Asked, Kind::Delivered],
+        "an exchange closes once"
+    );
     assert_eq!(world.kinds("psd", &exchange), [Kind::Received, Kind::Answered]);
     world.end().await;
 }
@@ -67,7 +84,11 @@ async fn what_was_refused_at_home_stays_refused_under_that_id() {
     refused(curious.ask("Read", &question()).await, Reason::PurposeNotAgreed);
     refused(curious.ask("Read", &question()).await, Reason::PurposeNotAgreed);
     refused(caller.ask("Read", &question()).await, Reason::PurposeNotAgreed);
-    assert_eq!(world.kinds("mol", &exchange), [Kind::Refused], "an exchange closes once");
+    assert_eq!(
+        world.kinds("mol", &exchange),
+        [Kind::Refused],
+        "an exchange closes once"
+    );
     assert_eq!(world.kinds("psd", &exchange), []);
     world.end().await;
 }
@@ -91,7 +112,12 @@ async fn both_ways() -> World {
 async fn an_id_that_was_answered_here_is_not_asked_back() {
     let world = both_ways().await;
     let exchange = id(&world, 4);
-    world.caller().with("jisr-exchange-id", &exchange).ask("Write", &question()).await.expect("it is allowed");
+    world
+        .caller()
+        .with("jisr-exchange-id", &exchange)
+        .ask("Write", &question())
+        .await
+        .expect("it is allowed");
     let back = world.caller_of("psd", PROVIDER).with("jisr-exchange-id", &exchange);
     refused(back.ask("Write", &question()).await, Reason::ExchangeIdReused);
     assert_eq!(world.kinds("psd", &exchange), [Kind::Received, Kind::Answered]);
@@ -109,21 +135,37 @@ async fn a_peer_that_asks_back_under_a_used_id_spoils_no_evidence() {
     back.ask("Write", &question()).await.expect("under an id of its own");
     let rogue = Rogue::takes_over(&mut world, "psd").await;
     let used: ExchangeId = exchange.parse().expect("an exchange id");
-    let core = Core { exchange_id: used.as_bytes().to_vec().into(), ..rogue.core() };
+    let core = Core {
+        exchange_id: used.as_bytes().to_vec().into(),
+        ..rogue.core()
+    };
     let asked = rogue.asked(core).await;
     let answered = rogue.greet(&world, "mol").await.exchange(&Rogue::request(asked)).await;
-    assert_eq!(answered.expect("mol has not answered under it before").0, Kind::Answered);
+    assert_eq!(
+        answered.expect("mol has not answered under it before").0,
+        Kind::Answered
+    );
     rogue.ledger.clone().close();
     drop(rogue);
     world.start_node("psd").await;
-    caller.ask("Write", &question()).await.expect_err("it was run once, and psd has been started since");
+    caller
+        .ask("Write", &question())
+        .await
+        .expect_err("it was run once, and psd has been started since");
     for code in ["mol", "psd"] {
         let request = ExportEvidenceRequest {
             exchange_id: used.as_bytes().to_vec().into(),
             wait_ms: 15_000,
             withhold: Vec::new(),
         };
-        let export = world.party(code).admin().await.export_evidence(request).await.expect("it is known").into_inner();
+        let export = world
+            .party(code)
+            .admin()
+            .await
+            .export_evidence(request)
+            .await
+            .expect("it is known")
+            .into_inner();
         let report = evidence::verify(&export.evidence, &world.anchor(), world.clock.now_us());
         assert_eq!(report.verdict, Verdict::Valid, "{code}: {:?} {report:#?}", export.lacks);
     }

@@ -21,7 +21,11 @@ async fn a_clock_that_is_ahead_or_behind_is_named() {
     world.start_node_by("mol", other.clone()).await;
     world.caller().ask("Read", &question).await.expect("the clocks agree");
     other.advance(59_000_000);
-    world.caller().ask("Read", &question).await.expect("within what is allowed");
+    world
+        .caller()
+        .ask("Read", &question)
+        .await
+        .expect("within what is allowed");
     other.advance(2_000_000);
     let ahead = refused(world.caller().ask("Read", &question).await, Reason::ClockSkew);
     assert!(ahead.detail.contains(&common.now_us().to_string()), "{ahead:?}");
@@ -31,7 +35,11 @@ async fn a_clock_that_is_ahead_or_behind_is_named() {
     let behind = refused(world.caller().ask("Write", &question).await, Reason::Expired);
     assert!(behind.detail.contains(&common.now_us().to_string()), "{behind:?}");
     for told in [ahead, behind] {
-        assert_eq!(world.kinds("psd", &told.exchange), [], "an expired question could come again and again");
+        assert_eq!(
+            world.kinds("psd", &told.exchange),
+            [],
+            "an expired question could come again and again"
+        );
         until(async || world.kinds("mol", &told.exchange) == [Kind::Asked, Kind::Failed]).await;
     }
     assert_eq!(world.party("psd").backend.calls(), 2);

@@ -33,7 +33,11 @@ async fn a_provider_whose_disk_is_full_runs_nothing() {
     assert_eq!(world.kinds("psd", &told.exchange), []);
     assert_eq!(world.party("psd").backend.calls(), 0);
     let read = refused(world.caller().ask("Read", &question()).await, Reason::LedgerFull);
-    assert_eq!(world.kinds("psd", &read.exchange), [], "what cannot be logged is not shown");
+    assert_eq!(
+        world.kinds("psd", &read.exchange),
+        [],
+        "what cannot be logged is not shown"
+    );
     world.party("psd").disk.set_full(false);
     until(async || world.caller().ask("Write", &question()).await.is_ok()).await;
     world.end().await;

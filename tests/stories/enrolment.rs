@@ -28,12 +28,28 @@ async fn a_token_is_good_for_one_node_once_and_for_a_while() {
     let token = world.token("mol").await;
     let mistyped = token.replacen("jisr1-", "jisr1-A", 1);
     let cut = &token[..token.len() - 7];
-    for (damaged, says) in [("", "jisr1-"), ("jisr2-AAAA", "jisr1-"), ("jisr1-!!", "cut short"), (&mistyped, "mistyped"), (cut, "mistyped")] {
-        let error = world.enrol("mol", damaged).await.expect_err("it is damaged").to_string();
-        assert!(error.contains(says) && error.contains("Ask the registry's operator"), "{error}");
+    for (damaged, says) in [
+        ("", "jisr1-"),
+        ("jisr2-AAAA", "jisr1-"),
+        ("jisr1-!!", "cut short"),
+        (&mistyped, "mistyped"),
+        (cut, "mistyped"),
+    ] {
+        let error = world
+            .enrol("mol", damaged)
+            .await
+            .expect_err("it is damaged")
+            .to_string();
+        assert!(
+            error.contains(says) && error.contains("Ask the registry's operator"),
+            "{error}"
+        );
     }
     let error = world.enrol("psd", &token).await.expect_err("it is mol's").to_string();
-    assert!(error.contains("JO/GOV/mol/node/node1") && error.contains("JO/GOV/psd/node/node1"), "{error}");
+    assert!(
+        error.contains("JO/GOV/mol/node/node1") && error.contains("JO/GOV/psd/node/node1"),
+        "{error}"
+    );
     for now in [clock.now_us() - TOO_FAR_US, clock.now_us() + TOO_FAR_US] {
         let asked = setup::enrol(&world.party("mol").dir, &token, now).await.map(drop);
         assert_eq!(by_registry(asked), Reason::ClockSkew);
@@ -48,12 +64,25 @@ async fn a_token_is_good_for_one_node_once_and_for_a_while() {
     clock.advance(3_601_000_000);
     let error = world.enrol("psd", &late).await.expect_err("it has expired").to_string();
     assert!(error.contains("expired"), "{error}");
-    let behind = setup::enrol(&world.party("psd").dir, &late, clock.now_us() - 30_000_000).await.map(drop);
-    assert_eq!(by_registry(behind), Reason::TokenExpired, "a clock that is slow does not make it younger");
+    let behind = setup::enrol(&world.party("psd").dir, &late, clock.now_us() - 30_000_000)
+        .await
+        .map(drop);
+    assert_eq!(
+        by_registry(behind),
+        Reason::TokenExpired,
+        "a clock that is slow does not make it younger"
+    );
     let fresh = world.token("psd").await;
     world.stop_registry().await;
-    let error = world.enrol("psd", &fresh).await.expect_err("nobody answers").to_string();
-    assert!(error.starts_with("registry: ") && error.contains("cannot be reached"), "{error}");
+    let error = world
+        .enrol("psd", &fresh)
+        .await
+        .expect_err("nobody answers")
+        .to_string();
+    assert!(
+        error.starts_with("registry: ") && error.contains("cannot be reached"),
+        "{error}"
+    );
     world.start_registry().await;
     world.enrol("psd", &fresh).await.expect("the token is still good");
     for code in ["mol", "psd"] {

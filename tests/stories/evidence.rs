@@ -13,7 +13,14 @@ async fn export(world: &World, code: &str, exchange: &str, withhold: &[u32]) -> 
         wait_ms: 15_000,
         withhold: withhold.to_vec(),
     };
-    let response = world.party(code).admin().await.export_evidence(request).await.expect("it is known").into_inner();
+    let response = world
+        .party(code)
+        .admin()
+        .await
+        .export_evidence(request)
+        .await
+        .expect("it is known")
+        .into_inner();
     assert_eq!(response.lacks, Vec::<String>::new());
     response.evidence.to_vec()
 }
@@ -21,7 +28,11 @@ async fn export(world: &World, code: &str, exchange: &str, withhold: &[u32]) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn either_side_can_prove_it_and_a_flipped_byte_shows() {
     let world = World::of_two().await;
-    let answer = world.caller().ask("Read", &Question::about("9901234567")).await.expect("it is allowed");
+    let answer = world
+        .caller()
+        .ask("Read", &Question::about("9901234567"))
+        .await
+        .expect("it is allowed");
     let anchor = world.anchor();
     let now = world.clock.now_us();
     for code in ["mol", "psd"] {
@@ -36,10 +47,24 @@ async fn either_side_can_prove_it_and_a_flipped_byte_shows() {
     let withheld = export(&world, "mol", &answer.exchange, &[3, 7]).await;
     let report = evidence::verify(&withheld, &anchor, now);
     assert_eq!(report.verdict, Verdict::Valid, "without case and subject: {report:#?}");
-    let refused = world.caller().with("jisr-purpose", "curiosity").ask("Read", &Question::about("1")).await;
+    let refused = world
+        .caller()
+        .with("jisr-purpose", "curiosity")
+        .ask("Read", &Question::about("1"))
+        .await;
     let refused = refused.expect_err("nobody agreed to that");
-    let exchange = refused.metadata().get("jisr-exchange-id").expect("it has an id").to_str().unwrap().to_owned();
+    let exchange = refused
+        .metadata()
+        .get("jisr-exchange-id")
+        .expect("it has an id")
+        .to_str()
+        .unwrap()
+        .to_owned();
     let file = export(&world, "mol", &exchange, &[]).await;
-    assert_eq!(evidence::verify(&file, &anchor, now).verdict, Verdict::Valid, "a refusal at home is proven too");
+    assert_eq!(
+        evidence::verify(&file, &anchor, now).verdict,
+        Verdict::Valid,
+        "a refusal at home is proven too"
+    );
     world.end().await;
 }

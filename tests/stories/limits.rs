@@ -13,7 +13,12 @@ const BODY_BYTES_MAX: usize = 65_536;
 async fn narrow() -> World {
     let mut world = World::new().await;
     world.admit("mol").await;
-    world.prepare("mol", "[limits]\nthreads = 1\nbody_bytes_max = 65536\nexchanges_max = 2\n").await;
+    world
+        .prepare(
+            "mol",
+            "[limits]\nthreads = 1\nbody_bytes_max = 65536\nexchanges_max = 2\n",
+        )
+        .await;
     let token = world.token("mol").await;
     world.enrol("mol", &token).await.expect("the token is good");
     world.start_node("mol").await;
@@ -26,35 +31,54 @@ async fn narrow() -> World {
 async fn line(world: &World) -> Line {
     let door = world.party("mol").node.as_ref().expect("it runs").local_address();
     let credential = world.party("mol").credential(CONSUMER);
-    Line::with(door, &credential, &credential).await.expect("the door is open")
+    Line::with(door, &credential, &credential)
+        .await
+        .expect("the door is open")
 }
 
 fn filled(bytes: usize) -> Question {
-    Question { personal_number: String::new(), filling: Bytes::from(vec![7; bytes]) }
+    Question {
+        personal_number: String::new(),
+        filling: Bytes::from(vec![7; bytes]),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_is_too_large_or_no_message_is_refused_at_the_door() {
     let mut world = narrow().await;
     let caller = world.caller();
-    caller.ask("Read", &filled(BODY_BYTES_MAX - 64)).await.expect("it just fits");
+    caller
+        .ask("Read", &filled(BODY_BYTES_MAX - 64))
+        .await
+        .expect("it just fits");
     refused(caller.ask("Read", &filled(BODY_BYTES_MAX)).await, Reason::BodyTooLarge);
     let mut line = line(&world).await;
     let whole = framed(b"\x0a\x011");
     let compressed = [b"\x01".as_slice(), &whole[1..]].concat();
     let cases = [
         ("1 GiB announced", b"\0\x40\0\0\0".to_vec(), Reason::BodyTooLarge),
-        ("flag of a compressed message", compressed, Reason::CompressionUnsupported),
+        (
+            "flag of a compressed message",
+            compressed,
+            Reason::CompressionUnsupported,
+        ),
         ("unknown flag", b"\x07\0\0\0\x01a".to_vec(), Reason::RequestInvalid),
         ("no message", Vec::new(), Reason::RequestInvalid),
         ("half a prefix", b"\0\0\0".to_vec(), Reason::RequestInvalid),
         ("half a message", b"\0\0\0\0\x09abc".to_vec(), Reason::RequestInvalid),
-        ("two messages", [&whole[..], &whole[..]].concat(), Reason::RequestInvalid),
+        (
+            "two messages",
+            [&whole[..], &whole[..]].concat(),
+            Reason::RequestInvalid,
+        ),
         ("no protobuf", framed(b"\xff\xff\xff").to_vec(), Reason::RequestInvalid),
     ];
     for (what, body, reason) in cases {
         let headers = [("jisr-purpose", PURPOSE), ("jisr-duty", "law-24")];
-        let told = line.post(READ, &headers, body.into()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let told = line
+            .post(READ, &headers, body.into())
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         let told = refused(Err::<(), _>(told.status()), reason);
         assert_eq!(told.party, "CALLER", "{what}");
     }
@@ -76,12 +100,24 @@ async fn a_question_that_is_too_large_or_no_message_is_refused_at_the_door() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_too_large_for_the_asker_says_so() {
     let world = narrow().await;
-    for (method, bytes) in [("Read", BODY_BYTES_MAX), ("Write", BODY_BYTES_MAX), ("Read", 4 << 20), ("Write", 4 << 20)] {
+    for (method, bytes) in [
+        ("Read", BODY_BYTES_MAX),
+        ("Write", BODY_BYTES_MAX),
+        ("Read", 4 << 20),
+        ("Write", 4 << 20),
+    ] {
         world.party("psd").backend.behave(Behaviour::Huge(bytes));
         let before = world.party("psd").backend.calls();
-        let told = refused(world.caller().ask(method, &Question::about("1")).await, Reason::BodyTooLarge);
+        let told = refused(
+            world.caller().ask(method, &Question::about("1")).await,
+            Reason::BodyTooLarge,
+        );
         assert!(!told.exchange.is_empty());
-        assert_eq!(world.party("psd").backend.calls(), before + 1, "asking again would not make it smaller");
+        assert_eq!(
+            world.party("psd").backend.calls(),
+            before + 1,
+            "asking again would not make it smaller"
+        );
     }
     world.end().await;
 }

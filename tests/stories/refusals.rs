@@ -21,7 +21,13 @@ fn question() -> Question {
 }
 
 fn grant<'a>(consumer: &'a str, provider: &'a str, methods: &'a [&'a str]) -> Grant<'a> {
-    Grant { consumer, provider, methods, valid_us: (0, u64::MAX >> 1), consent_required: false }
+    Grant {
+        consumer,
+        provider,
+        methods,
+        valid_us: (0, u64::MAX >> 1),
+        consent_required: false,
+    }
 }
 
 async fn two(methods: &[&str]) -> World {
@@ -38,7 +44,10 @@ async fn refused_at_home(world: &World, caller: Caller, method: &str, reason: Re
     let told = refused(caller.ask(method, &question()).await, reason);
     assert!(!told.party.is_empty());
     let stood = world.of_exchange("mol", &told.exchange);
-    let said: Vec<_> = stood.iter().map(|stood| (stood.core.kind(), stood.core.rule.as_str())).collect();
+    let said: Vec<_> = stood
+        .iter()
+        .map(|stood| (stood.core.kind(), stood.core.rule.as_str()))
+        .collect();
     assert_eq!(said, [(Kind::Refused, reason.as_str())]);
     assert_eq!(world.kinds("psd", &told.exchange), []);
 }
@@ -47,8 +56,20 @@ async fn refused_at_home(world: &World, caller: Caller, method: &str, reason: Re
 async fn what_no_agreement_allows_stands_in_the_home_ledger() {
     let world = two(&["Read", "Watch"]).await;
     let caller = world.caller();
-    refused_at_home(&world, caller.clone().without("jisr-purpose"), "Read", Reason::PurposeMissing).await;
-    refused_at_home(&world, caller.clone().with("jisr-purpose", "curiosity"), "Read", Reason::PurposeNotAgreed).await;
+    refused_at_home(
+        &world,
+        caller.clone().without("jisr-purpose"),
+        "Read",
+        Reason::PurposeMissing,
+    )
+    .await;
+    refused_at_home(
+        &world,
+        caller.clone().with("jisr-purpose", "curiosity"),
+        "Read",
+        Reason::PurposeNotAgreed,
+    )
+    .await;
     refused_at_home(&world, caller.clone().without("jisr-duty"), "Read", Reason::DutyMissing).await;
     refused_at_home(&world, caller.clone(), "Write", Reason::MethodNotAgreed).await;
     refused_at_home(&world, caller.clone(), "Erase", Reason::UnknownMethod).await;
@@ -63,7 +84,9 @@ async fn what_no_agreement_allows_stands_in_the_home_ledger() {
 async fn what_is_no_question_at_all_is_counted_and_summed_up() {
     let mut world = two(&["Read"]).await;
     let caller = world.caller();
-    let asked = caller.call("/jo.nowhere.v1.Nothing/Ask", Bytes::new(), Duration::from_secs(5)).await;
+    let asked = caller
+        .call("/jo.nowhere.v1.Nothing/Ask", Bytes::new(), Duration::from_secs(5))
+        .await;
     refused(asked, Reason::UnknownService);
     let elsewhere = caller.clone().with("jisr-provider", "JO/GOV/psd/visas");
     refused(elsewhere.ask("Read", &question()).await, Reason::UnknownProvider);
@@ -87,7 +110,12 @@ async fn consent_is_asked_for_where_the_agreement_or_the_class_wants_it() {
     let mut world = two(&["Read"]).await;
     world.join("CHM/amman").await;
     let (checks, chamber) = ("JO/GOV/mol/checks", "JO/CHM/amman/permits");
-    world.agree(&Grant { consent_required: true, ..grant(checks, PROVIDER, &["Read"]) }).await;
+    world
+        .agree(&Grant {
+            consent_required: true,
+            ..grant(checks, PROVIDER, &["Read"])
+        })
+        .await;
     world.agree(&grant(chamber, PROVIDER, &["Read"])).await;
     for (code, consumer) in [("mol", checks), ("CHM/amman", chamber)] {
         let caller = world.caller_of(code, consumer);
@@ -95,8 +123,14 @@ async fn consent_is_asked_for_where_the_agreement_or_the_class_wants_it() {
         let agreed = caller.with("jisr-consent", "رقم-77");
         agreed.ask("Read", &question()).await.expect("the person agreed");
     }
-    let caller = world.caller_of("CHM/amman", chamber).with("jisr-consent", "77").without("jisr-duty");
-    caller.ask("Read", &question()).await.expect("a chamber has no legal duty to cite");
+    let caller = world
+        .caller_of("CHM/amman", chamber)
+        .with("jisr-consent", "77")
+        .without("jisr-duty");
+    caller
+        .ask("Read", &question())
+        .await
+        .expect("a chamber has no legal duty to cite");
     world.end().await;
 }
 
@@ -109,7 +143,12 @@ async fn an_agreement_holds_from_its_first_instant_to_its_last() {
     world.publish("psd", PROVIDER).await;
     let now = clock.now_us();
     let valid_us = (now + HOUR_US, now + 2 * HOUR_US);
-    world.agree(&Grant { valid_us, ..grant(CONSUMER, PROVIDER, &["Read"]) }).await;
+    world
+        .agree(&Grant {
+            valid_us,
+            ..grant(CONSUMER, PROVIDER, &["Read"])
+        })
+        .await;
     refused_at_home(&world, world.caller(), "Read", Reason::AgreementNotYetValid).await;
     clock.advance(HOUR_US + HOUR_US / 2);
     world.caller().ask("Read", &question()).await.expect("it is valid now");
@@ -123,14 +162,24 @@ async fn of_several_providers_one_is_named_or_agreed_with() {
     let mut world = two(&["Read"]).await;
     world.join("moh").await;
     world.publish("moh", "JO/GOV/moh/probe").await;
-    world.caller().ask("Read", &question()).await.expect("there is an agreement with one of both");
-    assert_eq!((world.party("psd").backend.calls(), world.party("moh").backend.calls()), (1, 0));
+    world
+        .caller()
+        .ask("Read", &question())
+        .await
+        .expect("there is an agreement with one of both");
+    assert_eq!(
+        (world.party("psd").backend.calls(), world.party("moh").backend.calls()),
+        (1, 0)
+    );
     world.agree(&grant(CONSUMER, "JO/GOV/moh/probe", &["Read"])).await;
     let told = refused(world.caller().ask("Read", &question()).await, Reason::ProviderAmbiguous);
     assert!(told.detail.contains("JO/GOV/moh/probe"), "{told:?}");
     let named = world.caller().with("jisr-provider", "JO/GOV/moh/probe");
     named.ask("Read", &question()).await.expect("it is named");
-    assert_eq!((world.party("psd").backend.calls(), world.party("moh").backend.calls()), (1, 1));
+    assert_eq!(
+        (world.party("psd").backend.calls(), world.party("moh").backend.calls()),
+        (1, 1)
+    );
     world.end().await;
 }
 
@@ -143,8 +192,14 @@ async fn what_the_nodes_do_not_enforce_is_refused_at_registration() {
     let document = world.document(&grant(CONSUMER, PROVIDER, &["Read"])).await;
     let mut masked = document.clone();
     masked.methods[0].mask = "text".to_owned();
-    let rated = Agreement { rate_per_minute: 60, ..document.clone() };
-    let counted = Agreement { subjects_per_case: 1, ..document };
+    let rated = Agreement {
+        rate_per_minute: 60,
+        ..document.clone()
+    };
+    let counted = Agreement {
+        subjects_per_case: 1,
+        ..document
+    };
     let party = world.party("mol");
     for (document, reason) in [
         (masked, Reason::MaskUnsupported),
@@ -187,7 +242,10 @@ async fn a_revoked_agreement_counts_no_more_even_for_a_consumer_that_has_not_hea
         until(async || world.kinds("mol", &told.exchange).len() == 2).await;
         assert_eq!(world.kinds("mol", &told.exchange), [Kind::Asked, Kind::Refused]);
         let theirs = world.of_exchange("psd", &told.exchange);
-        let said: Vec<_> = theirs.iter().map(|stood| (stood.core.kind(), stood.core.rule.as_str())).collect();
+        let said: Vec<_> = theirs
+            .iter()
+            .map(|stood| (stood.core.kind(), stood.core.rule.as_str()))
+            .collect();
         assert_eq!(said, [(Kind::Refused, "AGREEMENT_REVOKED")]);
     }
     assert_eq!(world.party("psd").backend.calls(), 1, "only before it was revoked");
@@ -204,8 +262,17 @@ async fn a_revoked_node_is_refused_on_its_next_call_over_an_open_connection() {
     let caller = world.caller();
     let version = world.party("psd").status().await.snapshot_version;
     let node = "JO/GOV/mol/node/node1";
-    let revoke = RevokeNodeRequest { node: node.to_owned(), reason: 1, administrator: "first".to_owned() };
-    world.registry_admin().await.revoke_node(revoke).await.expect("the node is listed");
+    let revoke = RevokeNodeRequest {
+        node: node.to_owned(),
+        reason: 1,
+        administrator: "first".to_owned(),
+    };
+    world
+        .registry_admin()
+        .await
+        .revoke_node(revoke)
+        .await
+        .expect("the node is listed");
     until(async || world.party("psd").status().await.snapshot_version > version).await;
     let told = refused(caller.ask("Write", &question()).await, Reason::CertificateRevoked);
     assert_eq!(world.kinds("psd", &told.exchange), []);

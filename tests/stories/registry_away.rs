@@ -16,7 +16,10 @@ fn question() -> Question {
 
 async fn health(world: &World) -> ServingStatus {
     let mut client = HealthClient::new(world.caller().channel());
-    let told = client.check(HealthCheckRequest::default()).await.expect("the door is open");
+    let told = client
+        .check(HealthCheckRequest::default())
+        .await
+        .expect("the door is open");
     told.into_inner().status()
 }
 
@@ -30,7 +33,11 @@ async fn exchanges_go_on_until_the_snapshot_expires_and_resume_with_the_registry
     world.agree_usual().await;
     until(async || health(&world).await == ServingStatus::Serving).await;
     world.stop_registry().await;
-    world.caller().ask("Read", &question()).await.expect("the registry is not on the path");
+    world
+        .caller()
+        .ask("Read", &question())
+        .await
+        .expect("the registry is not on the path");
     for code in ["mol", "psd"] {
         world.stop_node(code).await;
         world.start_node(code).await;
