@@ -162,7 +162,11 @@ async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Gathered
     let mut silent = None;
     if let Some(other) = other.filter(|_| !alone) {
         match shown(closets, &other, exchange).await {
-            Ok(theirs) => pieces.extend(theirs.into_iter().filter(|piece| same_parties(&of, piece.statement.core()))),
+            Ok(theirs) => pieces.extend(
+                theirs
+                    .into_iter()
+                    .filter(|piece| same_parties(&of, piece.statement.core())),
+            ),
             Err(text) => {
                 pieces.extend(
                     entries
