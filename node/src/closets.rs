@@ -58,6 +58,8 @@ pub(crate) struct Closets {
     pub asking: RunningIds,
     /// Exchanges asked earlier that are being closed right now.
     pub closing: RunningIds,
+    /// Exchanges of which somebody is being told right now that the answer is gone.
+    pub telling: RunningIds,
     /// Replies of methods with effects.
     pub answers: Answers,
     /// Other nodes.

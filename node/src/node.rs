@@ -443,6 +443,7 @@ fn open(
         replay,
         asking: RunningIds::default(),
         closing: RunningIds::default(),
+        telling: RunningIds::default(),
         answers: Answers::new(limits.replies_kept_bytes_max),
         peers: Peers::new(Arc::clone(&identity), limits.connect_timeout, limits.body_bytes_max),
         identity,

@@ -35,6 +35,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_WAITED_MAX: Duration = Duration::from_secs(1);
 /// Longest pause between two rounds of the settling after a start.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// Lifetime of a question that is far above what any node takes on.
+const LIFETIME_US_MAX: u64 = 3_600_000_000;
 /// How long an exchange that was closed without an answer is followed for a late one.
 const LATE_WAIT: Duration = Duration::from_secs(360);
 
@@ -110,13 +112,24 @@ async fn tell_from_ledger(closets: &Arc<Closets>, question: &Question) -> Result
     }
 }
 
+/// Whether this node said so as the provider.
+fn is_told(closets: &Closets, entry: &Entry, kind: Kind) -> bool {
+    entry.statement.kind() == kind && entry.statement.core().provider_origin == closets.origin.as_str()
+}
+
 async fn answer_gone(
     closets: &Arc<Closets>,
     question: &Question,
     answered: &Entry,
     gone: Option<&Entry>,
 ) -> Result<ExchangeResponse, Fault> {
-    let closing = match gone {
+    // Of many who ask at once, one writes it down.
+    let _alone = closets.telling.wait(question.exchange).await;
+    let written = match gone {
+        Some(_) => None,
+        None => entries(closets, question.exchange).await?.into_iter().find(|entry| is_told(closets, entry, Kind::AnswerGone)),
+    };
+    let closing = match gone.or(written.as_ref()) {
         Some(gone) => sealed(closets, gone)?,
         None => {
             let core = said(
@@ -141,6 +154,7 @@ async fn answer_gone(
 /// The id is entered in the replay set first, so that a copy of the question that is still on its way finds it taken.
 async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<ExchangeResponse, Fault> {
     let asked = question.asked.statement.core();
+    check_made(closets, asked)?;
     let until_us = asked.expires_us.saturating_add(2 * closets.config.limits.skew_us);
     match closets.replay.enter(
         question.exchange,
@@ -169,6 +183,19 @@ async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<E
             Err(fault)
         }
     }
+}
+
+/// What no node could ever have taken on is not worth a statement, nor a place in the replay set.
+fn check_made(closets: &Closets, asked: &Core) -> Result<(), Fault> {
+    let (now, limits) = (closets.now_us(), &closets.config.limits);
+    if asked.created_us > now.saturating_add(limits.skew_us) {
+        let detail = format!("ASKED was made at {} µs, this node's clock says {now} µs", asked.created_us);
+        return Err(Fault::new(Reason::ClockSkew, detail));
+    }
+    if asked.expires_us.saturating_sub(asked.created_us) > LIFETIME_US_MAX.max(limits.lifetime_max_us) {
+        return Err(Fault::new(Reason::LifetimeTooLong, "no node takes on a question that lives longer than an hour"));
+    }
+    Ok(())
 }
 
 fn said(of: &Core, kind: Kind, reason: Reason, now_us: u64) -> Core {
