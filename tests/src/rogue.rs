@@ -375,7 +375,8 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).expect("an enrolled node's file")
 }
 
-/// A connection to a peer door.
+/// A connection to a peer door. A clone shares it.
+#[derive(Clone)]
 pub struct PeerLine {
     sender: SendRequest<Full<Bytes>>,
 }

@@ -8,6 +8,7 @@ mod consumer;
 mod links;
 mod provider;
 mod reads;
+mod settling;
 
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::reason::Reason;
@@ -20,6 +21,7 @@ use tonic::Status;
 const PERSON: &str = "9901234567";
 
 /// Which node's disk stops, at which write.
+#[derive(Clone, Copy)]
 struct Crash {
     method: &'static str,
     node: &'static str,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jisr_proto::peer::HelloResponse;
 use jisr_proto::reason::Reason;
+use jisr_proto::statement::{Core, Kind};
 use jisr_tests::{PROVIDER, Question, Rogue, World, framed};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -109,6 +110,56 @@ async fn a_flood_of_refusals_does_not_grow_the_ledger() {
             Err(Reason::UnknownMethod)
         );
     }
+    assert_eq!(size(&world), before);
+    end(world, rogue, "mol").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_settling_is_written_down_once() {
+    let (mut world, rogue) = mol_turns().await;
+    let asked = rogue.asked(rogue.core()).await;
+    let line = rogue.greet(&world, "psd").await;
+    line.clone().exchange(&Rogue::request(asked.clone())).await.unwrap();
+    // After a restart the answer is gone, and that is a statement.
+    world.crash_node("psd").await;
+    world.start_node("psd").await;
+    let line = rogue.greet(&world, "psd").await;
+    let before = size(&world);
+    let askers: Vec<_> = (0..50)
+        .map(|_| {
+            let (mut line, asked) = (line.clone(), asked.clone());
+            tokio::spawn(async move { line.settle(&asked).await })
+        })
+        .collect();
+    for asker in askers {
+        assert_eq!(asker.await.unwrap().unwrap().0, Kind::AnswerGone);
+    }
+    assert_eq!(size(&world), before + 1);
+    end(world, rogue, "mol").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settling_what_could_never_be_asked_grows_nothing() {
+    let (world, rogue) = mol_turns().await;
+    let now = rogue.core().created_us;
+    let mut line = rogue.greet(&world, "psd").await;
+    let before = size(&world);
+    let endless = rogue
+        .asked(Core {
+            expires_us: u64::MAX,
+            ..rogue.core()
+        })
+        .await;
+    assert_eq!(line.settle(&endless).await, Err(Reason::LifetimeTooLong));
+    let hour = 3_600_000_000;
+    let tomorrow = rogue
+        .asked(Core {
+            created_us: now + hour,
+            expires_us: now + hour + 1,
+            ..rogue.core()
+        })
+        .await;
+    assert_eq!(line.settle(&tomorrow).await, Err(Reason::ClockSkew));
     assert_eq!(size(&world), before);
     end(world, rogue, "mol").await;
 }

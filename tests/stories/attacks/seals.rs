@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use jisr_certs::digest;
 use jisr_proto::canonical;
-use jisr_proto::peer::ExchangeRequest;
+use jisr_proto::ident::ExchangeId;
+use jisr_proto::peer::{ExchangeRequest, ShowRequest, ShowResponse};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Core, Kind, Sealed};
-use jisr_tests::{PURPOSE, Question, Rogue};
+use jisr_tests::{PURPOSE, Question, Rogue, World};
 
 use super::{end, mol_turns, size};
 
@@ -109,6 +110,37 @@ async fn another_member_s_key_or_certificate_does_not_stand_for_a_statement() {
     drop(other);
     world.parties.remove("moh");
     end(world, rogue, "mol").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_is_shown_nothing_of_an_exchange() {
+    let mut world = World::of_two().await;
+    let answer = world
+        .caller()
+        .ask("Write", &Question::about("9901234567"))
+        .await
+        .expect("it is allowed");
+    world.join("moh").await;
+    let (party, stranger) = (
+        Rogue::takes_over(&mut world, "mol").await,
+        Rogue::takes_over(&mut world, "moh").await,
+    );
+    let exchange: ExchangeId = answer.exchange.parse().unwrap();
+    let request = ShowRequest {
+        exchange_id: Bytes::copy_from_slice(exchange.as_bytes()),
+    };
+    let shown: ShowResponse = party.greet(&world, "psd").await.call("Show", &request).await.unwrap();
+    assert_eq!(shown.statements.len(), 2, "RECEIVED and ANSWERED");
+    let shown: ShowResponse = stranger
+        .greet(&world, "psd")
+        .await
+        .call("Show", &request)
+        .await
+        .unwrap();
+    assert!(shown.statements.is_empty());
+    drop(stranger);
+    world.parties.remove("moh");
+    end(world, party, "mol").await;
 }
 
 /// The parts of a right question, around any CORE.
