@@ -1,8 +1,10 @@
 //! A network in one process.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -112,7 +114,7 @@ impl World {
     pub async fn with_lifetime(clock: Arc<dyn Clock>, lifetime: Duration) -> World {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data = dir.path().join("registry");
-        let listen = "127.0.0.1:0".parse().expect("an address");
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port().await));
         let instance = "JO".parse().expect("an instance");
         let epoch = "2026".parse().expect("an epoch");
         let names = vec!["127.0.0.1".to_owned()];
@@ -352,7 +354,7 @@ impl World {
 
     /// Address of the registry.
     #[must_use]
-    pub fn registry_address(&self) -> std::net::SocketAddr {
+    pub fn registry_address(&self) -> SocketAddr {
         self.registry_config.listen
     }
 
@@ -570,11 +572,22 @@ async fn unix(path: &Path) -> Channel {
         .expect("the admin door is open")
 }
 
+/// Ports that the system gives nobody of itself, neither to a listener on port 0 nor to a connection: a node that is
+/// stopped finds its own again.
+const PORTS: std::ops::Range<u32> = 10_000..30_000;
+
+/// A free port that no other world of this process was given.
 async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes beside each other begin at different ports.
+    let first = std::process::id().wrapping_mul(97);
+    loop {
+        let nth = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + nth % (PORTS.end - PORTS.start)).expect("the range lies below 65536");
+        if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until something holds; a story that waits longer than 20 s has failed.
