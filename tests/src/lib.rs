@@ -4,6 +4,7 @@
 //! behaviour the story sets, [`Caller`] an application with a client certificate, [`FaultyDisk`] a disk that stops at a
 //! chosen write.
 
+mod agreements;
 mod backend;
 mod caller;
 mod disk;
@@ -15,13 +16,14 @@ mod rogue;
 mod statements;
 mod world;
 
+pub use agreements::Grant;
 pub use backend::{Backend, Behaviour};
 pub use caller::{Answer, Caller, Refused, reason_of, refused};
 pub use disk::{FaultyDisk, Moment};
 pub use front::Front;
 pub use line::{Line, Told, framed};
 pub use messages::{Question, Reply, probe_schema};
-pub use statements::{Stood, statements_in};
 pub use relay::Relay;
 pub use rogue::{Door, PeerLine, Rogue};
-pub use world::{CONSUMER, Grant, PROBE, PROVIDER, PURPOSE, Party, World, until};
+pub use statements::{Stood, statements_in};
+pub use world::{CONSUMER, PROBE, PROVIDER, PURPOSE, Party, World, until};

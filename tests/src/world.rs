@@ -7,24 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use jisr_certs::issue::Credential;
-use jisr_certs::officer::OfficerKey;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::ledger::Fatal;
 use jisr_node::{Config, Layout, Node, Storage, setup};
+use jisr_proto::admin::StatusResponse;
 use jisr_proto::admin::admin_client::AdminClient;
-use jisr_proto::admin::{
-    AgreeRequest, DescribeServiceRequest, PublishServiceRequest, RevokeAgreementRequest, StatusResponse,
-};
-use jisr_proto::annotations::ServiceSchema;
-use jisr_proto::canonical;
 use jisr_proto::ident::{MemberId, SubsystemId};
 use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
 use jisr_proto::registry::{AdmitRequest, ApproveRequest, IssueTokenRequest, RevokeNodeRequest};
-use jisr_proto::statement::{AgreedMethod, AgreedPurpose, Agreement};
 use jisr_registry::Registry;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixStream};
@@ -34,7 +27,6 @@ use tonic::transport::{Channel, Endpoint};
 use crate::backend::Backend;
 use crate::caller::Caller;
 use crate::disk::FaultyDisk;
-use crate::messages::probe_schema;
 
 /// The probe service.
 pub const PROBE: &str = "jisr.tests.v1.Probe";
@@ -55,25 +47,11 @@ pub struct Party {
     pub disk: FaultyDisk,
     /// The running node.
     pub node: Option<Node>,
-    code: String,
-}
-
-/// What an agreement of a story allows.
-pub struct Grant<'a> {
-    /// Consumer subsystem.
-    pub consumer: &'a str,
-    /// Provider subsystem.
-    pub provider: &'a str,
-    /// Methods of the probe service.
-    pub methods: &'a [&'a str],
-    /// First and last instant, microseconds.
-    pub valid_us: (u64, u64),
-    /// A consent reference must come along.
-    pub consent_required: bool,
+    pub(crate) code: String,
 }
 
 /// The member that a story means: `mol` is `JO/GOV/mol`, `CHM/amman` is `JO/CHM/amman`.
-fn member(name: &str) -> MemberId {
+pub(crate) fn member(name: &str) -> MemberId {
     let name = if name.contains('/') {
         format!("JO/{name}")
     } else {
@@ -142,18 +120,6 @@ impl World {
         world.publish("psd", PROVIDER).await;
         world.agree_usual().await;
         world
-    }
-
-    /// The agreement of most stories.
-    pub async fn agree_usual(&self) -> Bytes {
-        self.agree(&Grant {
-            consumer: CONSUMER,
-            provider: PROVIDER,
-            methods: &["Read", "Write", "Watch"],
-            valid_us: (0, u64::MAX >> 1),
-            consent_required: false,
-        })
-        .await
     }
 
     /// Starts the registry at the address it had.
@@ -336,7 +302,7 @@ impl World {
     }
 
     /// The member of the story whom a subsystem belongs to.
-    fn party_of(&self, subsystem: &SubsystemId) -> &Party {
+    pub(crate) fn party_of(&self, subsystem: &SubsystemId) -> &Party {
         let found = self
             .parties
             .values()
@@ -356,103 +322,6 @@ impl World {
     #[must_use]
     pub fn registry_address(&self) -> SocketAddr {
         self.registry_config.listen
-    }
-
-    /// Revokes an agreement on behalf of a member.
-    pub async fn revoke_agreement(&self, code: &str, digest: &Bytes) {
-        let request = RevokeAgreementRequest {
-            digest: digest.clone(),
-            reason: "the law has changed".to_owned(),
-        };
-        self.party(code)
-            .admin()
-            .await
-            .revoke_agreement(request)
-            .await
-            .expect("it is that member's agreement");
-    }
-
-    /// Publishes the probe.
-    pub async fn publish(&self, code: &str, provider: &str) {
-        let request = PublishServiceRequest {
-            provider: provider.to_owned(),
-            service: PROBE.to_owned(),
-            schema: probe_schema(),
-            ..Default::default()
-        };
-        let published = self
-            .party(code)
-            .admin()
-            .await
-            .publish(request)
-            .await
-            .expect("the probe can be published");
-        self.until_all_hold(published.into_inner().snapshot_version).await;
-    }
-
-    /// Concludes an agreement; returns its digest once both nodes hold the snapshot that lists it.
-    pub async fn agree(&self, grant: &Grant<'_>) -> Bytes {
-        let document = canonical::encode(&self.document(grant).await);
-        let mut concluded = None;
-        for subsystem in [grant.consumer, grant.provider] {
-            let subsystem: SubsystemId = subsystem.parse().expect("a subsystem");
-            let party = self.party_of(&subsystem);
-            let request = party.sign(&document, self.clock.now_us());
-            let response = party
-                .admin()
-                .await
-                .agree(request)
-                .await
-                .expect("the agreement is right")
-                .into_inner();
-            concluded = response
-                .registered
-                .then_some((response.digest, response.snapshot_version));
-        }
-        let (digest, version) = concluded.expect("both parties agreed");
-        self.until_all_hold(version).await;
-        digest
-    }
-
-    /// The text of an agreement.
-    pub async fn document(&self, grant: &Grant<'_>) -> Agreement {
-        let provider: SubsystemId = grant.provider.parse().expect("a subsystem");
-        let mut admin = self.party_of(&provider).admin().await;
-        let described = admin
-            .describe_service(DescribeServiceRequest {
-                service: PROBE.to_owned(),
-            })
-            .await;
-        let described = described.expect("the probe is published").into_inner();
-        let schema = ServiceSchema::parse(&described.schema, PROBE).expect("the schema parses");
-        let method = |name: &&str| {
-            let method = schema.method(name).expect("a method of the probe");
-            AgreedMethod {
-                service: PROBE.to_owned(),
-                method: (*name).to_owned(),
-                schema: described.digest.clone(),
-                mask: "*".to_owned(),
-                no_side_effects: method.no_side_effects,
-                evidence_class: method.evidence_class as u32,
-            }
-        };
-        Agreement {
-            format: 1,
-            instance: "JO".to_owned(),
-            consumer: grant.consumer.to_owned(),
-            provider: grant.provider.to_owned(),
-            methods: grant.methods.iter().map(method).collect(),
-            purposes: vec![AgreedPurpose {
-                code: PURPOSE.to_owned(),
-                legal_basis: "قانون العمل، المادة 12".to_owned(),
-            }],
-            consent_required: grant.consent_required,
-            rate_per_minute: 0,
-            subjects_per_case: 0,
-            valid_from_us: grant.valid_us.0,
-            valid_until_us: grant.valid_us.1,
-            nonce: Bytes::copy_from_slice(&self.clock.now_us().to_be_bytes().repeat(2)),
-        }
     }
 
     /// Waits until every running node holds this snapshot or a newer one.
@@ -541,22 +410,6 @@ impl Party {
     pub fn credential(&self, subsystem: &str) -> Credential {
         let subsystem = subsystem.parse().expect("a subsystem");
         setup::client_credential(&self.dir, &subsystem, SystemClock.now_us()).expect("the local CA issues it")
-    }
-
-    /// An officer's yes to a document.
-    #[must_use]
-    pub fn sign(&self, document: &Bytes, now_us: u64) -> AgreeRequest {
-        let officer = member(&self.code).officer(&"dalia".parse().expect("a code"));
-        let credential = setup::officer_credential(&self.dir, &officer, now_us).expect("the local CA issues it");
-        let key = OfficerKey::from_pem(credential.key_pem().as_bytes()).expect("a fresh key reads");
-        AgreeRequest {
-            document: document.clone(),
-            certificates: vec![
-                Bytes::copy_from_slice(&credential.certificate),
-                Bytes::copy_from_slice(&credential.authority),
-            ],
-            signature: key.sign_agreement(document).expect("the key signs").into(),
-        }
     }
 }
 
