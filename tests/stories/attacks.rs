@@ -6,6 +6,7 @@
 mod answers;
 mod certificates;
 mod floods;
+mod ledgers;
 mod questions;
 mod replays;
 mod seals;
