@@ -127,7 +127,10 @@ async fn answer_gone(
     let _alone = closets.telling.wait(question.exchange).await;
     let written = match gone {
         Some(_) => None,
-        None => entries(closets, question.exchange).await?.into_iter().find(|entry| is_told(closets, entry, Kind::AnswerGone)),
+        None => entries(closets, question.exchange)
+            .await?
+            .into_iter()
+            .find(|entry| is_told(closets, entry, Kind::AnswerGone)),
     };
     let closing = match gone.or(written.as_ref()) {
         Some(gone) => sealed(closets, gone)?,
@@ -189,11 +192,17 @@ async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<E
 fn check_made(closets: &Closets, asked: &Core) -> Result<(), Fault> {
     let (now, limits) = (closets.now_us(), &closets.config.limits);
     if asked.created_us > now.saturating_add(limits.skew_us) {
-        let detail = format!("ASKED was made at {} µs, this node's clock says {now} µs", asked.created_us);
+        let detail = format!(
+            "ASKED was made at {} µs, this node's clock says {now} µs",
+            asked.created_us
+        );
         return Err(Fault::new(Reason::ClockSkew, detail));
     }
     if asked.expires_us.saturating_sub(asked.created_us) > LIFETIME_US_MAX.max(limits.lifetime_max_us) {
-        return Err(Fault::new(Reason::LifetimeTooLong, "no node takes on a question that lives longer than an hour"));
+        return Err(Fault::new(
+            Reason::LifetimeTooLong,
+            "no node takes on a question that lives longer than an hour",
+        ));
     }
     Ok(())
 }
