@@ -19,7 +19,10 @@ fn frames(segment: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
     while let Next::Frame { body, .. } = scan.read_next().unwrap() {
         frames.push(framed(&body));
     }
-    (segment[..begin].to_vec(), frames)
+    (
+        segment.get(..begin).expect("a segment holds its header").to_vec(),
+        frames,
+    )
 }
 
 /// A body with a header whose checksums hold.
