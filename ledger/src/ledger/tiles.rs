@@ -13,7 +13,7 @@ use crate::tree::{Nodes, node_hash};
 const WIDTH: usize = 256;
 /// Levels of the tree in a tile.
 const HEIGHT: u8 = 8;
-/// Tiles in memory: 512 KiB.
+/// Tiles in memory: 1 MiB.
 const CACHED: usize = 64;
 
 /// Level and number of a tile.
@@ -22,7 +22,52 @@ type Name = (u8, u64);
 pub(crate) struct Tiles {
     directory: PathBuf,
     levels: RwLock<Vec<Level>>,
-    cache: Mutex<VecDeque<(Name, Arc<[Hash]>)>>,
+    cache: Mutex<VecDeque<(Name, Arc<Tile>)>>,
+}
+
+/// A tile with the nodes that its hashes complete: each is computed once, and read by every proof that needs it.
+#[derive(Default)]
+struct Tile {
+    /// The tile's own hashes, then the nodes of each level above them; last the tile's root, once it is full.
+    rows: [Vec<Hash>; HEIGHT as usize + 1],
+}
+
+impl Tile {
+    fn of(hashes: &[Hash]) -> Self {
+        let mut tile = Self::default();
+        hashes.iter().for_each(|hash| tile.push(*hash));
+        tile
+    }
+
+    /// Adds a hash and every node that it completes.
+    fn push(&mut self, hash: Hash) {
+        let mut hash = hash;
+        for row in &mut self.rows {
+            row.push(hash);
+            let (pairs, single) = row.as_chunks::<2>();
+            match (pairs.last(), single) {
+                (Some([left, right]), []) => hash = node_hash(left, right),
+                _ => return,
+            }
+        }
+    }
+
+    /// What lies on disk: the nodes follow from it.
+    fn hashes(&self) -> &[Hash] {
+        let [hashes, ..] = &self.rows;
+        hashes
+    }
+
+    /// The root, if the tile is full.
+    fn root(&self) -> Option<Hash> {
+        let [.., root] = &self.rows;
+        root.first().copied()
+    }
+
+    /// The node over `2^level` of its hashes, of which the first is `first`.
+    fn node(&self, level: u8, first: usize) -> Option<Hash> {
+        self.rows.get(usize::from(level))?.get(first >> level).copied()
+    }
 }
 
 /// The right edge of one level of tiles.
@@ -30,7 +75,7 @@ pub(crate) struct Tiles {
 struct Level {
     /// Full tiles, which lie on disk.
     full: u64,
-    partial: Vec<Hash>,
+    partial: Tile,
 }
 
 impl Tiles {
@@ -55,22 +100,20 @@ impl Tiles {
             }
             let Some(level) = levels.get_mut(at_level) else { return };
             level.partial.push(hash);
-            if level.partial.len() < WIDTH {
-                return;
-            }
+            let Some(root) = level.partial.root() else { return };
             let tile = std::mem::take(&mut level.partial);
             let name = (at, level.full);
             level.full += 1;
-            hash = subtree(&tile);
-            self.keep(name, tile.into());
+            hash = root;
+            self.keep(name, Arc::new(tile));
         }
     }
 
     /// Puts a full tile on disk and into the cache. A tile that cannot be written is missed only when it is asked for again
     /// after it left the cache; the next start writes it.
-    fn keep(&self, name: Name, tile: Arc<[Hash]>) {
+    fn keep(&self, name: Name, tile: Arc<Tile>) {
         let path = self.path(name);
-        let bytes = tile.as_flattened();
+        let bytes = tile.hashes().as_flattened();
         if fs::read(&path).is_ok_and(|found| found == bytes) {
             return;
         }
@@ -84,7 +127,7 @@ impl Tiles {
         self.cache(name, tile);
     }
 
-    fn cache(&self, name: Name, tile: Arc<[Hash]>) {
+    fn cache(&self, name: Name, tile: Arc<Tile>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.retain(|(known, _)| *known != name);
         if cache.len() >= CACHED {
@@ -93,22 +136,29 @@ impl Tiles {
         cache.push_back((name, tile));
     }
 
-    fn full_tile(&self, name: Name) -> Option<Arc<[Hash]>> {
-        let cached = {
-            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            cache
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, tile)| Arc::clone(tile))
-        };
-        let tile = match cached {
-            Some(tile) => tile,
-            None => {
-                let bytes = fs::read(self.path(name)).ok()?;
-                let (hashes, rest) = bytes.as_chunks::<32>();
-                (hashes.len() == WIDTH && rest.is_empty()).then(|| Arc::from(hashes))?
-            }
-        };
+    /// A tile in memory. One that is about to leave it is put back among the newest.
+    fn cached(&self, name: Name) -> Option<Arc<Tile>> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = cache.iter().rposition(|(known, _)| *known == name)?;
+        if at < CACHED / 2
+            && let Some(entry) = cache.remove(at)
+        {
+            cache.push_back(entry);
+            return cache.back().map(|(_, tile)| Arc::clone(tile));
+        }
+        cache.get(at).map(|(_, tile)| Arc::clone(tile))
+    }
+
+    fn full_tile(&self, name: Name) -> Option<Arc<Tile>> {
+        if let Some(tile) = self.cached(name) {
+            return Some(tile);
+        }
+        let bytes = fs::read(self.path(name)).ok()?;
+        let (hashes, rest) = bytes.as_chunks::<32>();
+        if hashes.len() != WIDTH || !rest.is_empty() {
+            return None;
+        }
+        let tile = Arc::new(Tile::of(hashes));
         self.cache(name, Arc::clone(&tile));
         Some(tile)
     }
@@ -129,20 +179,6 @@ fn tile_path(number: u64) -> PathBuf {
     path
 }
 
-/// Root over a power of two of hashes.
-fn subtree(hashes: &[Hash]) -> Hash {
-    let mut row = hashes.to_vec();
-    while row.len() > 1 {
-        row = row
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|[left, right]| node_hash(left, right))
-            .collect();
-    }
-    row.first().copied().unwrap_or_else(crate::tree::empty_root)
-}
-
 impl Nodes for Tiles {
     fn node(&self, level: u8, index: u64) -> Option<Hash> {
         let (row, below) = (level / HEIGHT, level % HEIGHT);
@@ -150,19 +186,18 @@ impl Nodes for Tiles {
             .checked_shl(below.into())
             .filter(|first| first >> below == index)?;
         let number = first / WIDTH as u64;
-        let from = usize::try_from(first % WIDTH as u64).ok()?;
-        let range = from..from + (1 << below);
+        let first = usize::try_from(first % WIDTH as u64).ok()?;
         {
             let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
             let level = levels.get(usize::from(row))?;
             if number == level.full {
-                return level.partial.get(range).map(subtree);
+                return level.partial.node(below, first);
             }
             if number > level.full {
                 return None;
             }
         }
-        self.full_tile((row, number))?.get(range).map(subtree)
+        self.full_tile((row, number))?.node(below, first)
     }
 }
 
