@@ -13,8 +13,8 @@ use super::tail::Place;
 use super::tiles::Tiles;
 use crate::Hash;
 
-/// Batches are gathered for this long unless somebody waits.
-const GATHER: Duration = Duration::from_millis(20);
+/// Batches are gathered for this long unless somebody waits: long enough to hold most exchanges whole.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Statements and records that may wait here. The writer waits when there are more.
 const WAITING_MAX: usize = 1 << 16;

@@ -1,9 +1,10 @@
 //! The index: where an exchange's entries, peers' notes and final proofs stand. Derived, rebuilt when it does not fit.
 //!
 //! One sled tree. Keys are a letter and what is looked for, values the place of a frame:
-//! `x` exchange id ‖ leaf index (no value) · `i` index of a frame's first statement · `n` note hash · `p` leaf input of a
+//! `x` exchange id ‖ leaf index (value: leaf indexes of further statements, where several came at once) · `i` index of a frame's first statement · `n` note hash · `p` leaf input of a
 //! final proof · `m` how far the index reaches.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -82,6 +83,8 @@ impl Index {
             return;
         }
         let mut batch = sled::Batch::default();
+        // Most exchanges bring several statements within one batch: one key for all of them.
+        let mut exchanges: HashMap<ExchangeId, Vec<u64>> = HashMap::new();
         let mut last = None;
         for frame in frames {
             let place = place_bytes(frame.place);
@@ -89,7 +92,7 @@ impl Index {
                 batch.insert(key(b'i', &[&frame.first.to_be_bytes()]), &place);
             }
             for (id, index) in &frame.exchanges {
-                batch.insert(key(b'x', &[id.as_bytes(), &index.to_be_bytes()]), &[]);
+                exchanges.entry(*id).or_default().push(*index);
             }
             for note in &frame.notes {
                 batch.insert(key(b'n', &[note]), &place);
@@ -98,6 +101,15 @@ impl Index {
                 batch.insert(key(b'p', &[leaf]), &place);
             }
             last = Some(frame);
+        }
+        for (id, indexes) in &exchanges {
+            if let Some((first, further)) = indexes.split_first() {
+                let further: Vec<[u8; 8]> = further.iter().map(|index| index.to_be_bytes()).collect();
+                batch.insert(
+                    key(b'x', &[id.as_bytes(), &first.to_be_bytes()]),
+                    further.as_flattened(),
+                );
+            }
         }
         let Some(last) = last else { return };
         let reach = [
@@ -122,16 +134,22 @@ impl Index {
 
     /// Indexes of an exchange's statements, ascending.
     pub(crate) fn exchange(&self, id: ExchangeId) -> io::Result<Vec<u64>> {
-        let found = self
-            .whole()?
-            .scan_prefix(key(b'x', &[id.as_bytes()]))
-            .keys()
-            .map(|key| {
-                let key = key.map_err(io::Error::other)?;
-                let index = key.last_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
-                Ok(u64::from_be_bytes(*index))
-            });
-        found.collect()
+        let mut indexes = Vec::new();
+        for found in self.whole()?.scan_prefix(key(b'x', &[id.as_bytes()])) {
+            let (key, further) = found.map_err(io::Error::other)?;
+            let first = key.last_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
+            let (further, rest) = further.as_chunks::<8>();
+            if !rest.is_empty() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            indexes.extend(
+                [first]
+                    .into_iter()
+                    .chain(further)
+                    .map(|index| u64::from_be_bytes(*index)),
+            );
+        }
+        Ok(indexes)
     }
 
     /// The frame in which the statement with this index stands, and the index of the frame's first.
