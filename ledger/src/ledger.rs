@@ -24,6 +24,7 @@ mod recover;
 mod reserve;
 mod tail;
 mod tiles;
+mod waiter;
 mod writer;
 
 use std::fs::File;
@@ -43,6 +44,7 @@ pub use error::{AppendError, FatalError, OpenError};
 pub use history::Side;
 pub use open::{OpenExchange, Opened};
 pub use record::Record;
+pub use waiter::tell_together;
 
 use crate::Hash;
 use crate::clock::Clock;

@@ -88,6 +88,8 @@ impl Workers {
 }
 
 async fn serve(mut jobs: mpsc::UnboundedReceiver<Job>, mut stopped: watch::Receiver<bool>) {
+    // A commit wakes each worker once, however many of its exchanges wait for it.
+    drop(tokio::spawn(jisr_ledger::ledger::tell_together()));
     loop {
         tokio::select! {
             job = jobs.recv() => match job {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::commit::Commit;
 use super::error::AppendError;
+use super::waiter::{Landed, Telling, Waiter};
 use crate::Hash;
 use crate::frame::{self, Record};
 use crate::statement::{Closed, Opened, Part};
@@ -37,9 +38,6 @@ pub(crate) enum SharedRecord {
     Certificates(Vec<u8>),
 }
 
-/// What the caller is told: the commit, and the index of its first statement.
-pub(crate) type Landed = Result<(Arc<Commit>, u64), AppendError>;
-
 /// Bytes for one commit. All of it is written, or nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Job {
@@ -55,7 +53,7 @@ pub(crate) struct Job {
     pub(crate) proofs: Vec<Hash>,
     /// A checkpoint of this ledger with cosignatures; its record is made by the writer, which knows the frames.
     pub(crate) cosigned: Option<Cosigned>,
-    waiter: Option<oneshot::Sender<Landed>>,
+    waiter: Option<Waiter>,
 }
 
 /// A checkpoint of this ledger with cosignatures.
@@ -137,8 +135,8 @@ impl Job {
 
     /// Lets the caller wait for what comes of it.
     pub(crate) fn awaited(mut self) -> (Self, oneshot::Receiver<Landed>) {
-        let (sender, receiver) = oneshot::channel();
-        self.waiter = Some(sender);
+        let (waiter, receiver) = Waiter::new();
+        self.waiter = Some(waiter);
         (self, receiver)
     }
 
@@ -157,17 +155,16 @@ impl Job {
     }
 
     /// Tells the caller that it stands.
-    pub(crate) fn land(self, commit: &Arc<Commit>, first: u64) {
+    pub(crate) fn land(self, commit: &Arc<Commit>, first: u64, telling: &mut Telling) {
         if let Some(waiter) = self.waiter {
-            // A caller that went away does not want to know.
-            let _ = waiter.send(Ok((Arc::clone(commit), first)));
+            telling.tell(waiter, Ok((Arc::clone(commit), first)));
         }
     }
 
     /// Tells the caller that nothing of it stands.
     pub(crate) fn refuse(self, error: &AppendError) {
         if let Some(waiter) = self.waiter {
-            let _ = waiter.send(Err(error.clone()));
+            waiter.tell(Err(error.clone()));
         }
     }
 

@@ -1,17 +1,21 @@
 //! What waits to be written. Bounded in bytes and calls; the writer takes all that waits at once.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::AppendError;
 use super::job::Job;
+use super::waiter;
 
 /// How long something that nobody waits for may lie.
 const LATER: Duration = Duration::from_millis(5);
 
 /// When what could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// When so many wait, a sleeping writer is woken at once.
+const START_AT: usize = 16;
 
 /// What the writer finds.
 pub(crate) enum Taken {
@@ -26,7 +30,7 @@ pub(crate) enum Taken {
 /// The queue between callers and the writer.
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
-    wake: Condvar,
+    changed: Condvar,
     bytes_max: usize,
     items_max: usize,
 }
@@ -41,6 +45,8 @@ struct Inner {
     later: Option<Instant>,
     /// The writer sleeps; until when, unless it is woken.
     asleep: Option<Sleep>,
+    /// A thread wakes it as soon as what is ready there has run.
+    deferred: bool,
     state: State,
 }
 
@@ -63,14 +69,15 @@ impl Queue {
     pub(crate) fn new(bytes_max: usize, items_max: usize) -> Self {
         Self {
             inner: Mutex::default(),
-            wake: Condvar::new(),
+            changed: Condvar::new(),
             bytes_max,
             items_max,
         }
     }
 
-    /// Puts a job at the end. Wakes the writer only if it sleeps and would sleep too long.
-    pub(crate) fn push(&self, job: Job) -> Result<(), AppendError> {
+    /// Puts a job at the end. Wakes the writer only if it sleeps and would sleep too long, and on a thread with a desk only
+    /// when what is ready there has run, or when much waits.
+    pub(crate) fn push(self: &Arc<Self>, job: Job) -> Result<(), AppendError> {
         let mut inner = self.lock();
         if inner.state != State::Open {
             return Err(AppendError::Stopped);
@@ -91,11 +98,33 @@ impl Queue {
             (Some(due), Some(until)) => until > due,
             _ => true,
         });
-        if wake {
-            inner.asleep = None;
-            self.wake.notify_one();
+        if !wake {
+            return Ok(());
+        }
+        if (1..START_AT).contains(&inner.urgent) && (inner.deferred || waiter::has_desk()) {
+            let first = !std::mem::replace(&mut inner.deferred, true);
+            drop(inner);
+            if first {
+                waiter::wake_soon(Arc::clone(self));
+            }
+        } else {
+            self.wake(&mut inner);
         }
         Ok(())
+    }
+
+    /// Wakes the writer after what was ready on some thread has run.
+    pub(crate) fn wake_deferred(&self) {
+        let mut inner = self.lock();
+        inner.deferred = false;
+        if inner.asleep.is_some() && inner.urgent > 0 {
+            self.wake(&mut inner);
+        }
+    }
+
+    fn wake(&self, inner: &mut Inner) {
+        inner.asleep = None;
+        self.changed.notify_one();
     }
 
     /// Waits for work. At most `bytes_max` bytes are taken, but at least one job. `idle`: tell when nothing came for so long.
@@ -126,10 +155,10 @@ impl Queue {
 
     fn sleep<'a>(&self, inner: MutexGuard<'a, Inner>, until: Option<Instant>) -> MutexGuard<'a, Inner> {
         match until {
-            None => self.wake.wait(inner).unwrap_or_else(PoisonError::into_inner),
+            None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
             Some(until) => {
                 let left = until.saturating_duration_since(Instant::now());
-                self.wake
+                self.changed
                     .wait_timeout(inner, left)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
@@ -157,7 +186,7 @@ impl Queue {
         if inner.state == State::Open {
             inner.state = State::Closing;
         }
-        self.wake.notify_one();
+        self.changed.notify_one();
     }
 
     /// Lets nothing more in and drops what is there: whoever waits learns that the ledger stopped.

@@ -23,6 +23,7 @@ use super::known::Known;
 use super::queue::{Queue, Taken};
 use super::reserve::Reserve;
 use super::tail::{Place, Tail, TailError};
+use super::waiter::Telling;
 use crate::Hash;
 use crate::files::{Disk, Pages, WriteError};
 use crate::frame::{self, CHECKPOINT_FRAMES_MAX, Record, SegmentHeader};
@@ -133,11 +134,13 @@ impl Writer {
         }
         let followed = Followed::of(place, &commit, around.notes, &jobs);
         let mut next = first;
+        let mut telling = Telling::default();
         for job in jobs {
             let leaves = job.leaves.len() as u64;
-            job.land(&commit, next);
+            job.land(&commit, next, &mut telling);
             next += leaves;
         }
+        telling.hand_over();
         self.follower.push(followed);
         Ok(())
     }
