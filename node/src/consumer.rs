@@ -23,7 +23,7 @@ use crate::closets::{Closets, code};
 use crate::directory::{NodeRow, View};
 use crate::facts::{Facts, Parties};
 use crate::grpc::Status;
-use crate::peers::PeerError;
+use crate::peers::{self, PeerError};
 use crate::{asking, routes, settling};
 
 /// What an application wants, as it came through the local door.
@@ -374,8 +374,9 @@ async fn send(
 ) -> Result<ExchangeResponse, PeerError> {
     let give_up = deadline.min(Instant::now() + closets.config.limits.connect_timeout);
     let mut pause = Duration::from_millis(20);
+    let question = peers::split_payload(request);
     loop {
-        let outcome = closets.peers.exchange(closets, to, request.clone()).await;
+        let outcome = closets.peers.exchange(closets, to, question.clone()).await;
         match outcome {
             Err(PeerError::Unsent(_)) if Instant::now() + pause < give_up => {
                 tokio::time::sleep(pause).await;

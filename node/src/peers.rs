@@ -77,14 +77,13 @@ impl Peers {
         self.connections.retain(keep);
     }
 
-    /// Puts one question. The payload goes out from where it lies.
+    /// Puts one question, as [`split_payload`] made it. The payload goes out from where it lies.
     pub(crate) async fn exchange(
         &self,
         greeter: &dyn Greeter,
         to: &NodeRow,
-        request: ExchangeRequest,
+        (head, payload): (Bytes, Bytes),
     ) -> Result<ExchangeResponse, PeerError> {
-        let (head, payload) = split_payload(request);
         let response: ExchangeResponse = self
             .call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload)
             .await?;
@@ -276,7 +275,7 @@ fn request(path: &'static str, head: Bytes, tail: Bytes) -> Request<Chunks> {
 
 /// Encodes everything but the payload, then the key and length of the payload, so that the payload itself need not be
 /// copied into the message.
-fn split_payload(mut request: ExchangeRequest) -> (Bytes, Bytes) {
+pub(crate) fn split_payload(mut request: ExchangeRequest) -> (Bytes, Bytes) {
     let payload = std::mem::take(&mut request.payload);
     (head_before_payload(&request, payload.len()), payload)
 }
