@@ -75,7 +75,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
 
 fn reply(body: BoxBody<Bytes, Infallible>) -> Response<BoxBody<Bytes, Infallible>> {
     let mut response = Response::new(body);
-    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
 
