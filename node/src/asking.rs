@@ -8,8 +8,9 @@ use jisr_proto::reason::Reason;
 use jisr_proto::statement::Kind;
 use jisr_proto::status::Fault;
 
+use crate::asked::Asked;
 use crate::closets::Closets;
-use crate::consumer::{Allowed, Answer, Asked};
+use crate::consumer::{Allowed, Answer};
 use crate::{closing, settling};
 
 /// What the own ledger holds of an exchange that this node asked.

@@ -10,9 +10,10 @@ use jisr_proto::peer::ExchangeResponse;
 use jisr_proto::statement::{Core, Kind};
 use jisr_proto::status::Fault;
 
+use crate::asked::{self, Asked};
 use crate::asking;
 use crate::closets::{Closets, append_fault};
-use crate::consumer::{self, Answer, Asked};
+use crate::consumer::Answer;
 use crate::directory::NodeRow;
 
 /// Takes what the provider told of an exchange from an earlier call: closes it if it is open, records a late answer if it
@@ -50,7 +51,7 @@ pub(crate) async fn learn(
         };
         closets.append_later(Draft::new(core).citing(answered));
     }
-    Ok(consumer::outcome(&verified, response))
+    Ok(asked::outcome(&verified, response))
 }
 
 /// The ANSWERED that came: the closing itself, or beside an ANSWER_GONE the statement of it.

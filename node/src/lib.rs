@@ -1,6 +1,6 @@
 //! The agency's server. Every node is the same program and does both sides of an exchange.
 //!
-//! Two corridors know the order of steps: [`consumer`] asks, [`provider`] answers. Beside them lie closets that return
+//! Two corridors know the order of steps: [`consumer`] asks, [`provider`] answers; [`asked`] and [`question`] are what each holds. Beside them lie closets that return
 //! values and never call each other: [`directory`] (the snapshot), [`agreements`] (what is allowed), [`schemas`],
 //! [`peers`], [`backends`], [`answers`], [`proofs`], [`refusals`], [`archive`], [`registry_link`]; [`closets`] holds them side by side.
 //! [`doors`] turn bytes into questions and faults into statuses. [`settling`] and [`asking`] end what was cut off.
@@ -15,6 +15,7 @@ mod agreeing;
 mod agreements;
 mod answers;
 mod archive;
+mod asked;
 mod asking;
 mod backends;
 mod cancelled;
@@ -32,10 +33,12 @@ mod facts;
 mod grpc;
 mod identity;
 mod node;
+mod opening;
 mod paying;
 mod peers;
 mod proofs;
 mod provider;
+mod question;
 mod refusals;
 mod registry_link;
 mod routes;

@@ -8,11 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jisr_ledger::Verified;
 use jisr_ledger::replay::ReplayError;
-use jisr_ledger::seal;
 use jisr_ledger::statement::{Closed, Draft};
-use jisr_proto::ident::{ExchangeId, MethodPath, NodeId, SubsystemId};
+use jisr_proto::ident::NodeId;
 use jisr_proto::peer::{ExchangeRequest, ExchangeResponse, Metadata};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Core, Kind, Sealed};
@@ -22,31 +20,13 @@ use crate::agreements::{self, Permit, Wanted};
 use crate::backends::{BackendCall, BackendReply};
 use crate::cancelled::Cancelled;
 use crate::closets::{Closets, code};
-use crate::directory::{self, NodeRow, View};
+use crate::directory::{self, View};
 use crate::facts::{Facts, Parties};
+use crate::question::{self, Question};
 use crate::settling;
-
-/// How long a question waits for the snapshot it cites.
-const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
 
 /// Between two attempts to write the end of an exchange.
 const ROOM_WAIT: Duration = Duration::from_millis(200);
-
-/// A question whose seal, sender, address and time have been checked.
-pub(crate) struct Question {
-    /// ASKED, as it stands in the consumer's ledger.
-    pub asked: Verified<seal::Sealed>,
-    /// The consumer's node.
-    pub from: Arc<NodeRow>,
-    /// Exchange id.
-    pub exchange: ExchangeId,
-    /// Consumer subsystem.
-    pub consumer: SubsystemId,
-    /// Provider subsystem.
-    pub provider: SubsystemId,
-    /// Service and method.
-    pub path: MethodPath,
-}
 
 /// What came with the question beside the statement.
 struct Carried {
@@ -66,9 +46,9 @@ pub(crate) async fn answer(
     let asked = request
         .asked
         .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along".to_owned()))?;
-    let question = verify(closets, &view, peer, &asked)?;
-    let view = up_to_date(closets, view, question.asked.statement.core().snapshot_version).await?;
-    check_time(closets, question.asked.statement.core())?;
+    let question = question::verify(closets, &view, peer, &asked)?;
+    let view = question::up_to_date(closets, view, question.asked.statement.core().snapshot_version).await?;
+    question::check_time(closets, question.asked.statement.core())?;
     let core = question.asked.statement.core();
     let until_us = core.expires_us.saturating_add(2 * closets.config.limits.skew_us);
     match closets.replay.enter(
@@ -79,7 +59,7 @@ pub(crate) async fn answer(
     ) {
         Ok(()) => {}
         Err(ReplayError::Seen(seen)) if seen.asked == question.asked.statement.leaf() => {
-            return settling::tell(closets, &question).await;
+            return Box::pin(settling::tell(closets, &question)).await;
         }
         Err(ReplayError::Seen(_)) => {
             let detail = format!("exchange {} was taken on with other content", question.exchange);
@@ -94,104 +74,10 @@ pub(crate) async fn answer(
         payload: request.payload,
     };
     match permit(closets, &view, &question, &carried.payload) {
-        Err(denied) => refuse(closets, &view, &question, denied).await,
+        Err(denied) => Box::pin(refuse(closets, &view, &question, denied)).await,
         Ok(permit) if permit.no_side_effects() => read(closets, &view, &question, &permit, carried, cancelled).await,
-        Ok(permit) => run_once(closets, &view, &question, &permit, carried).await,
+        Ok(permit) => Box::pin(run_once(closets, &view, &question, &permit, carried)).await,
     }
-}
-
-/// Checks who asks, with which seal, and whether it is meant for this node. Nothing that fails here grows the ledger.
-pub(crate) fn verify(closets: &Closets, view: &View, peer: &NodeId, asked: &Sealed) -> Result<Question, Fault> {
-    let from = view.node(peer).cloned().ok_or_else(|| {
-        Fault::new(
-            Reason::OriginUnlisted,
-            format!("snapshot {} does not list {peer}", view.version),
-        )
-    })?;
-    let asked = closets.verify_seal(asked, &from)?;
-    let core = asked.statement.core();
-    let malformed = |error: &dyn std::fmt::Display| Fault::new(Reason::MalformedStatement, error.to_string());
-    if core.kind() != Kind::Asked {
-        return Err(malformed(&"the statement is not an ASKED"));
-    }
-    if core.instance != closets.node.instance().as_str() {
-        return Err(Fault::new(
-            Reason::WrongInstance,
-            format!("this network is {}", closets.node.instance()),
-        ));
-    }
-    let consumer: SubsystemId = core.consumer.parse().map_err(|error| malformed(&error))?;
-    let provider: SubsystemId = core.provider.parse().map_err(|error| malformed(&error))?;
-    let path = MethodPath {
-        service: core.service.parse().map_err(|error| malformed(&error))?,
-        method: core.method.parse().map_err(|error| malformed(&error))?,
-    };
-    let exchange = ExchangeId::try_from(core.exchange_id.as_ref()).map_err(|error| malformed(&error))?;
-    if consumer.member() != peer.member() {
-        let detail = format!("{peer} cannot ask for {consumer}");
-        return Err(Fault::new(Reason::PeerIdentityMismatch, detail));
-    }
-    if provider.member() != closets.node.member() {
-        return Err(Fault::new(
-            Reason::WrongProvider,
-            format!("this is {}, the question is for {provider}", closets.node),
-        ));
-    }
-    if core.provider_origin != closets.origin.as_str() {
-        let detail = format!(
-            "this is {}, the question is for {}",
-            closets.origin, core.provider_origin
-        );
-        return Err(Fault::new(Reason::WrongNode, detail));
-    }
-    Ok(Question {
-        from,
-        exchange,
-        consumer,
-        provider,
-        path,
-        asked,
-    })
-}
-
-/// The view, once it is at least as new as the one the question cites.
-async fn up_to_date(closets: &Closets, view: Arc<View>, cited: u64) -> Result<Arc<View>, Fault> {
-    if cited <= view.version {
-        return Ok(view);
-    }
-    closets.registry.look_again();
-    let mut versions = closets.directory.follow();
-    let arrived = tokio::time::timeout(SNAPSHOT_WAIT, versions.wait_for(|version| *version >= cited)).await;
-    match arrived {
-        Ok(Ok(_)) => closets.directory.current(closets.now_us()),
-        _ => {
-            let detail = format!("the question cites snapshot {cited}, this node holds {}", view.version);
-            Err(Fault::new(Reason::SnapshotBehind, detail))
-        }
-    }
-}
-
-/// The lifetime of a question, by both clocks. An expired one may not grow the ledger: it could come again and again.
-fn check_time(closets: &Closets, core: &Core) -> Result<(), Fault> {
-    let (now, limits) = (closets.now_us(), &closets.config.limits);
-    let clocks = format!(
-        "ASKED was made at {} µs by the consumer's clock, this node's clock says {now} µs",
-        core.created_us
-    );
-    if core.created_us > now.saturating_add(limits.skew_us) {
-        return Err(Fault::new(Reason::ClockSkew, clocks));
-    }
-    if core.expires_us <= core.created_us || core.expires_us - core.created_us > limits.lifetime_max_us {
-        let detail = format!(
-            "its lifetime must lie between 0 and {} s",
-            limits.lifetime_max_us / 1_000_000
-        );
-        return Err(Fault::new(Reason::LifetimeTooLong, detail));
-    }
-    if now > core.expires_us.saturating_add(limits.skew_us) {
-        return Err(Fault::new(Reason::Expired, clocks));
-    }
-    Ok(())
 }
 
 /// The provider's own judgement, by its own newest snapshot.
@@ -412,7 +298,7 @@ async fn finish(
     let has_run = received.is_none();
     let drafts: Vec<Draft> = received.into_iter().chain([closing]).collect();
     let sealed = if has_run {
-        close_at_last(closets, question, drafts, kind).await?
+        Box::pin(close_at_last(closets, question, drafts, kind)).await?
     } else {
         close(closets, question, drafts, kind).await?
     };

@@ -17,13 +17,14 @@ use jisr_proto::status::Fault;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::asked::Asked;
 use crate::closets::{Closets, code};
 use crate::closing;
-use crate::consumer::Asked;
 use crate::directory::NodeRow;
 use crate::facts::Facts;
 use crate::peers::PeerError;
-use crate::provider::{self, Question};
+use crate::provider;
+use crate::question::Question;
 
 /// How long a provider lets an asker wait for an exchange that is still running.
 const RUNNING_WAIT: Duration = Duration::from_secs(2);

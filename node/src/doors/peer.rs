@@ -23,7 +23,7 @@ use crate::cancelled::Cancelled;
 use crate::closets::Closets;
 use crate::grpc::{self, Chunks, FrameError, Status};
 use crate::peers::{ENVELOPE_BYTES_MAX, PROTOCOL_VERSION, head_before_payload};
-use crate::{paying, provider, settling};
+use crate::{paying, provider, question, settling};
 
 /// How long a peer may take to send one request.
 const REQUEST_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -106,7 +106,7 @@ async fn dispatch(
     }
     match method {
         "Exchange" => exchange(closets, caller, decode(message)?).await.map(split),
-        "Settle" => settle(closets, caller, decode(message)?).await.map(split),
+        "Settle" => Box::pin(settle(closets, caller, decode(message)?)).await.map(split),
         "Prove" => {
             let request: ProveRequest = decode(message)?;
             paying::prove(closets, request)
@@ -115,7 +115,7 @@ async fn dispatch(
         }
         "Show" => {
             let request: ShowRequest = decode(message)?;
-            let shown = paying::show(closets, &caller.node, &request).await?;
+            let shown = Box::pin(paying::show(closets, &caller.node, &request)).await?;
             Ok((shown.encode_to_vec().into(), Bytes::new()))
         }
         _ => Err(Fault::new(
@@ -190,13 +190,13 @@ async fn exchange(
     }
     let (guard, cancelled) = Cancelled::pair();
     let (closets, node) = (Arc::clone(closets), caller.node.clone());
-    let task = tokio::spawn(async move {
+    let task = tokio::spawn(Box::pin(async move {
         closets.counters.open.up();
         let answered = provider::answer(&closets, &node, request, cancelled).await;
         closets.counters.open.down();
         drop(place);
         answered
-    });
+    }));
     let answered = task.await;
     drop(guard);
     answered.unwrap_or_else(|error| {
@@ -210,6 +210,6 @@ async fn settle(closets: &Arc<Closets>, caller: &Caller, request: SettleRequest)
     let asked = request
         .asked
         .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along"))?;
-    let question = provider::verify(closets, &view, &caller.node, &asked)?;
+    let question = question::verify(closets, &view, &caller.node, &asked)?;
     settling::tell(closets, &question).await
 }

@@ -1,0 +1,210 @@
+//! From a data directory to the closets of a node: keys and certificates, the ledger, the snapshot kept on disk.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use jisr_certs::keys::KeyStore;
+use jisr_certs::seal::SealKey;
+use jisr_certs::tls_key::TlsKey;
+use jisr_certs::validity::Validity;
+use jisr_certs::{issue::LocalCa, pem, profile, tls};
+use jisr_ledger::anchor::Anchor;
+use jisr_ledger::clock::Clock;
+use jisr_ledger::ledger::{Ledger, Opened};
+use jisr_ledger::replay::ReplaySet;
+use jisr_ledger::seal::SealVerifier;
+use jisr_ledger::vault::Vault;
+use jisr_proto::ident::Origin;
+use jisr_proto::snapshot::SignedSnapshot;
+use jisr_proto::statement::Started;
+use prost::Message as _;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::answers::Answers;
+use crate::archive::Archive;
+use crate::backends::Backends;
+use crate::closets::{Closets, Places};
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::directory::Directory;
+use crate::doors::local::Callers;
+use crate::error::StartError;
+use crate::identity::Identity;
+use crate::node::Storage;
+use crate::peers::Peers;
+use crate::proofs::Owed;
+use crate::refusals::Refusals;
+use crate::registry_link::{self, RegistryLink};
+use crate::running::RunningIds;
+use crate::schemas::Schemas;
+use crate::setup::Layout;
+
+/// Exchanges remembered so that none runs twice.
+const REPLAY_MAX: usize = 4_000_000;
+/// Keys and certificates as they lie in the data directory.
+pub(crate) struct Material {
+    store: KeyStore,
+    anchor: Anchor,
+    origin: Origin,
+    tls_chain: Vec<CertificateDer<'static>>,
+    seal_chain: Vec<CertificateDer<'static>>,
+    root: jisr_certs::Verified<profile::Authority>,
+}
+
+impl Material {
+    pub(crate) fn read(config: &Config, clock: &Arc<dyn Clock>) -> Result<Material, StartError> {
+        let layout = Layout::new(&config.data);
+        let now = clock.now_us();
+        let read =
+            |path: std::path::PathBuf| std::fs::read(&path).map_err(|source| StartError::NotEnrolled { path, source });
+        let anchor: Anchor = String::from_utf8_lossy(&read(layout.anchor())?)
+            .parse()
+            .map_err(|error| StartError::Anchor(format!("{error}")))?;
+        let tls_chain = pem::certificates_from_pem(&read(layout.tls_chain())?)?;
+        let seal_chain = pem::certificates_from_pem(&read(layout.seal_chain())?)?;
+        let root = profile::root_by_fingerprint(&tls_chain, &anchor.root, now)?;
+        let origin = profile::check_seal(&seal_chain, &root, now)?.origin.clone();
+        Ok(Material {
+            store: KeyStore::open(layout.keys())?,
+            anchor,
+            origin,
+            tls_chain,
+            seal_chain,
+            root,
+        })
+    }
+
+    pub(crate) fn callers(&self, config: &Config, clock: &Arc<dyn Clock>) -> Result<Callers, StartError> {
+        if let Some(subsystems) = &config.local_door.dangerous_plain_loopback {
+            tracing::warn!(
+                "the local door takes every caller on this machine for {} subsystems",
+                subsystems.len()
+            );
+            return Ok(Callers::DangerousPlain(subsystems.clone().into()));
+        }
+        let now = clock.now_us();
+        let ca = LocalCa::open(&self.store, &config.node.member(), now)?;
+        let key = TlsKey::load_or_make(&self.store, "local-door")?;
+        let certificate = ca.issue_local_door(&key, &config.local_door.names, Validity::days(now, LOCAL_DOOR_DAYS))?;
+        let identity = tls::Identity::new(&key, vec![certificate])?;
+        let config = tls::local_server(&identity, ca.certificate(), &tls_clock(clock))?;
+        Ok(Callers::Certificate(TlsAcceptor::from(config)))
+    }
+}
+
+/// The clock as TLS settings take it.
+fn tls_clock(clock: &Arc<dyn Clock>) -> tls::Clock {
+    let clock = Arc::clone(clock);
+    Arc::new(move || clock.now_us())
+}
+
+/// Days for which the certificate of the local door is issued at each start.
+const LOCAL_DOOR_DAYS: u64 = 365;
+
+pub(crate) fn open(
+    config: Config,
+    material: Material,
+    clock: Arc<dyn Clock>,
+    storage: Storage,
+) -> Result<(Arc<Closets>, Opened, TlsAcceptor), StartError> {
+    let layout = Layout::new(&config.data);
+    let directory = Arc::new(Directory::new(material.anchor.clone()));
+    let schemas = Schemas::new(config.data.join("schemas"))?;
+    let archive = Archive::new(config.data.join("snapshots"))?;
+    restore_snapshot(&directory, &archive, &schemas, &layout);
+    let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
+    let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
+    let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
+    let acceptor = identity.acceptor()?;
+    let (connector, name) = identity.registry_connector(config.node.instance())?;
+    let registry = registry_link::channel(&config.registry, connector, name)
+        .map_err(|error| StartError::Anchor(error.to_string()))?;
+    let seal_key = SealKey::load_or_make(&material.store, &material.origin)?;
+    let started = Started {
+        origin: material.origin.to_string(),
+        certificates: material
+            .seal_chain
+            .iter()
+            .map(|der| Bytes::copy_from_slice(der))
+            .collect(),
+        seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
+    };
+    let mut ledger_config = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
+    ledger_config.segment_bytes = config.segment_bytes;
+    ledger_config.replay_grace_us = 2 * config.limits.skew_us;
+    ledger_config.disk = storage.disk;
+    ledger_config.fatal = storage.fatal;
+    let vault = Vault::open(&material.store)?;
+    let (ledger, opened) = Ledger::open(ledger_config, seal_key, vault, Arc::clone(&clock), started)?;
+    let replay = ReplaySet::new(REPLAY_MAX);
+    for entry in &opened.replay {
+        replay
+            .remember(entry, clock.now_us())
+            .map_err(|error| StartError::Replay(error.to_string()))?;
+    }
+    let limits = &config.limits;
+    let closets = Closets {
+        node: config.node.clone(),
+        origin: material.origin,
+        directory,
+        archive,
+        schemas,
+        ledger,
+        seals: SealVerifier::new(),
+        replay,
+        asking: RunningIds::default(),
+        closing: RunningIds::default(),
+        telling: RunningIds::default(),
+        answers: Answers::new(limits.replies_kept_bytes_max),
+        peers: Peers::new(Arc::clone(&identity), limits.connect_timeout, limits.body_bytes_max),
+        identity,
+        backends: Backends::new(&config, &tls_clock(&clock)).map_err(StartError::Backend)?,
+        owed: Owed::default(),
+        registry: RegistryLink::new(registry),
+        counters: Counters::default(),
+        refusals: Refusals::new(clock.now_us()),
+        places: Places {
+            asked: Arc::new(Semaphore::new(limits.exchanges_max)),
+            answered: Arc::new(Semaphore::new(limits.exchanges_max)),
+        },
+        newest_us: AtomicU64::new(opened.newest_us),
+        issuers: material
+            .seal_chain
+            .iter()
+            .skip(1)
+            .map(|der| Bytes::copy_from_slice(der))
+            .collect(),
+        random: ring::rand::SystemRandom::new(),
+        clock,
+        config,
+    };
+    Ok((Arc::new(closets), opened, acceptor))
+}
+
+/// Takes up the snapshot kept on disk, so that the node works before, and without, the registry. One that has expired is
+/// kept as what is known: it says what a rolled-back registry must not contradict.
+fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas, layout: &Layout) {
+    let Ok(bytes) = std::fs::read(layout.snapshot()) else {
+        return;
+    };
+    let restored = SignedSnapshot::decode(bytes.as_slice())
+        .map_err(|error| error.to_string())
+        .and_then(|signed| directory.verify(signed, 0).map_err(|error| error.to_string()));
+    match restored {
+        Ok(Some(view)) => {
+            for (service, row) in view.services() {
+                schemas.load(&row.schema, service.as_str());
+            }
+            archive.keep(view.version, &view.signed);
+            directory.adopt(view);
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(
+            error,
+            "the snapshot kept on disk cannot be used; waiting for the registry"
+        ),
+    }
+}
