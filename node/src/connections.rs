@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::grpc::Chunks;
-use crate::workers;
+use crate::workers::{self, BoxedTasks};
 
 /// Window that one stream may fill before the reader catches up.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -82,7 +82,7 @@ impl<K: Hash + Eq + Clone> Connections<K> {
         if let Some(sender) = slot.usable() {
             return Ok(sender);
         }
-        let sender = connect().await?;
+        let sender = Box::pin(connect()).await?;
         *slot.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
         Ok(sender)
     }
@@ -111,7 +111,7 @@ pub(crate) async fn handshake<T>(transport: T) -> Result<SendRequest<Chunks>, St
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(BoxedTasks)
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

@@ -87,7 +87,7 @@ pub(crate) async fn ask(
         return (Some(exchange), Err(Fault::new(Reason::ExchangeRunning, detail)));
     };
     let earlier = if repeated {
-        asking::earlier(&closets, exchange).await
+        Box::pin(asking::earlier(&closets, exchange)).await
     } else {
         Ok(None)
     };

@@ -22,6 +22,20 @@ pub(crate) fn current_index() -> usize {
     INDEX.get()
 }
 
+/// Spawns the tasks of HTTP/2 connections. Those hold whole requests in the making, some kilobytes each; in a box they are not
+/// copied each time the runtime hands them on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BoxedTasks;
+
+impl<F> hyper::rt::Executor<F> for BoxedTasks
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        drop(tokio::spawn(Box::pin(task)));
+    }
+}
+
 /// What a worker runs: makes a future on the worker's own thread.
 type Job = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::Limits;
-use crate::workers::Workers;
+use crate::workers::{BoxedTasks, Workers};
 
 /// Turns true once the node stops.
 pub(crate) type Stopped = watch::Receiver<bool>;
@@ -97,10 +97,10 @@ where
     let first = Arc::clone(&asked);
     let service = hyper::service::service_fn(move |request| {
         first.notify_one();
-        let response = service(request);
+        let response = Box::pin(service(request));
         async move { Ok::<_, Infallible>(response.await) }
     });
-    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+    let connection = hyper::server::conn::http2::Builder::new(BoxedTasks)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_per_connection_max)
         .max_header_list_size(limits.header_bytes_max)

@@ -81,12 +81,14 @@ async fn handle(
 ) -> Reply {
     let path = request.uri().path();
     if path.starts_with("/grpc.reflection.") {
-        return reflection::answer(&closets, &callers, request).await.map(Either::Right);
+        return Box::pin(reflection::answer(&closets, &callers, request))
+            .await
+            .map(Either::Right);
     }
     if path.starts_with("/grpc.health.v1.Health/") {
         let service = tonic_health::server::HealthService::from_health_reporter(health);
         let service = tonic_health::pb::health_server::HealthServer::new(service);
-        return reflection::call(tonic::service::Routes::new(service), request)
+        return Box::pin(reflection::call(tonic::service::Routes::new(service), request))
             .await
             .map(Either::Right);
     }
@@ -174,13 +176,13 @@ const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 /// statements. The place is given back when the exchange is closed.
 async fn run(closets: Arc<Closets>, call: Call, place: OwnedSemaphorePermit) -> Response<Chunks> {
     let (guard, cancelled) = Cancelled::pair();
-    let task = tokio::spawn(async move {
+    let task = tokio::spawn(Box::pin(async move {
         closets.counters.open.up();
         let asked = consumer::ask(Arc::clone(&closets), call, cancelled).await;
         closets.counters.open.down();
         drop(place);
         asked
-    });
+    }));
     let outcome = task.await;
     drop(guard);
     match outcome {

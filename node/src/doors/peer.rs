@@ -109,7 +109,7 @@ async fn dispatch(
         "Settle" => Box::pin(settle(closets, caller, decode(message)?)).await.map(split),
         "Prove" => {
             let request: ProveRequest = decode(message)?;
-            paying::prove(closets, request)
+            Box::pin(paying::prove(closets, request))
                 .await
                 .map(|response| (response.encode_to_vec().into(), Bytes::new()))
         }
