@@ -82,6 +82,13 @@ pub(crate) async fn ask(
             Err(fault) => return (None, Err(fault)),
         },
     };
+    let newest_ms = closets.now_us().saturating_add(closets.config.limits.skew_us) / 1000;
+    if repeated && exchange.time_ms() > newest_ms {
+        let detail = format!("exchange id {exchange} was made in the future by this node's clock");
+        let fault = Fault::new(Reason::ExchangeIdInvalid, detail);
+        count_refused(&closets, &call, &fault);
+        return (Some(exchange), Err(fault));
+    }
     let Some(_running) = closets.asking.enter(exchange) else {
         let detail = format!("exchange {exchange} is being asked at this moment");
         return (Some(exchange), Err(Fault::new(Reason::ExchangeRunning, detail)));

@@ -85,12 +85,13 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub async fn start_on(config: Config, clock: Arc<dyn Clock>, storage: Storage) -> Result<Node, StartError> {
-        let local_listener = bind(config.local_door.listen).await?;
-        let peer_listener = bind(config.peer_door.listen).await?;
-        let (local_address, peer_address) = (local_listener.local_addr()?, peer_listener.local_addr()?);
         let material = Material::read(&config, &clock)?;
         let callers = material.callers(&config, &clock)?;
+        // The ledger first: its lock says plainly that another process runs this node.
         let (closets, opened, acceptor) = opening::open(config, material, clock, storage)?;
+        let local_listener = bind(closets.config.local_door.listen).await?;
+        let peer_listener = bind(closets.config.peer_door.listen).await?;
+        let (local_address, peer_address) = (local_listener.local_addr()?, peer_listener.local_addr()?);
         settling::close_received(&closets, &opened.open)
             .await
             .map_err(StartError::Settling)?;
@@ -206,24 +207,23 @@ impl Node {
 
     /// What goes on beside the exchanges.
     fn keep_house(&mut self, opened: Opened, health: HealthReporter) {
-        let closets = || Arc::clone(&self.closets);
-        self.tasks
-            .spawn(registry_link::follow(closets(), self.stop.subscribe()));
-        self.tasks
-            .spawn(registry_link::cosign(closets(), self.stop.subscribe()));
-        let (owing, summing, minding, settling) = (closets(), closets(), closets(), closets());
-        self.tasks
-            .spawn(every(Duration::from_secs(1), self.stop.subscribe(), async move || {
-                proofs::collect(&owing).await;
-            }));
-        self.tasks
-            .spawn(every(Duration::from_secs(60), self.stop.subscribe(), async move || {
-                sum_up(&summing)
-            }));
-        self.tasks
-            .spawn(every(Duration::from_secs(2), self.stop.subscribe(), async move || {
-                mind(&minding, &health).await;
-            }));
+        self.tend("follower of the registry", registry_link::follow);
+        self.tend("cosigning", registry_link::cosign);
+        self.tend("collecting proofs", |closets, stopped| {
+            every(Duration::from_secs(1), stopped, async move || {
+                proofs::collect(&closets).await
+            })
+        });
+        self.tend("summing refusals up", |closets, stopped| {
+            every(Duration::from_secs(60), stopped, async move || sum_up(&closets))
+        });
+        self.tend("health", move |closets, stopped| {
+            let health = health.clone();
+            every(Duration::from_secs(2), stopped, async move || {
+                mind(&closets, &health).await
+            })
+        });
+        let settling = Arc::clone(&self.closets);
         let mut stopped = self.stop.subscribe();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -231,6 +231,49 @@ impl Node {
                 _ = stopped.wait_for(|stop| *stop) => {}
             }
         });
+    }
+}
+
+impl Node {
+    /// Keeps one part of the house going until the node stops.
+    fn tend<P, F>(&mut self, name: &'static str, part: P)
+    where
+        P: Fn(Arc<Closets>, Stopped) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (closets, stopped) = (Arc::clone(&self.closets), self.stop.subscribe());
+        self.tasks.spawn(keep_going(name, stopped.clone(), move || {
+            part(Arc::clone(&closets), stopped.clone())
+        }));
+    }
+}
+
+/// Pause before a part that ended by a defect begins again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Runs `part` to its end. One that ends by a defect is said loudly and begun again: a node that no longer follows the
+/// registry, or has nothing cosigned, must not look as if all were well.
+async fn keep_going<F>(name: &'static str, mut stopped: Stopped, part: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        // In a set of its own, so that it ends with whoever waits for it.
+        let mut running = JoinSet::new();
+        running.spawn(part());
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(
+                    part = name,
+                    "a part of this node ended by a defect and is begun again; report it"
+                );
+            }
+            _ => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
     }
 }
 
@@ -303,4 +346,25 @@ async fn configured(closets: &Closets) -> Result<(), StartError> {
         .await
         .map(drop)
         .map_err(StartError::Settling)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_a_defect_begins_again() {
+        let begun = Arc::new(AtomicU32::new(0));
+        let (_stop, stopped) = watch::channel(false);
+        let part = {
+            let begun = Arc::clone(&begun);
+            move || {
+                let times = begun.fetch_add(1, Ordering::SeqCst);
+                async move { assert!(times >= 2, "a defect of the test") }
+            }
+        };
+        keep_going("test", stopped, part).await;
+        assert_eq!(begun.load(Ordering::SeqCst), 3);
+    }
 }

@@ -86,6 +86,7 @@ impl RegistryLink {
 
 /// Follows the snapshot until `stopped`.
 pub(crate) async fn follow(closets: Arc<Closets>, mut stopped: watch::Receiver<bool>) {
+    closets.counters.registry_connected.set(0);
     let mut pause = PAUSE_MIN;
     loop {
         tokio::select! {

@@ -55,7 +55,7 @@ pub(crate) async fn serve(
             let stream = match accepted {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => {
-                    tracing::info!(%error, "local door: a caller failed the TLS handshake");
+                    tracing::debug!(%error, "local door: a caller failed the TLS handshake");
                     return closets.refusals.count("", Reason::CallerUnauthenticated);
                 }
                 Err(_) => return closets.refusals.count("", Reason::CallerUnauthenticated),

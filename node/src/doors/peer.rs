@@ -42,7 +42,7 @@ pub(crate) async fn serve(closets: Arc<Closets>, acceptor: TlsAcceptor, stream: 
     let stream = match accepted {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::info!(%error, "peer door: a caller failed the TLS handshake");
+            tracing::debug!(%error, "peer door: a caller failed the TLS handshake");
             return closets.refusals.count("", Reason::CertificateInvalid);
         }
         Err(_) => return closets.refusals.count("", Reason::CertificateInvalid),
