@@ -21,6 +21,8 @@ pub const SEGMENT_HEADER_BYTES: usize = 64;
 pub const FRAME_HEADER_BYTES: usize = 16;
 /// Longest body of a frame, bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest segment file, bytes: room for the longest bodies, and a place in it still fits 32 bits.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of a disk sector: what the smallest write leaves whole.
 pub const SECTOR_BYTES: u64 = 512;
 /// A CHECKPOINT's size is the number of statements after one of this many frames before it.

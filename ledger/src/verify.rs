@@ -11,7 +11,7 @@ pub use fs::directory;
 
 use crate::{
     anchor::Anchor,
-    frame::{Next, ScanError, SegmentScan, segment_number},
+    frame::{Next, SEGMENT_BYTES_MAX, ScanError, SegmentScan, segment_number},
     report::{Check, Head, Report, Verdict},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -28,6 +28,12 @@ pub trait LedgerFiles {
     /// # Errors
     /// The directory cannot be read.
     fn names(&mut self) -> io::Result<Vec<String>>;
+
+    /// Length of a file, bytes.
+    ///
+    /// # Errors
+    /// The file cannot be looked at.
+    fn bytes(&mut self, name: &str) -> io::Result<u64>;
 
     /// Opens a file at a byte offset.
     ///
@@ -167,12 +173,28 @@ fn listed(names: Vec<String>) -> Result<Vec<String>, Fault> {
 
 fn segments(files: &mut impl LedgerFiles, pass: &mut Pass<'_>) -> Result<(), Stop> {
     let names = listed(files.names()?)?;
+    for name in &names {
+        bounded(files, name)?;
+    }
     let last = names.len() - 1;
     for (at, name) in names.iter().enumerate() {
         pass.segment_named(name);
         segment(files, pass, name, at, at == last)?;
     }
     Ok(())
+}
+
+/// Refuses by its length a file that no writer makes: zeros beyond any bound cost whoever adds them nothing, and whoever
+/// reads them hours.
+fn bounded(files: &mut impl LedgerFiles, name: &str) -> Result<(), Stop> {
+    let bytes = files.bytes(name)?;
+    if bytes <= SEGMENT_BYTES_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "{name} has {bytes} bytes, a segment at most {SEGMENT_BYTES_MAX}; restore it from the archive or a mirror"
+    );
+    Err(Fault::new("directory", text).into())
 }
 
 fn segment(

@@ -8,12 +8,10 @@ use jisr_proto::ident::Origin;
 
 use super::error::{FatalError, OpenError};
 use crate::files::{Disk, PAGE, RealDisk};
+use crate::frame::SEGMENT_BYTES_MAX;
 
 /// Smallest segment that is of use.
 const SEGMENT_BYTES_MIN: u64 = 4 * PAGE as u64;
-
-/// Largest segment: a frame's body may have 64 MiB, and offsets in a body are counted in 32 bits.
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 /// What a commit needs besides its jobs: headers, and the checkpoint of the commit before.
 const COMMIT_OVERHEAD: usize = 1024;

@@ -48,6 +48,10 @@ impl LedgerFiles for Directory {
         Ok(names)
     }
 
+    fn bytes(&mut self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.dir.join(name))?.len())
+    }
+
     fn open(&mut self, name: &str, offset: u64) -> io::Result<File> {
         let mut file = File::open(self.dir.join(name))?;
         file.seek(SeekFrom::Start(offset))?;

@@ -302,7 +302,7 @@ impl<'a> Pass<'a> {
         let tally = &self.tally;
         let size = self.frontier.size();
         let text = match check {
-            "directory" => "segments without gaps, nothing else beside them".to_owned(),
+            "directory" => "segments without gaps, none too long, nothing else beside them".to_owned(),
             "frames" => format!("{} frames in {} segments, checksums hold", tally.frames, tally.segments),
             "started" => return Some(self.started()),
             "statements" => format!(

@@ -2,7 +2,7 @@
 
 use super::network::{Network, segment};
 use jisr_ledger::{
-    frame::{Record, SegmentHeader, put_record},
+    frame::{Record, SEGMENT_BYTES_MAX, SegmentHeader, put_record},
     report::{Report, Verdict},
     statement::Draft,
     verify::{LedgerFiles, Options, directory, ledger},
@@ -19,6 +19,10 @@ impl LedgerFiles for Files {
 
     fn names(&mut self) -> io::Result<Vec<String>> {
         Ok(self.0.iter().map(|(name, _)| name.clone()).collect())
+    }
+
+    fn bytes(&mut self, name: &str) -> io::Result<u64> {
+        self.open(name, 0).map(|file| file.into_inner().len() as u64)
     }
 
     fn open(&mut self, name: &str, offset: u64) -> io::Result<Self::File> {
@@ -119,6 +123,47 @@ fn missing_and_foreign_files_are_invalid() {
     let (one, other) = files.split_at_mut(1);
     std::mem::swap(&mut one[0].1, &mut other[0].1);
     is_invalid(&network, &files, "frames");
+}
+
+/// Files whose last one has this length, and which nobody may read if that is too long.
+struct Long(Files, u64);
+
+impl LedgerFiles for Long {
+    type File = Cursor<Vec<u8>>;
+
+    fn names(&mut self) -> io::Result<Vec<String>> {
+        self.0.names()
+    }
+
+    fn bytes(&mut self, name: &str) -> io::Result<u64> {
+        let is_last = self.0.0.last().is_some_and(|(last, _)| last == name);
+        if is_last { Ok(self.1) } else { self.0.bytes(name) }
+    }
+
+    fn open(&mut self, name: &str, offset: u64) -> io::Result<Self::File> {
+        assert!(self.1 <= SEGMENT_BYTES_MAX, "{name} is read");
+        self.0.open(name, offset)
+    }
+
+    fn may_have_grown(&mut self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_segment_beyond_the_bound_is_invalid_unread() {
+    let network = super::network();
+    let look = |bytes| {
+        let mut files = Long(Files(segment::psd(&network)), bytes);
+        ledger(&mut files, &network.anchor, &Options::default()).expect("lengths are readable")
+    };
+    assert_eq!(look(1 << 30).verdict, Verdict::Valid);
+    for bytes in [(1 << 30) + 1, 20 << 30, u64::MAX] {
+        let report = look(bytes);
+        let found = report.check("directory").expect("a line");
+        assert_eq!(found.verdict, Verdict::Invalid, "{report}");
+        assert!(found.text.contains(&bytes.to_string()), "{report}");
+    }
 }
 
 #[test]
@@ -297,6 +342,14 @@ fn a_real_directory_is_read_without_its_index() {
     for (name, content) in segment::psd(&network) {
         std::fs::write(dir.path().join(name), content).expect("written");
     }
+    assert_eq!(look(), Verdict::Valid);
+    // A hole of 20 GiB takes no room; reading through it would take minutes.
+    let last = dir.path().join("segments/00000000000000000001.seg");
+    let file = std::fs::OpenOptions::new().write(true).open(last).expect("opened");
+    let bytes = file.metadata().expect("a length").len();
+    file.set_len(20 << 30).expect("a hole");
+    assert_eq!(look(), Verdict::Invalid);
+    file.set_len(bytes).expect("cut again");
     assert_eq!(look(), Verdict::Valid);
     std::fs::write(dir.path().join("segments/note.txt"), b"").expect("written");
     assert_eq!(look(), Verdict::Invalid);
