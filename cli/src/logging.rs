@@ -1,6 +1,6 @@
 //! The log: on standard error, as lines for people or as JSON for machines.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -48,12 +48,29 @@ impl Logging {
         })?;
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
+            .with_writer(|| Lossy(std::io::stderr().lock()))
+            .log_internal_errors(false)
             .with_ansi(std::io::stderr().is_terminal());
         let started = match self.log_format {
             Format::Text => log.with_target(false).try_init(),
             Format::Json => log.json().flatten_event(true).try_init(),
         };
         started.map_err(|error| Failure::fault(format!("cannot start the log: {error}"), "report this as a defect"))
+    }
+}
+
+/// Writes what can be written. A log that cannot be written (the disk is full, the pipe's reader is gone) costs log lines and
+/// nothing else: whoever logs would otherwise be told, by a panic, in the midst of its work.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _lost = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _lost = self.0.flush();
+        Ok(())
     }
 }

@@ -47,9 +47,13 @@ struct Running(Child);
 
 impl Running {
     fn start(dir: &Path) -> Running {
+        Running::start_logging_to(dir, Stdio::null())
+    }
+
+    fn start_logging_to(dir: &Path, log: Stdio) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jisr"));
         let command = command.args(["registry", "run", "--dir", "reg"]).current_dir(dir);
-        let running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let running = Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(20);
         while code(&jisr(dir, "registry status --dir reg")) != 0 {
             assert!(Instant::now() < deadline, "the registry does not answer");
@@ -185,6 +189,29 @@ fn a_ledger_verifies_live_and_at_rest_and_a_flipped_byte_is_found() {
     bytes[200] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     assert_eq!(code(&verify()), 1);
+}
+
+/// Where nothing can be written, as on a disk without room.
+fn full() -> Stdio {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap()
+        .into()
+}
+
+#[test]
+fn a_log_that_cannot_be_written_costs_log_lines_only() {
+    let dir = registry();
+    let running = Running::start_logging_to(dir.path(), full());
+    let admit = "registry admit JO/GOV/mol --dir reg --name-ar العمل --name-en Labour --administrator huda";
+    assert_eq!(code(&jisr(dir.path(), admit)), 0);
+    assert_eq!(running.stop(), 0);
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let running = Running::start_logging_to(dir.path(), writer.into());
+    assert_eq!(running.stop(), 0, "nor does a log whose reader is gone");
 }
 
 #[test]
