@@ -6,6 +6,7 @@ mod fs;
 mod own;
 mod pass;
 mod peers;
+mod setbacks;
 
 pub use fs::directory;
 

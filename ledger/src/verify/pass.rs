@@ -1,6 +1,6 @@
 //! One pass over the ledger: what was read so far, and what it must agree with.
 
-use super::{Fault, own::Own, peers::Peers};
+use super::{Fault, own::Own, peers::Peers, setbacks::Setbacks};
 use crate::{
     anchor::{Anchor, QuorumClass},
     frame::{CHECKPOINT_FRAMES_MAX, Form, Record, Records, SegmentHeader, StoredParts, Tear, month_of},
@@ -30,7 +30,6 @@ struct Tally {
     checkpoints: u64,
     newest_checkpoint: u64,
     newest_cosigned: u64,
-    went_back: u64,
     after_certificate: u64,
     encrypted: u64,
     erased: u64,
@@ -48,6 +47,7 @@ pub(super) struct Pass<'a> {
     /// What the newest statement cites, until its PEER_STATEMENT came.
     cited: Option<Citation>,
     newest_us: u64,
+    setbacks: Setbacks,
     is_ended: bool,
     torn: Option<Tear>,
     /// The segment that is being read.
@@ -76,6 +76,7 @@ impl<'a> Pass<'a> {
             given,
             cited: None,
             newest_us: 0,
+            setbacks: Setbacks::default(),
             is_ended: false,
             torn: None,
             name: String::new(),
@@ -193,9 +194,7 @@ impl<'a> Pass<'a> {
             return Err(wrong(format!("it is of the instance {:?}", core.instance)));
         }
         self.belongs(&parsed)?;
-        if core.created_us < self.newest_us {
-            self.tally.went_back += 1;
-        }
+        self.setbacks.take(core.created_us);
         self.newest_us = self.newest_us.max(core.created_us);
         self.is_ended = kind == Kind::Ended;
         self.frontier.push(leaf_hash(&parsed.leaf()));
@@ -306,8 +305,10 @@ impl<'a> Pass<'a> {
             "frames" => format!("{} frames in {} segments, checksums hold", tally.frames, tally.segments),
             "started" => return Some(self.started()),
             "statements" => format!(
-                "{size} statements well formed, {} parts encrypted, {} erased; time went back {} times",
-                tally.encrypted, tally.erased, tally.went_back
+                "{size} statements well formed, {} parts encrypted, {} erased; time went back by more than 1 s {} times",
+                tally.encrypted,
+                tally.erased,
+                self.setbacks.count()
             ),
             "tree" => format!("{size} leaves, every segment begins with the root of the ones before it"),
             "peers" => format!(

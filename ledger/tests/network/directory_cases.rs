@@ -293,6 +293,27 @@ fn statements_of_others_and_after_the_end_are_invalid() {
     is_invalid(&network, &with_frame(&network, &started), "started");
 }
 
+/// Statements are made before they wait for their commit; only what no wait explains is a clock that was set back.
+#[test]
+fn a_step_back_of_more_than_a_second_is_counted_and_not_refused() {
+    let network = super::network();
+    let newest = network.logs[2].statements.iter().map(|closed| closed.core().created_us);
+    let newest = newest.max().expect("four statements");
+    for (back_us, count) in [(0, 0), (1_000_000, 0), (1_000_001, 1), (3_600_000_000, 1)] {
+        let mut ended = network.core(Kind::Ended, 20);
+        ended.exchange_id.clear();
+        ended.created_us = newest - back_us;
+        let report = judge(
+            &network,
+            &with_frame(&network, &segment::statement(&Draft::new(ended).close())),
+        );
+        assert_eq!(report.verdict, Verdict::Valid, "{report}");
+        let line = &report.check("statements").expect("a line").text;
+        let wanted = format!("time went back by more than 1 s {count} times");
+        assert!(line.ends_with(&wanted), "{line}");
+    }
+}
+
 #[test]
 fn a_ledger_begins_with_started_of_a_certified_key() {
     let network = super::network();
