@@ -25,7 +25,7 @@ impl Office {
             member: request.member.parse()?,
             name_ar: request.name_ar,
             name_en: request.name_en,
-            administrator: request.administrator,
+            administrator: folded(&request.administrator),
         };
         tracing::info!(member = %act.member, administrator = act.administrator, "admission");
         self.desk.submit(move |_, _| Ok((Act::Admit(act), ()))).await?;
@@ -38,7 +38,7 @@ impl Office {
     /// NOT_ADMITTED, ALREADY_ADMITTED, FOUR_EYES, REQUEST_INVALID.
     pub(crate) async fn approve(&self, request: wire::ApproveRequest) -> Result<wire::ApproveResponse, Refusal> {
         let member: MemberId = request.member.parse()?;
-        let administrator = request.administrator;
+        let administrator = folded(&request.administrator);
         tracing::info!(%member, administrator, "approval");
         self.desk
             .submit(move |state, _| {
@@ -82,7 +82,7 @@ impl Office {
         }
         let secret = Secret::draw()?;
         let digest = secret.digest();
-        let (of, administrator) = (node.clone(), request.administrator);
+        let (of, administrator) = (node.clone(), folded(&request.administrator));
         let done = self
             .desk
             .submit(move |_, at_us| {
@@ -122,7 +122,8 @@ impl Office {
         request: wire::RevokeNodeRequest,
     ) -> Result<wire::RevokeNodeResponse, Refusal> {
         let node: NodeId = request.node.parse()?;
-        tracing::warn!(%node, reason = request.reason, administrator = request.administrator, "node revoked");
+        let administrator = folded(&request.administrator);
+        tracing::warn!(%node, reason = request.reason, administrator, "node revoked");
         let done = self
             .desk
             .submit(move |state, _| {
@@ -135,7 +136,7 @@ impl Office {
                     certificates: certificates.iter().map(|der| digest::sha256(&[der])).collect(),
                     reason: request.reason,
                     node,
-                    administrator: request.administrator,
+                    administrator,
                 };
                 Ok((Act::RevokeNode(act), ()))
             })
@@ -170,4 +171,9 @@ impl Office {
                 .collect(),
         })
     }
+}
+
+/// An administrator's name as it is recorded: whoever types `Huda` is `huda`. Other alphabets stay as they are, and are refused.
+fn folded(administrator: &str) -> String {
+    administrator.to_ascii_lowercase()
 }

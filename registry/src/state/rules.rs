@@ -88,7 +88,7 @@ impl State {
                 format!("{} is approved already", act.member),
             ));
         }
-        if text::same_person(&row.admitted_by, &act.administrator) {
+        if row.admitted_by == act.administrator {
             let rule = format!(
                 "{} admitted {}; somebody else has to approve it",
                 row.admitted_by, act.member

@@ -68,9 +68,15 @@ fn a_ledger_that_breaks_a_rule_is_not_replayed() {
     one.apply(1, 10, &Act::Admit(member("rania"))).unwrap();
     let before = one.clone();
     assert_eq!(
-        reason(one.apply(2, 10, &Act::Approve(member("Rania")))),
+        reason(one.apply(2, 10, &Act::Approve(member("rania")))),
         Reason::FourEyes
     );
+    for lookalike in ["Rania", "r\u{430}nia"] {
+        assert_eq!(
+            reason(one.apply(2, 10, &Act::Approve(member(lookalike)))),
+            Reason::RequestInvalid
+        );
+    }
     assert_eq!(reason(one.apply(2, 10, &token(1, 20))), Reason::NotAdmitted);
     assert_eq!(reason(one.apply(2, 10, &enrol(1, 1))), Reason::TokenInvalid);
     let skipped = SnapshotAct {

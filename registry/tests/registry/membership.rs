@@ -20,6 +20,11 @@ async fn a_member_needs_two_administrators() {
         reason(admin.approve(approval("JO/GOV/mol", "RANIA")).await),
         Reason::FourEyes
     );
+    // With a Cyrillic letter that looks like an `a`, it is still one person.
+    assert_eq!(
+        reason(admin.approve(approval("JO/GOV/mol", "rani\u{430}")).await),
+        Reason::RequestInvalid
+    );
     assert_eq!(
         reason(admin.approve(approval("JO/GOV/psd", "omar")).await),
         Reason::NotAdmitted
