@@ -42,10 +42,7 @@ impl Office {
         tracing::info!(%member, administrator, "approval");
         self.desk
             .submit(move |state, _| {
-                let row = state
-                    .members()
-                    .get(&member)
-                    .ok_or_else(|| Refusal::new(Reason::NotAdmitted, format!("{member} was not admitted")))?;
+                let row = state.admitted(&member)?;
                 let (name_ar, name_en) = (row.name_ar.clone(), row.name_en.clone());
                 Ok((
                     Act::Approve(MemberAct {

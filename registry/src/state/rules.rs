@@ -5,7 +5,7 @@ use jisr_certs::digest;
 use jisr_proto::ident::{MemberId, NodeId, Origin};
 use jisr_proto::reason::Reason;
 
-use super::{Act, EnrolAct, Hash, MemberAct, RevokeNodeAct, SnapshotAct, State, TokenAct};
+use super::{Act, EnrolAct, Hash, Member, MemberAct, RevokeNodeAct, SnapshotAct, State, TokenAct};
 use crate::refusal::Refusal;
 use crate::text;
 
@@ -37,23 +37,32 @@ impl State {
         }
     }
 
-    /// The member, if it is approved.
+    /// The member, if it is admitted, approved or not.
+    ///
+    /// # Errors
+    /// NOT_ADMITTED otherwise; which command is due the detail says, for the reason alone means either.
+    pub(crate) fn admitted(&self, member: &MemberId) -> Result<&Member, Refusal> {
+        self.members.get(member).ok_or_else(|| {
+            Refusal::new(
+                Reason::NotAdmitted,
+                format!("{member} was never admitted; an administrator has to run `jisr registry admit` first"),
+            )
+        })
+    }
+
+    /// Where the member was approved, if it is.
     ///
     /// # Errors
     /// NOT_ADMITTED otherwise.
     pub(crate) fn approved(&self, member: &MemberId) -> Result<u64, Refusal> {
-        match self.members.get(member) {
-            None => Err(Refusal::new(
+        self.admitted(member)?.approved.ok_or_else(|| {
+            Refusal::new(
                 Reason::NotAdmitted,
-                format!("{member} is not a member; an administrator admits it first"),
-            )),
-            Some(row) => row.approved.ok_or_else(|| {
-                Refusal::new(
-                    Reason::NotAdmitted,
-                    format!("{member} is admitted but not approved; a second administrator approves it"),
-                )
-            }),
-        }
+                format!(
+                    "{member} is admitted but not approved; a second administrator has to run `jisr registry approve`"
+                ),
+            )
+        })
     }
 
     fn check_admission(&self, act: &MemberAct) -> Result<(), Refusal> {
@@ -76,12 +85,7 @@ impl State {
 
     fn check_approval(&self, act: &MemberAct) -> Result<(), Refusal> {
         text::administrator(&act.administrator).map_err(Refusal::invalid)?;
-        let Some(row) = self.members.get(&act.member) else {
-            return Err(Refusal::new(
-                Reason::NotAdmitted,
-                format!("{} was not admitted", act.member),
-            ));
-        };
+        let row = self.admitted(&act.member)?;
         if row.approved.is_some() {
             return Err(Refusal::new(
                 Reason::AlreadyAdmitted,

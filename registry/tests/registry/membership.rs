@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
+use jisr_proto::status::Fault;
 
 use crate::world::{World, admission, approval, reason};
 
@@ -25,9 +26,13 @@ async fn a_member_needs_two_administrators() {
         reason(admin.approve(approval("JO/GOV/mol", "rani\u{430}")).await),
         Reason::RequestInvalid
     );
-    assert_eq!(
-        reason(admin.approve(approval("JO/GOV/psd", "omar")).await),
-        Reason::NotAdmitted
+    let never = admin.approve(approval("JO/GOV/psd", "omar")).await.unwrap_err();
+    let never = Fault::from_tonic(&never).unwrap();
+    assert_eq!(never.reason, Reason::NotAdmitted);
+    assert!(
+        never.detail.contains("run `jisr registry admit` first"),
+        "{}",
+        never.detail
     );
     let token = wire::IssueTokenRequest {
         node: "JO/GOV/mol/node/node1".into(),
