@@ -1,7 +1,7 @@
 //! The closet that remembers what peers owe: each seal is provisional until its leaf is shown under a checkpoint that
 //! the quorum cosigned.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -88,58 +88,71 @@ impl Owed {
             .collect()
     }
 
-    fn debtors(&self) -> Vec<(Arc<NodeRow>, Vec<Due>)> {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts
-            .values_mut()
-            .filter(|account| !account.due.is_empty())
-            .map(|account| {
-                account.due.make_contiguous().sort_unstable_by_key(|due| due.index);
-                (
-                    Arc::clone(&account.row),
-                    account.due.iter().take(INDEXES_MAX).copied().collect(),
-                )
-            })
-            .collect()
+    /// Who owes something.
+    fn debtors(&self) -> Vec<Arc<NodeRow>> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let owing = accounts.values().filter(|account| !account.due.is_empty());
+        owing.map(|account| Arc::clone(&account.row)).collect()
     }
 
-    fn paid(&self, origin: &Origin, below: u64) {
+    /// The oldest of what is due, ascending by index.
+    fn next(&self, origin: &Origin) -> Vec<Due> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(account) = accounts.get_mut(origin) else {
+            return Vec::new();
+        };
+        // Nearly in order already, which a stable sort makes use of.
+        account.due.make_contiguous().sort_by_key(|due| due.index);
+        account.due.iter().take(INDEXES_MAX).copied().collect()
+    }
+
+    fn paid(&self, origin: &Origin, paid: &HashSet<u64>) {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get_mut(origin) {
-            account.due.retain(|due| due.index >= below);
+            account.due.retain(|due| !paid.contains(&due.index));
         }
     }
 }
 
-/// Asks every debtor for what it owes and records what it pays.
+/// Asks every debtor for what it owes and records what it pays, until all is paid that its cosigned checkpoint covers.
 pub(crate) async fn collect(closets: &Closets) {
-    for (row, due) in closets.owed.debtors() {
-        let mut indexes: Vec<u64> = due.iter().map(|due| due.index).collect();
-        indexes.dedup();
-        let request = ProveRequest { indexes };
-        let response = match closets.peers.prove(closets, &row, &request).await {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::debug!(peer = %row.id, ?error, "a peer did not show its proofs");
-                continue;
-            }
-        };
-        match record(closets, &row, &due, &response) {
-            Ok(Some(below)) => closets.owed.paid(&row.origin, below),
-            Ok(None) => {}
-            Err(error) => tracing::error!(peer = %row.id, error, "a peer's ledger does not hold what it sealed"),
+    for row in closets.owed.debtors() {
+        while collect_from(closets, &row).await {}
+    }
+}
+
+/// One round with one debtor. Returns whether it paid a full round, so that another one is worth the while.
+async fn collect_from(closets: &Closets, row: &NodeRow) -> bool {
+    let due = closets.owed.next(&row.origin);
+    let mut indexes: Vec<u64> = due.iter().map(|due| due.index).collect();
+    indexes.dedup();
+    let response = match closets.peers.prove(closets, row, &ProveRequest { indexes }).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::debug!(peer = %row.id, ?error, "a peer did not show its proofs");
+            return false;
+        }
+    };
+    match record(closets, row, &due, &response) {
+        Ok(paid) => {
+            closets.owed.paid(&row.origin, &paid);
+            paid.len() == INDEXES_MAX
+        }
+        Err(error) => {
+            tracing::error!(peer = %row.id, error, "a peer's ledger does not hold what it sealed");
+            false
         }
     }
 }
 
-/// Verifies proofs and stores them. Returns the index below which nothing is owed any more.
-fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveResponse) -> Result<Option<u64>, String> {
+/// Verifies proofs and stores them. Returns the indexes that are paid.
+fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveResponse) -> Result<HashSet<u64>, String> {
     if response.checkpoint.is_empty() {
-        return Ok(None);
+        return Ok(HashSet::new());
     }
     let checkpoint = note::open(&response.checkpoint, &row.seal_key).map_err(|error| error.to_string())?;
     if !cosigned(closets.directory.anchor(), &response.checkpoint, &row.origin) {
-        return Ok(None);
+        return Ok(HashSet::new());
     }
     let covered: Vec<&Due> = due.iter().filter(|due| due.index < checkpoint.size).collect();
     let mut proofs = Vec::with_capacity(covered.len());
@@ -162,7 +175,10 @@ fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveRespons
         }
         proofs.push((due.index, due.leaf, path));
     }
-    let below = proofs.last().map(|(index, ..): &(u64, Hash, Vec<Hash>)| index + 1);
+    let paid = proofs
+        .iter()
+        .map(|(index, ..): &(u64, Hash, Vec<Hash>)| *index)
+        .collect();
     for (index, leaf, path) in proofs {
         let proof = Record::PeerProof {
             index,
@@ -172,7 +188,7 @@ fn record(closets: &Closets, row: &NodeRow, due: &[Due], response: &ProveRespons
         };
         closets.ledger.note_later(proof).map_err(|error| error.to_string())?;
     }
-    Ok(below)
+    Ok(paid)
 }
 
 /// Whether the quorum for the highest class cosigned this checkpoint of that ledger.
