@@ -1,4 +1,4 @@
-//! Configuration: one TOML file, read into [`RawConfig`], checked into [`Config`].
+//! Configuration: one TOML file, read into `RawConfig`, checked into [`Config`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ use crate::{output, protos, runtime};
 /// Publish, or withdraw, a service of this member
 ///
 /// Its schema and its titles enter the network's catalogue, under a subsystem of this member.
-/// The server that runs it is named in node.toml, under [[backend]]. Nobody may call it before an agreement allows it.
+/// The server that runs it is named in node.toml, under `[[backend]]`. Nobody may call it before an agreement allows it.
 /// jisr/v1/annotations.proto and Google's well-known types are built in.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP, group(ArgGroup::new("schema").required(true).args(["proto", "descriptor_set", "withdraw"])))]
