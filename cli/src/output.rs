@@ -15,15 +15,29 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     let _gone = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Prints one object as JSON on standard output: indented for a person at a terminal, else on one line.
+/// Prints a result that must not be lost: an exit code without it would say more than the reader was told. One write as far
+/// as the system takes it, so that a reader who leaves after the first line has had it.
+pub(crate) fn result(text: impl std::fmt::Display) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(format!("{text}\n").as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| {
+            Failure::fault(
+                format!("cannot write the result to standard output: {error}"),
+                "let standard output go where there is room and a reader, and run the command again",
+            )
+        })
+}
+
+/// Prints one object as JSON on standard output: indented for a person at a terminal, else on one line. It must not be lost.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = match std::io::stdout().is_terminal() {
         true => serde_json::to_string_pretty(value),
         false => serde_json::to_string(value),
     }
     .map_err(|error| Failure::fault(format!("cannot write JSON: {error}"), "report this as a defect of jisr"))?;
-    line(text);
-    Ok(())
+    result(text)
 }
 
 /// Prints a line for the operator on standard error.
@@ -34,16 +48,34 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 /// Reads a whole file of at most `limit` bytes and one more, so that a verifier can tell what is too long.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let file = std::fs::File::open(path).map_err(|error| Failure::unreadable(path, error))?;
+    read_from(file, path, limit)
+}
+
+/// Reads standard input as [`read`] does a file.
+pub(crate) fn stdin(limit: u64) -> Result<Vec<u8>, Failure> {
+    read_from(std::io::stdin().lock(), Path::new(STDIN), limit)
+}
+
+fn read_from(source: impl Read, name: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1))
+    source
+        .take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|error| Failure::unreadable(path, error))?;
+        .map_err(|error| Failure::unreadable(name, error))?;
     Ok(bytes)
 }
 
 /// Reads a text file of at most 1 MiB.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    let bytes = read(path, TEXT_BYTES_MAX)?;
+    text(path, read(path, TEXT_BYTES_MAX)?)
+}
+
+/// Reads standard input as [`read_text`] does a file.
+pub(crate) fn stdin_text() -> Result<String, Failure> {
+    text(Path::new(STDIN), stdin(TEXT_BYTES_MAX)?)
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
     if bytes.len() as u64 > TEXT_BYTES_MAX {
         return Err(Failure::unusable(
             path,
@@ -61,6 +93,9 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 const TEXT_BYTES_MAX: u64 = 1 << 20;
+
+/// What error texts call standard input.
+const STDIN: &str = "standard input";
 
 /// Writes a new file that others may read. Refuses to replace one.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

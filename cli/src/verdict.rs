@@ -15,12 +15,12 @@ pub(crate) const HELP: &str = "\
 Exit codes: 0 VALID · 1 INVALID, also where it cannot be parsed or is empty · 2 INDETERMINATE: what is there is sound, \
 but does not suffice · 64 wrong usage · 66 an input cannot be read · 70 this program or machine failed";
 
-/// Prints a report and says how the process ends.
+/// Prints a report and says how the process ends. A verdict that could not be written is none: the exit code is then 70.
 pub(crate) fn print(report: &Report, as_json: bool) -> Result<ExitCode, Failure> {
     if as_json {
         output::json(report)?;
     } else {
-        lines(report).iter().for_each(output::line);
+        output::result(lines(report).join("\n"))?;
         if report.verdict != Verdict::Valid {
             output::say(printable(&report.reason));
         }

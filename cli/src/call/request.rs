@@ -1,6 +1,5 @@
 //! The request: its message, from JSON, and what its metadata says.
 
-use std::io::Read;
 use std::path::Path;
 
 use base64::Engine;
@@ -144,7 +143,7 @@ pub(super) fn message(method: &MethodDescriptor, source: &str) -> Result<Dynamic
 fn text(source: &str) -> Result<String, Failure> {
     let (path, bytes) = match source.strip_prefix('@') {
         Some(file) => (file, output::read(Path::new(file), JSON_BYTES_MAX)?),
-        None if source == "-" => ("standard input", stdin()?),
+        None if source == "-" => ("standard input", output::stdin(JSON_BYTES_MAX)?),
         None => return Ok(source.to_owned()),
     };
     if bytes.len() as u64 > JSON_BYTES_MAX {
@@ -155,16 +154,6 @@ fn text(source: &str) -> Result<String, Failure> {
         ));
     }
     String::from_utf8(bytes).map_err(|_| Failure::unusable(Path::new(path), "not UTF-8", "write JSON in UTF-8"))
-}
-
-fn stdin() -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(JSON_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::unreadable(Path::new("standard input"), error))?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
