@@ -1,9 +1,10 @@
 //! `jisr ledger`: verification of whole ledgers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use jisr_ledger::note::{Checkpoint, SignedNote};
 use jisr_ledger::verify::{self, Options};
 
 use crate::failure::Failure;
@@ -53,13 +54,25 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
 impl Verify {
     fn run(self) -> Result<ExitCode, Failure> {
         let anchor = anchor::read(&self.anchor)?;
-        let checkpoint = self
-            .checkpoint
-            .as_deref()
-            .map(|path| output::read(path, NOTE_BYTES_MAX))
-            .transpose()?;
+        let checkpoint = self.checkpoint.as_deref().map(kept).transpose()?;
         let report = verify::directory(&self.dir, &anchor, &Options { checkpoint })
             .map_err(|error| Failure::unreadable(&self.dir, error))?;
         verdict::print(&report, self.json)
     }
+}
+
+/// The checkpoint at `path`. What is none says nothing about the ledger and is refused here; one that does not hold, or is not of
+/// this ledger, is for the verifier to judge.
+fn kept(path: &Path) -> Result<Vec<u8>, Failure> {
+    let note = output::read(path, NOTE_BYTES_MAX)?;
+    SignedNote::parse(&note)
+        .and_then(|signed| Checkpoint::parse(signed.text))
+        .map_err(|error| {
+            Failure::unusable(
+                path,
+                format!("it is no checkpoint: {error}"),
+                "name a file that holds one signed checkpoint (docs/formats.md, Tree, notes, checkpoints)",
+            )
+        })?;
+    Ok(note)
 }
