@@ -215,6 +215,36 @@ fn a_log_that_cannot_be_written_costs_log_lines_only() {
 }
 
 #[test]
+fn a_verdict_that_cannot_be_written_is_a_fault() {
+    let dir = registry();
+    for line in ["ledger verify reg/ledger", "evidence verify reg/anchor"] {
+        for form in ["", " --json"] {
+            let line = format!("{line} --anchor reg/anchor{form}");
+            let mut command = Command::new(env!("CARGO_BIN_EXE_jisr"));
+            let command = command.args(line.split_whitespace()).current_dir(dir.path());
+            let lost = command.stdout(full()).stderr(Stdio::piped()).output().unwrap();
+            assert_eq!(code(&lost), 70, "{line}");
+            assert!(said(&lost).contains("cannot write the result"), "{}", said(&lost));
+        }
+    }
+}
+
+#[test]
+fn what_is_no_checkpoint_is_an_unusable_argument() {
+    let dir = registry();
+    for file in ["/dev/null", "reg/anchor"] {
+        let verify = format!("ledger verify reg/ledger --anchor reg/anchor --checkpoint {file}");
+        let refused = jisr(dir.path(), &verify);
+        assert_eq!(code(&refused), 66, "{file}");
+        assert!(
+            said(&refused).contains(&format!("cannot use {file}")),
+            "{}",
+            said(&refused)
+        );
+    }
+}
+
+#[test]
 fn members_come_in_by_four_eyes_and_tokens_stand_alone_on_a_line() {
     let dir = registry();
     let not_running = jisr(dir.path(), "registry status --dir reg");
@@ -274,6 +304,18 @@ fn a_node_makes_credentials_of_its_own_member_only() {
     assert_eq!(code(&ask("node officer add Rania! --dir mol --out other")), 64);
     assert_eq!(code(&ask("node run --dir nowhere")), 66);
     assert_eq!(code(&ask("node enrol jisr1-AAAA --dir mol")), 64);
+    std::fs::write(dir.path().join("token"), "jisr1-AAAA\n").unwrap();
+    let from_argument = ask("node enrol jisr1-AAAA --dir mol");
+    let from_file = ask("node enrol @token --dir mol");
+    assert_eq!((code(&from_file), said(&from_file)), (64, said(&from_argument)));
+    assert_eq!(code(&ask("node enrol @none --dir mol")), 66);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jisr"));
+    let command = command
+        .args(["node", "enrol", "-", "--dir", "mol"])
+        .current_dir(dir.path());
+    let token = std::fs::File::open(dir.path().join("token")).unwrap();
+    let from_stdin = command.stdin(token).output().unwrap();
+    assert_eq!((code(&from_stdin), said(&from_stdin)), (64, said(&from_argument)));
     assert_eq!(code(&ask("node status --dir mol")), 1);
     assert_eq!(code(&ask("node run --dir mol")), 70, "not enrolled");
 }

@@ -1,5 +1,6 @@
 //! `jisr node enrol` and `jisr node run`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -18,7 +19,8 @@ use crate::{output, runtime};
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP_ENROL)]
 pub(crate) struct Enrol {
-    /// The token, as `jisr registry token` printed it
+    /// The token, as `jisr registry token` printed it; @FILE reads it from a file, - from standard input, so that it does not
+    /// stand in the list of processes
     #[arg(value_name = "TOKEN")]
     token: String,
     #[command(flatten)]
@@ -30,10 +32,10 @@ pub(crate) struct Enrol {
 
 const HELP_ENROL: &str = "\
 Example:
-  jisr node enrol \"$(cat token)\" --dir /var/lib/jisr
+  jisr node enrol @token --dir /var/lib/jisr
 
 Prints the origin of the node's ledger. Exit codes: 0 enrolled · 1 refused, or the registry cannot be reached · \
-64 wrong usage, or no such token · 66 node.toml cannot be used · 70 this program or machine failed";
+64 wrong usage, or no such token · 66 node.toml or FILE cannot be used · 70 this program or machine failed";
 
 /// Run the node until SIGINT or SIGTERM
 ///
@@ -56,7 +58,8 @@ impl Enrol {
     pub(super) fn run(self) -> Result<(), Failure> {
         let dir = &self.node.dir;
         let now_us = SystemClock.now_us();
-        let enrolled = runtime::block_on(async { setup::enrol(dir, &self.token, now_us).await.map_err(failure) })?;
+        let token = token(&self.token)?;
+        let enrolled = runtime::block_on(async { setup::enrol(dir, token.trim(), now_us).await.map_err(failure) })?;
         if self.json {
             let anchor = Layout::new(dir).anchor();
             let node = enrolled.node().map(|node| node.to_string());
@@ -65,6 +68,15 @@ impl Enrol {
         output::line(enrolled);
         output::say(format!("next: jisr node run --dir {}", dir.display()));
         Ok(())
+    }
+}
+
+/// The token itself, or what stands in the file or on the standard input that `source` names. A token begins with neither sign.
+fn token(source: &str) -> Result<String, Failure> {
+    match source.strip_prefix('@') {
+        Some(file) => output::read_text(Path::new(file)),
+        None if source == "-" => output::stdin_text(),
+        None => Ok(source.to_owned()),
     }
 }
 
