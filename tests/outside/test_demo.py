@@ -52,6 +52,15 @@ def test_the_commands_that_it_prints_work(demo, tool, tmp_path):
     assert '"source": "psd"' in done.stdout and 'source: "psd"' in done.stdout, done.stdout
 
 
+def test_the_verifications_that_it_prints_work_from_anywhere(demo, tmp_path):
+    said = demo.output.read_text(encoding="utf-8")
+    commands = re.findall(r"^/.* (?:evidence|ledger) verify .*$", said, re.MULTILINE)
+    assert len(commands) == 2, said
+    for command in commands:
+        done = subprocess.run(["bash", "-euc", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout.partition("\n")[0]) == (0, "VALID"), done.stdout + done.stderr
+
+
 def test_a_directory_that_is_in_use_is_not_touched(demo):
     assert jisr("demo", "--once", "--dir", demo.dir).returncode == 64
 

@@ -90,8 +90,12 @@ async fn story(options: &Options, layout: &Layout, processes: &mut Processes) ->
     let jisr = Jisr::new(options.program.clone(), layout.root().to_owned());
 
     let network = Network::raise(&jisr, layout, processes, &world).await?;
-    let journey = journey::travel(layout, &network, cast, world.today.year()).await?;
-    let proof = proof::collect(&jisr, layout, &journey).await?;
+    let proven = async {
+        let journey = journey::travel(layout, &network, cast, world.today.year()).await?;
+        let proof = proof::collect(&jisr, layout, &journey).await?;
+        Ok((journey, proof))
+    };
+    let (journey, proof) = Box::pin(processes.meanwhile(proven)).await?;
 
     let summary = summary::Summary::of(&network, &journey, &proof);
     summary.write(layout)?;
@@ -105,11 +109,11 @@ async fn story(options: &Options, layout: &Layout, processes: &mut Processes) ->
             last_line: Some(summary.last_line()),
         });
     }
-    screen::invitation(layout.root(), &network, &journey);
+    screen::invitation(&options.program, layout.root(), &network, &journey, &proof);
     // Whoever ends a process on purpose, to see what the others do, finds the others still there.
     loop {
         let ended = processes.wait_for_an_end().await;
-        screen::ended(&ended.name, &ended.log);
+        screen::ended(&ended);
     }
 }
 

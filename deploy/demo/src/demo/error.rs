@@ -28,13 +28,29 @@ pub enum DemoError {
         /// What the system said.
         source: io::Error,
     },
-    /// A process ended by itself before the network was ready.
-    #[error("{name} has ended; its log is {log}")]
+    /// The disk is too full.
+    #[error(
+        "only {free_mb} MB are free at {dir}, and the demo needs {needed_mb} MB: make room, or name another disk with --dir"
+    )]
+    NoRoom {
+        /// Where.
+        dir: PathBuf,
+        /// Free, 10^6 bytes.
+        free_mb: u64,
+        /// Needed, 10^6 bytes.
+        needed_mb: u64,
+    },
+    /// A process ended by itself while it was needed.
+    #[error("{name} has ended ({status}); its log {log} ends with\n{said}")]
     Ended {
         /// Which.
         name: String,
+        /// Exit code or signal, in words.
+        status: String,
         /// Its log.
         log: PathBuf,
+        /// The last lines of it.
+        said: String,
     },
     /// A process is not ready in time.
     #[error("{name} is not ready after {seconds} s; its log is {log}")]

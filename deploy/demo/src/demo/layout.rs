@@ -10,6 +10,11 @@ use crate::contracts;
 
 use super::DemoError;
 
+const MB: u64 = 1_000_000;
+
+/// Bytes that the demo needs, with some to spare.
+const ROOM: u64 = 400 * MB;
+
 /// The directory of one demo.
 pub(super) struct Layout {
     root: PathBuf,
@@ -23,6 +28,7 @@ impl Layout {
             None => fresh()?,
         };
         let root = root.canonicalize().map_err(failed(&root))?;
+        room(&root, ROOM)?;
         let layout = Self { root };
         for name in [
             "backends", "clients", "evidence", "logs", "nodes", "officers", "staged", "tampered",
@@ -98,9 +104,28 @@ pub(super) fn schema(service: &str) -> String {
     format!("schemas/{service}.fds")
 }
 
+/// Where a process writes what it has to say.
+pub(super) fn log(name: &str) -> String {
+    format!("logs/{name}.log")
+}
+
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> DemoError {
     let path = path.to_owned();
     move |source| DemoError::File { path, source }
+}
+
+/// Refuses a directory on a disk with fewer free bytes than `needed`: the nodes set space aside for their ledgers at once.
+fn room(dir: &Path, needed: u64) -> Result<(), DemoError> {
+    let disk = rustix::fs::statvfs(dir).map_err(|error| failed(dir)(error.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < needed {
+        return Err(DemoError::NoRoom {
+            dir: dir.to_owned(),
+            free_mb: free / MB,
+            needed_mb: needed / MB,
+        });
+    }
+    Ok(())
 }
 
 /// The directory that was asked for, if nothing is in it.
@@ -139,6 +164,17 @@ mod tests {
             Err(DemoError::DirectoryInUse(_))
         ));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was added");
+    }
+
+    #[test]
+    fn a_disk_without_room_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        room(dir.path(), 0).unwrap();
+        let refused = room(dir.path(), u64::MAX).unwrap_err().to_string();
+        assert!(
+            refused.contains("MB are free") && refused.contains("--dir"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -77,7 +77,8 @@ impl Network {
         step.done();
 
         let step = screen::step("members: admitted by one administrator, approved by another, nodes enrolled by token");
-        each(&plan, |addresses| members::enrol(jisr.clone(), addresses, registry)).await?;
+        let enrolled = each(&plan, |addresses| members::enrol(jisr.clone(), addresses, registry));
+        processes.meanwhile(enrolled).await?;
         step.done();
 
         let step = screen::step("nodes: started");
@@ -99,18 +100,24 @@ impl Network {
         }
         for node in &nodes {
             let status = ["node", "status", "--dir", &layout::node(node.agency), "--json"];
-            wait_until_ready(jisr, processes, &format!("node-{}", node.agency), &status).await?;
+            let name = format!("node-{}", node.agency);
+            processes
+                .meanwhile(wait_until_ready(jisr, layout, &name, &status))
+                .await?;
         }
         step.done();
 
         let step = screen::step("catalogue and agreements: published, proposed, accepted");
-        each(&agency::ALL, |agency| members::publish(jisr.clone(), agency)).await?;
-        let version = agreements::conclude(jisr).await?;
         let network = Self { nodes };
-        network.wait_for_snapshot(jisr, processes, version).await?;
+        let agreed = async {
+            each(&agency::ALL, |agency| members::publish(jisr.clone(), agency)).await?;
+            let version = agreements::conclude(jisr).await?;
+            network.wait_for_snapshot(jisr, layout, version).await
+        };
+        processes.meanwhile(agreed).await?;
         step.done();
         for addresses in &plan {
-            wait_for_backend(processes, addresses).await?;
+            processes.meanwhile(wait_for_backend(addresses.backend)).await?;
         }
         registers.done();
         Ok(network)
@@ -127,7 +134,7 @@ impl Network {
     }
 
     /// Waits until every node holds a snapshot at least as new as the last agreement.
-    async fn wait_for_snapshot(&self, jisr: &Jisr, processes: &Processes, version: u64) -> Result<(), DemoError> {
+    async fn wait_for_snapshot(&self, jisr: &Jisr, layout: &Layout, version: u64) -> Result<(), DemoError> {
         let begun = Instant::now();
         for node in &self.nodes {
             let dir = layout::node(node.agency);
@@ -138,7 +145,7 @@ impl Network {
                 < version
             {
                 if begun.elapsed() > READY {
-                    return Err(late(processes, &format!("node-{}", node.agency)));
+                    return Err(late(layout, &format!("node-{}", node.agency)));
                 }
                 sleep(Duration::from_millis(100)).await;
             }
@@ -218,28 +225,19 @@ async fn start_registry(
     ];
     jisr.run(&init).await?;
     processes.start("registry", &["registry", "run", "--dir", REGISTRY])?;
-    wait_until_ready(
-        jisr,
-        processes,
-        "registry",
-        &["registry", "status", "--dir", REGISTRY, "--json"],
-    )
-    .await?;
+    let status = ["registry", "status", "--dir", REGISTRY, "--json"];
+    processes
+        .meanwhile(wait_until_ready(jisr, layout, "registry", &status))
+        .await?;
     layout.write("anchor", &layout.read(&format!("{REGISTRY}/anchor"))?)
 }
 
 /// Asks a server for its status until it answers.
-async fn wait_until_ready(
-    jisr: &Jisr,
-    processes: &mut Processes,
-    name: &str,
-    status: &[&str],
-) -> Result<(), DemoError> {
+async fn wait_until_ready(jisr: &Jisr, layout: &Layout, name: &str, status: &[&str]) -> Result<(), DemoError> {
     let begun = Instant::now();
     while jisr.attempt(status).await?.code() != Some(0) {
-        processes.check(name)?;
         if begun.elapsed() > READY {
-            return Err(late(processes, name));
+            return Err(late(layout, name));
         }
         sleep(Duration::from_millis(50)).await;
     }
@@ -247,10 +245,9 @@ async fn wait_until_ready(
 }
 
 /// Waits until a backend says that it serves. A large world takes a while to fill, so there is no limit but its end.
-async fn wait_for_backend(processes: &mut Processes, addresses: &Addresses) -> Result<(), DemoError> {
-    let Addresses { agency, backend, .. } = addresses;
+async fn wait_for_backend(address: SocketAddr) -> Result<(), DemoError> {
     loop {
-        if let Ok(channel) = Channel::builder(uri(*backend)).connect().await
+        if let Ok(channel) = Channel::builder(uri(address)).connect().await
             && HealthClient::new(channel)
                 .check(HealthCheckRequest::default())
                 .await
@@ -258,7 +255,6 @@ async fn wait_for_backend(processes: &mut Processes, addresses: &Addresses) -> R
         {
             return Ok(());
         }
-        processes.check(&format!("backend-{agency}"))?;
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -269,10 +265,10 @@ fn uri(address: SocketAddr) -> Uri {
         .expect("an address and a port make a URI")
 }
 
-fn late(processes: &Processes, name: &str) -> DemoError {
+fn late(layout: &Layout, name: &str) -> DemoError {
     DemoError::NotReady {
         name: name.to_owned(),
         seconds: READY.as_secs(),
-        log: processes.log(name),
+        log: layout.path(&layout::log(name)),
     }
 }

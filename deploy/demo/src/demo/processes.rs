@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_dea
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::DemoError;
+use super::{DemoError, layout};
 
 /// How long a process may take to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,6 +32,12 @@ pub fn tied(parent: u32, program: &Path, arguments: &[String]) -> Result<Infalli
     Err(std::process::Command::new(program).args(arguments).exec())
 }
 
+/// How often it is looked whether one has ended.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Lines of the log of a process that ended which are repeated.
+const LINES_SAID: usize = 12;
+
 /// One process.
 struct Process {
     name: String,
@@ -40,15 +46,49 @@ struct Process {
 }
 
 impl Process {
-    fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    /// How it ended, if it has.
+    fn end(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(status.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
     }
 }
 
-/// Who ended, and where it says why.
+/// Who ended, how, and where it says why.
 pub(super) struct Ended {
     pub(super) name: String,
+    /// Exit code or signal, in words.
+    pub(super) status: String,
     pub(super) log: PathBuf,
+}
+
+impl From<Ended> for DemoError {
+    fn from(Ended { name, status, log }: Ended) -> DemoError {
+        let said = last_lines(&log);
+        DemoError::Ended {
+            name,
+            status,
+            log,
+            said,
+        }
+    }
+}
+
+/// The end of a log, without what would steer the reader's terminal.
+fn last_lines(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.iter().skip(lines.len().saturating_sub(LINES_SAID));
+    let said: Vec<String> = last
+        .map(|line| format!("  {}", line.replace(char::is_control, " ")))
+        .collect();
+    match said.is_empty() {
+        true => "  (it said nothing)".to_owned(),
+        false => said.join("\n"),
+    }
 }
 
 /// All processes, in the order in which they were started.
@@ -73,7 +113,7 @@ impl Processes {
             name: name.to_owned(),
             source,
         };
-        let log = self.dir.join(format!("logs/{name}.log"));
+        let log = self.dir.join(layout::log(name));
         let words = File::create(&log).map_err(failed)?;
         let child = Command::new(&self.program)
             .args(["demo", "tied", &std::process::id().to_string(), "--"])
@@ -96,37 +136,41 @@ impl Processes {
         Ok(id)
     }
 
-    /// An error if a process of this name has ended.
-    pub(super) fn check(&mut self, name: &str) -> Result<(), DemoError> {
-        let running = self
-            .running
-            .iter_mut()
-            .any(|process| process.name == name && process.runs());
-        if running {
-            Ok(())
-        } else {
-            Err(DemoError::Ended {
-                name: name.to_owned(),
-                log: self.log(name),
-            })
-        }
-    }
-
-    /// Where a process writes what it has to say.
-    pub(super) fn log(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("logs/{name}.log"))
+    /// Does what needs all processes. One that ends meanwhile is told at once, and is the cause if the work then fails.
+    ///
+    /// # Errors
+    /// [`DemoError::Ended`], or what the work says.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, DemoError>>,
+    ) -> Result<T, DemoError> {
+        let failed = tokio::select! {
+            biased;
+            ended = self.wait_for_an_end() => return Err(ended.into()),
+            done = work => match done {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            },
+        };
+        Err(self.gone().map_or(failed, DemoError::from))
     }
 
     /// Waits until any process ends by itself; it is then no longer one of them.
     pub(super) async fn wait_for_an_end(&mut self) -> Ended {
         loop {
-            let gone = self.running.iter_mut().position(|process| !process.runs());
-            if let Some(place) = gone {
-                let Process { name, log, .. } = self.running.remove(place);
-                return Ended { name, log };
+            if let Some(ended) = self.gone() {
+                return ended;
             }
-            sleep(Duration::from_millis(500)).await;
+            sleep(LOOK).await;
         }
+    }
+
+    /// A process that has ended; it is then no longer one of them.
+    fn gone(&mut self) -> Option<Ended> {
+        let mut ends = self.running.iter_mut().enumerate();
+        let (place, status) = ends.find_map(|(place, process)| Some((place, process.end()?)))?;
+        let Process { name, log, .. } = self.running.remove(place);
+        Some(Ended { name, status, log })
     }
 
     /// Ends all, the last started first in asking, each by its own id; whoever does not end in time is killed.
@@ -165,12 +209,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_ends_is_noticed_by_name() {
+    async fn whoever_ends_is_told_at_once_with_its_last_words() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("logs")).unwrap();
         let mut processes = Processes::new("/bin/false".into(), dir.path().to_owned());
         processes.start("node-mol", &[]).unwrap();
-        assert_eq!(processes.wait_for_an_end().await.name, "node-mol");
-        assert!(matches!(processes.check("node-mol"), Err(DemoError::Ended { .. })));
+        std::fs::write(dir.path().join("logs/node-mol.log"), "one\nport \u{1b}taken\n").unwrap();
+        let told = processes.meanwhile(std::future::pending::<Result<(), _>>()).await;
+        let told = told.unwrap_err().to_string();
+        for part in [
+            "node-mol",
+            "exit status: 1",
+            "  one\n  port  taken",
+            "logs/node-mol.log",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert!(matches!(
+            processes.meanwhile(async { Err::<(), _>(DemoError::Nobody) }).await,
+            Err(DemoError::Nobody)
+        ));
     }
 }

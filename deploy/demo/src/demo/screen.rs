@@ -8,6 +8,7 @@ use crate::agency::{self, Agency};
 
 use super::journey::{DUTY, Exchange, Journey, Renewal};
 use super::network::{Network, PURPOSE};
+use super::processes::Ended;
 use super::proof::Proof;
 
 /// Isolates text of another direction, so that Arabic does not reorder the line it stands in (Unicode UAX 9).
@@ -38,9 +39,10 @@ pub(super) fn note(text: &str) {
 }
 
 /// A process that ended while the network was up.
-pub(super) fn ended(name: &str, log: &Path) {
+pub(super) fn ended(ended: &Ended) {
+    let Ended { name, status, log } = ended;
     line(format_args!(
-        "{name} has ended, the others go on; its log is {}",
+        "{name} has ended ({status}), the others go on; its log is {}",
         log.display()
     ));
 }
@@ -163,8 +165,8 @@ pub(super) fn verdict(held: bool, elapsed: Duration) {
     line(format_args!("\n{words}, after {:.1} s\n", elapsed.as_secs_f64()));
 }
 
-/// How to call the network with other programs.
-pub(super) fn invitation(root: &Path, network: &Network, journey: &Journey) {
+/// How to call the network with other programs, and how to verify with this one, which may not stand in the reader's path.
+pub(super) fn invitation(program: &Path, root: &Path, network: &Network, journey: &Journey, proof: &Proof) {
     let Ok(node) = network.node(Agency::Mol) else { return };
     let Some(renewal) = journey.renewals.first() else {
         return;
@@ -194,11 +196,14 @@ pub(super) fn invitation(root: &Path, network: &Network, journey: &Journey) {
          print(permits.CheckStatus(request, metadata=says))\n\
          END\n"
     ));
+    let program = program.display();
+    if let Some(file) = proof.files.values().next() {
+        line(format_args!(
+            "{program} evidence verify {root}/{file} --anchor {root}/anchor"
+        ));
+    }
     line(format_args!(
-        "jisr evidence verify {root}/evidence/ID.jisr --anchor {root}/anchor"
-    ));
-    line(format_args!(
-        "jisr ledger verify {root}/nodes/mol/ledger --anchor {root}/anchor\n"
+        "{program} ledger verify {root}/nodes/mol/ledger --anchor {root}/anchor\n"
     ));
     line("Ctrl-C ends everything.");
 }
