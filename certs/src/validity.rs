@@ -17,8 +17,8 @@ pub const ROOT_DAYS: u64 = 20 * 365 + 5;
 pub const ISSUING_DAYS: u64 = 5 * 365 + 1;
 /// Days of a member's local authority's certificate: 10 years.
 pub const LOCAL_CA_DAYS: u64 = 10 * 365 + 2;
-/// Days of a node's TLS certificate.
-pub const NODE_TLS_DAYS: u64 = 7;
+/// Days of a node's TLS certificate, while nothing renews it.
+pub const NODE_TLS_DAYS: u64 = 90;
 /// Days of the registry's TLS certificate.
 pub const REGISTRY_TLS_DAYS: u64 = 90;
 /// Days of a seal certificate.

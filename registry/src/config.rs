@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use jisr_certs::validity::NODE_TLS_DAYS;
 use jisr_proto::ident::{Epoch, Instance, Origin};
 use serde::Deserialize;
 use toml::Spanned;
@@ -96,7 +97,7 @@ impl Config {
             snapshot_lifetime: Duration::from_secs(72 * 3600),
             snapshot_refresh: Duration::from_secs(60),
             segment_bytes: 32 << 20,
-            tls_days: 90,
+            tls_days: NODE_TLS_DAYS,
             seal_days: 400,
             limits: Limits::default(),
         }

@@ -24,7 +24,7 @@ fn what_the_authorities_issue_is_accepted() {
         .unwrap();
     let found = check_node_tls(&network.chain(leaf), root, NOW_US).unwrap();
     assert_eq!(found.node, node);
-    assert_eq!(found.not_after_us, NOW_US + 7 * DAY_US);
+    assert_eq!(found.not_after_us, NOW_US + NODE_TLS_DAYS * DAY_US);
 
     let origin = "jisr/JO/GOV/mol/node1/2026".parse().unwrap();
     let seal = SealKey::load_or_make(&store, &origin).unwrap();
