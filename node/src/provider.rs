@@ -74,7 +74,10 @@ pub(crate) async fn answer(
         payload: request.payload,
     };
     match permit(closets, &view, &question, &carried.payload) {
-        Err(denied) => Box::pin(refuse(closets, &view, &question, denied)).await,
+        // Where the refusal could not be written nothing stands, and the question may come again.
+        Err(denied) => Box::pin(refuse(closets, &view, &question, denied))
+            .await
+            .inspect_err(|_| closets.replay.withdraw(question.exchange)),
         Ok(permit) if permit.no_side_effects() => read(closets, &view, &question, &permit, carried, cancelled).await,
         Ok(permit) => Box::pin(run_once(closets, &view, &question, &permit, carried)).await,
     }
@@ -198,7 +201,8 @@ async fn read(
             vec![received, Draft::new(core).peer(&question.asked.citation())],
             Kind::Cancelled,
         )
-        .await?;
+        .await
+        .inspect_err(|_| closets.replay.withdraw(question.exchange))?;
         closets.counters.failed.up();
         return Err(Fault::new(Reason::Cancelled, "the consumer gave up".to_owned()));
     };
@@ -224,17 +228,7 @@ async fn run_once(
         return Err(fault);
     }
     let outcome = ask_backend(closets, question, carried).await;
-    let response = finish(closets, &facts, question, None, outcome).await?;
-    let until_us = question
-        .asked
-        .statement
-        .core()
-        .expires_us
-        .saturating_add(closets.config.limits.skew_us);
-    closets
-        .answers
-        .keep(question.exchange, &response, until_us, closets.now_us());
-    Ok(response)
+    finish(closets, &facts, question, None, outcome).await
 }
 
 async fn ask_backend(closets: &Closets, question: &Question, carried: Carried) -> Result<BackendReply, Fault> {
@@ -297,13 +291,11 @@ async fn finish(
     }
     let has_run = received.is_none();
     let drafts: Vec<Draft> = received.into_iter().chain([closing]).collect();
-    let sealed = if has_run {
-        Box::pin(close_at_last(closets, question, drafts, kind)).await?
-    } else {
-        close(closets, question, drafts, kind).await?
-    };
+    if has_run {
+        return Box::pin(close_at_last(closets, question, drafts, kind, response)).await;
+    }
     Ok(ExchangeResponse {
-        closing: Some(sealed),
+        closing: Some(close(closets, question, drafts, kind).await?),
         ..response
     })
 }
@@ -331,13 +323,15 @@ pub(crate) async fn close(
     Ok(sealed)
 }
 
-/// The same for an exchange that has run: its end is written as soon as there is room, however long that takes.
+/// The same for an exchange that has run: its end is written as soon as there is room, however long that takes. The reply
+/// is kept before the replay set says that the exchange is closed, so that nobody who asks meanwhile finds it gone.
 async fn close_at_last(
     closets: &Closets,
     question: &Question,
     drafts: Vec<Draft>,
     kind: Kind,
-) -> Result<Sealed, Fault> {
+    response: ExchangeResponse,
+) -> Result<ExchangeResponse, Fault> {
     let statements: Vec<Closed> = drafts.into_iter().map(Draft::close).collect();
     loop {
         match append_closed(closets, statements.clone()).await {
@@ -347,8 +341,17 @@ async fn close_at_last(
             }
             outcome => {
                 let (sealed, index) = outcome?;
+                let response = ExchangeResponse {
+                    closing: Some(sealed),
+                    ..response
+                };
+                let expires_us = question.asked.statement.core().expires_us;
+                let until_us = expires_us.saturating_add(closets.config.limits.skew_us);
+                closets
+                    .answers
+                    .keep(question.exchange, &response, until_us, closets.now_us());
                 closets.replay.close(question.exchange, kind, index);
-                return Ok(sealed);
+                return Ok(response);
             }
         }
     }

@@ -14,7 +14,7 @@ use jisr_certs::{CertError, csr, pem, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::files::{Disk as _, RealDisk};
 use jisr_proto::canonical;
-use jisr_proto::ident::{Epoch, NodeId, OfficerId, Origin, SubsystemId};
+use jisr_proto::ident::{Epoch, OfficerId, Origin, SubsystemId};
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::registry::{EnrolRequest, EnrolResponse, Token};
 use jisr_proto::status::Fault;
@@ -356,12 +356,4 @@ fn local_ca(data: &Path, now_us: u64) -> Result<LocalCa, SetupError> {
     let config = Config::load(data)?;
     let store = KeyStore::open(Layout::new(data).keys())?;
     Ok(LocalCa::open(&store, &config.node.member(), now_us)?)
-}
-
-/// The node this directory belongs to.
-///
-/// # Errors
-/// The configuration is not right.
-pub fn node_of(data: &Path) -> Result<NodeId, SetupError> {
-    Ok(Config::load(data)?.node)
 }
