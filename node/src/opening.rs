@@ -131,6 +131,7 @@ pub(crate) fn open(
             .map(|der| Bytes::copy_from_slice(der))
             .collect(),
         seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
+        succeeds: Vec::new(),
     };
     let mut ledger_config = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
     ledger_config.segment_bytes = config.segment_bytes;

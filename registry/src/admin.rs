@@ -49,6 +49,10 @@ impl RegistryAdmin for AdminService {
     ) -> Result<Response<wire::RegistryStatusResponse>, Status> {
         answer(Ok(self.office.status()))
     }
+
+    async fn confirm(&self, _: Request<wire::ConfirmRequest>) -> Result<Response<wire::ConfirmResponse>, Status> {
+        Err(Status::unimplemented("Confirm"))
+    }
 }
 
 /// The socket file; removed when it is dropped.

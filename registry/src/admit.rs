@@ -166,6 +166,7 @@ impl Office {
                 .keys()
                 .map(|digest| crate::text::hex(digest))
                 .collect(),
+            ..wire::RegistryStatusResponse::default()
         })
     }
 }

@@ -91,6 +91,7 @@ impl Keys {
             origin: self.seal.origin().to_string(),
             certificates: std::iter::once(self.seal_certificate.clone()).chain(issuers).collect(),
             seal_key: Bytes::copy_from_slice(self.seal.public().as_bytes()),
+            succeeds: Vec::new(),
         }
     }
 

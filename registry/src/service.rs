@@ -86,6 +86,18 @@ impl Registry for NodeService {
         let caller = self.caller(&request)?;
         answer(self.office.add_checkpoint(&caller, request.into_inner()).await)
     }
+
+    async fn hello(&self, _: Request<wire::HelloRequest>) -> Result<Response<wire::HelloResponse>, Status> {
+        Err(Status::unimplemented("Hello"))
+    }
+
+    async fn cosign(&self, _: Request<wire::CosignRequest>) -> Result<Response<wire::CosignResponse>, Status> {
+        Err(Status::unimplemented("Cosign"))
+    }
+
+    async fn report(&self, _: Request<wire::ReportRequest>) -> Result<Response<wire::ReportResponse>, Status> {
+        Err(Status::unimplemented("Report"))
+    }
 }
 
 impl NodeService {

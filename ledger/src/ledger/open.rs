@@ -316,6 +316,7 @@ fn first_statements(
         draft(Kind::Resumed).act(&Resumed {
             size,
             program: env!("CARGO_PKG_VERSION").into(),
+            ..Resumed::default()
         })
     };
     let cut = torn.map(|torn| draft(Kind::TornTailCut).act(torn));

@@ -8,7 +8,9 @@ use jisr_proto::{
         AgreementAct, AgreementRevocationAct, CertificateRevocationAct, MemberAct, NodeAct, ServiceAct, SnapshotAct,
         TokenAct,
     },
-    statement::{Agreed, Configured, Kind, RefusalsSummed, Resumed, Started, TornTailCut},
+    statement::{
+        Agreed, Configured, Erased, Finding, Held, Kind, RefusalsSummed, Released, Resumed, Started, TornTailCut,
+    },
 };
 use prost::{Message, Name};
 
@@ -27,6 +29,14 @@ pub enum Act {
     Agreed(Agreed),
     /// Refusals of a minute.
     RefusalsSummed(RefusalsSummed),
+    /// Something was found about another ledger.
+    Finding(Finding),
+    /// Parts were erased.
+    Erased(Erased),
+    /// A legal hold begins.
+    Held(Held),
+    /// A legal hold ends.
+    Released(Released),
     /// MEMBER_ADMITTED or MEMBER_APPROVED.
     Member(MemberAct),
     /// TOKEN_ISSUED.
@@ -55,6 +65,10 @@ impl Act {
             Kind::Configured => Self::Configured(decode(content)?),
             Kind::Agreed => Self::Agreed(decode(content)?),
             Kind::RefusalsSummed => Self::RefusalsSummed(decode(content)?),
+            Kind::Finding => Self::Finding(decode(content)?),
+            Kind::Erased => Self::Erased(decode(content)?),
+            Kind::Held => Self::Held(decode(content)?),
+            Kind::Released => Self::Released(decode(content)?),
             Kind::MemberAdmitted | Kind::MemberApproved => Self::Member(decode(content)?),
             Kind::TokenIssued => Self::Token(decode(content)?),
             Kind::NodeEnrolled => Self::Node(Box::new(decode(content)?)),

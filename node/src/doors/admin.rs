@@ -207,6 +207,31 @@ impl Admin for Door {
         let (evidence, lacks) = evidence::export(&self.closets, exchange, &request.withhold, wait).await?;
         Ok(Response::new(wire::ExportEvidenceResponse { evidence, lacks }))
     }
+
+    type ExportEvidenceSetStream = tokio_stream::Empty<Result<wire::EvidenceChunk, Status>>;
+
+    async fn export_evidence_set(
+        &self,
+        _: Request<wire::ExportEvidenceSetRequest>,
+    ) -> Result<Response<Self::ExportEvidenceSetStream>, Status> {
+        Err(Status::unimplemented("ExportEvidenceSet"))
+    }
+
+    async fn erase(&self, _: Request<wire::EraseRequest>) -> Result<Response<wire::EraseResponse>, Status> {
+        Err(Status::unimplemented("Erase"))
+    }
+
+    async fn hold(&self, _: Request<wire::HoldRequest>) -> Result<Response<wire::HoldResponse>, Status> {
+        Err(Status::unimplemented("Hold"))
+    }
+
+    async fn release(&self, _: Request<wire::ReleaseRequest>) -> Result<Response<wire::ReleaseResponse>, Status> {
+        Err(Status::unimplemented("Release"))
+    }
+
+    async fn payload(&self, _: Request<wire::PayloadRequest>) -> Result<Response<wire::PayloadResponse>, Status> {
+        Err(Status::unimplemented("Payload"))
+    }
 }
 
 fn status(closets: &Closets, addresses: Addresses) -> wire::StatusResponse {
@@ -218,6 +243,7 @@ fn status(closets: &Closets, addresses: Addresses) -> wire::StatusResponse {
         connected: closets.peers.connected(node),
         proofs_owed: *count,
         failures: closets.refusals.of(node.as_str()),
+        ..wire::PeerStatus::default()
     });
     wire::StatusResponse {
         node: closets.node.to_string(),
@@ -239,6 +265,7 @@ fn status(closets: &Closets, addresses: Addresses) -> wire::StatusResponse {
         peer_address: addresses.peer.to_string(),
         proofs_owed: owed.iter().map(|(_, count)| count).sum(),
         peers: peers.collect(),
+        ..wire::StatusResponse::default()
     }
 }
 

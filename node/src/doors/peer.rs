@@ -169,6 +169,8 @@ fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<He
         snapshot: Bytes::copy_from_slice(&view.digest),
         checkpoint: closets.ledger.checkpoint().note.clone(),
         yours: closets.owed.newest_checkpoint(&row.origin),
+        proof: Vec::new(),
+        recovering: false,
     })
 }
 

@@ -333,4 +333,39 @@ reasons! {
     CheckpointForked "CHECKPOINT_FORKED" Caller FailedPrecondition:
         "The checkpoint is not consistent with one that was cosigned before: the ledger was rolled back, or shows two histories."
         "Stop the node, keep its disk, and restore the ledger from its mirror or begin a new one.";
+
+    // The ledger after a loss, and what parties owe each other.
+    PeerLedgerForked "PEER_LEDGER_FORKED" Peer FailedPrecondition:
+        "The peer's ledger shows two histories, or an older one than before."
+        "Nothing is exchanged with that node until its operator restored the ledger or began a new one; the FINDING in this ledger has the proof.";
+    ReceiptsOwed "RECEIPTS_OWED" Peer ResourceExhausted:
+        "The consumer's node owes more receipts for answered exchanges than this node permits."
+        "Let the consumer's node reach this one so that its receipts arrive; they are sent by themselves.";
+    ProofBudget "PROOF_BUDGET" Peer ResourceExhausted:
+        "A peer may ask for so many proofs a minute."
+        "Ask again in a minute, for fewer.";
+    Quarantined "QUARANTINED" OwnNode Unavailable:
+        "Others hold a newer or another history of this node's ledger than its disk: the disk was rolled back or changed."
+        "Keep the disk as it is; restore with `jisr node recover --from MIRROR`, or begin a new ledger that cites both heads.";
+    WitnessAway "WITNESS_AWAY" OwnNode Unavailable:
+        "No quorum of witnesses could be reached for so long that methods of the highest evidence class are refused."
+        "Restore the way to the registry and to peers; `jisr node status` says since when it is gone.";
+    WitnessLost "WITNESS_LOST" OwnNode FailedPrecondition:
+        "This witness lost its memory of what it cosigned, and does not begin anew under the same key."
+        "Restore its directory from the mirror, or have the instance list a new witness key.";
+    LegalHold "LEGAL_HOLD" Caller FailedPrecondition:
+        "A legal hold covers an exchange whose parts are to be erased."
+        "Have two officers release the hold first; the detail names it.";
+    DualControl "DUAL_CONTROL" Caller PermissionDenied:
+        "Erasing, and ending a hold, need the signatures of two different officers of the member over the same document."
+        "Have a second officer sign the document.";
+    PartErased "PART_ERASED" OwnNode NotFound:
+        "What is asked for was erased from the ledger, or was never kept."
+        "Ask the other party, if its ledger still holds it.";
+    ErasureInvalid "ERASURE_INVALID" Caller InvalidArgument:
+        "An erasure, a hold and a release are canonical documents about entries of this ledger."
+        "Make it again with `jisr node erase`; the detail names what is wrong.";
+    SelectionTooLarge "SELECTION_TOO_LARGE" Caller ResourceExhausted:
+        "The selection holds more exchanges than were asked for at most."
+        "Narrow it by time or peer, or raise the limit.";
 }

@@ -304,6 +304,7 @@ impl NodeDraft {
                 .chain(response.issuers.clone())
                 .collect(),
             seal_key: Bytes::copy_from_slice(self.seal.public().as_bytes()),
+            succeeds: Vec::new(),
         };
         let vault = Vault::open(&self.store).unwrap();
         let clock = Arc::new(ManualClock::new(NOON_US));
