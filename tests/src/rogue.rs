@@ -90,6 +90,7 @@ impl Rogue {
             origin: origin.to_string(),
             certificates: seal_chain.iter().map(|der| Bytes::copy_from_slice(der)).collect(),
             seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
+            succeeds: Vec::new(),
         };
         let asked = |stood: &crate::Stood| stood.core.kind() == Kind::Asked;
         let template = statements_in(&layout.ledger())
@@ -337,6 +338,8 @@ impl Rogue {
                 snapshot: hello.snapshot,
                 checkpoint: hello.checkpoint,
                 yours: Bytes::new(),
+                proof: Vec::new(),
+                recovering: false,
             };
             answer.encode_to_vec()
         } else {
