@@ -1,12 +1,16 @@
 //! The anchor: what a verifier trusts to begin with, in one file (docs/formats.md, Anchor).
 
 use crate::{
-    note::{Cosignature, KeyType, NoteError, VerifierKey, cosignatures},
+    note::{KeyType, NoteError, VerifierKey},
+    policy::{Cosigned, Policy},
     tree::Hash,
 };
-use jisr_proto::ident::{Instance, Origin};
+use jisr_proto::{
+    ident::{Instance, Origin},
+    snapshot::Snapshot,
+};
 use serde::Deserialize;
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 /// Longest anchor file, bytes.
 pub const ANCHOR_BYTES_MAX: usize = 256 * 1024;
@@ -103,25 +107,6 @@ pub struct Anchor {
     pub witnesses: Vec<AnchorWitness>,
     /// How many of their operators must have cosigned.
     pub quorum: Quorum,
-}
-
-/// Who cosigned a checkpoint, and whether that is enough.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cosigned {
-    /// Cosignatures of witnesses that count for this ledger.
-    pub by: Vec<Cosignature>,
-    /// Different operators among them, never the ledger's own.
-    pub operators: u32,
-    /// Operators needed.
-    pub needed: u32,
-}
-
-impl Cosigned {
-    /// Whether the quorum is reached.
-    #[must_use]
-    pub fn is_quorum(&self) -> bool {
-        self.operators >= self.needed
-    }
 }
 
 #[derive(Deserialize)]
@@ -273,44 +258,35 @@ impl fmt::Display for Anchor {
     }
 }
 
-impl Anchor {
+impl Quorum {
     /// Operators needed for a class.
     #[must_use]
-    pub fn needed(&self, class: QuorumClass) -> u32 {
+    pub fn of(&self, class: QuorumClass) -> u32 {
         match class {
-            QuorumClass::Routine => self.quorum.routine,
-            QuorumClass::Standard => self.quorum.standard,
-            QuorumClass::High => self.quorum.high,
-            QuorumClass::Registry => self.quorum.registry,
+            QuorumClass::Routine => self.routine,
+            QuorumClass::Standard => self.standard,
+            QuorumClass::High => self.high,
+            QuorumClass::Registry => self.registry,
         }
     }
+}
 
-    /// Who cosigned a checkpoint of `ledger`. A witness counts where its operator is not the ledger's own; two witnesses of
-    /// one operator count once.
+impl Anchor {
+    /// The policy of this anchor and of one snapshot, which the caller has verified.
+    #[must_use]
+    pub fn with(&self, snapshot: &Snapshot) -> Policy {
+        let mut policy = Policy::new(self);
+        policy.learn(snapshot);
+        policy
+    }
+
+    /// Who of the anchor's own witnesses cosigned a checkpoint of `ledger`: [`Policy::cosigned`] of this anchor alone, where
+    /// no exchange is in question.
     ///
     /// # Errors
     /// The note is malformed, or the cosignature of a known witness, even of one that does not count, does not hold.
     pub fn cosigned(&self, note: &[u8], ledger: &Origin, class: QuorumClass) -> Result<Cosigned, NoteError> {
-        let keys: Vec<VerifierKey> = self.witnesses.iter().map(|witness| witness.key.clone()).collect();
-        let mut by = cosignatures(note, &keys)?;
-        let own = ledger.operator();
-        let operator_of = |cosignature: &Cosignature| {
-            let witness = self
-                .witnesses
-                .iter()
-                .find(|witness| witness.key.name() == cosignature.name);
-            witness
-                .map(|witness| witness.operator.as_str())
-                .filter(|operator| *operator != own)
-        };
-        by.retain(|cosignature| operator_of(cosignature).is_some());
-        let operators: BTreeSet<&str> = by.iter().filter_map(operator_of).collect();
-        let operators = u32::try_from(operators.len()).unwrap_or(u32::MAX);
-        Ok(Cosigned {
-            by,
-            operators,
-            needed: self.needed(class),
-        })
+        Policy::new(self).cosigned(note, ledger, class, None)
     }
 }
 

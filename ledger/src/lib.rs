@@ -9,6 +9,7 @@ pub mod statement;
 pub mod seal;
 pub mod frame;
 pub mod anchor;
+pub mod policy;
 pub mod report;
 pub mod verify;
 pub mod evidence;
