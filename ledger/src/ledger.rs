@@ -24,6 +24,7 @@ mod recover;
 mod reserve;
 mod tail;
 mod tiles;
+mod told;
 mod waiter;
 mod writer;
 
@@ -44,6 +45,7 @@ pub use error::{AppendError, FatalError, OpenError};
 pub use history::Side;
 pub use open::{OpenExchange, Opened};
 pub use record::Record;
+pub use told::Told;
 pub use waiter::tell_together;
 
 use crate::Hash;

@@ -54,6 +54,8 @@ pub(crate) struct Job {
     /// A checkpoint of this ledger with cosignatures; its record is made by the writer, which knows the frames.
     pub(crate) cosigned: Option<Cosigned>,
     waiter: Option<Waiter>,
+    /// The waiter does not hurry: the job is written when it would be without.
+    patient: bool,
 }
 
 /// A checkpoint of this ledger with cosignatures.
@@ -140,8 +142,16 @@ impl Job {
         (self, receiver)
     }
 
+    /// Lets the caller look later at what came of it, without being waited for.
+    pub(crate) fn patient(mut self) -> (Self, oneshot::Receiver<Landed>) {
+        let (waiter, receiver) = Waiter::without_desk();
+        self.waiter = Some(waiter);
+        self.patient = true;
+        (self, receiver)
+    }
+
     pub(crate) fn is_awaited(&self) -> bool {
-        self.waiter.is_some()
+        self.waiter.is_some() && !self.patient
     }
 
     /// Most bytes it can take in a frame.

@@ -71,6 +71,12 @@ impl Waiter {
         (Self { sender, desk }, receiver)
     }
 
+    /// One that looks now and then and need not be woken.
+    pub(crate) fn without_desk() -> (Self, oneshot::Receiver<Landed>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { sender, desk: None }, receiver)
+    }
+
     /// Tells it at once.
     pub(crate) fn tell(self, landed: Landed) {
         // A caller that went away does not want to know.
