@@ -2,13 +2,15 @@
 //!
 //! Writer and verifier share this module, so what one writes the other reads. Nothing here opens a file.
 
+mod payload;
 mod record;
 mod scan;
 mod stored;
 
+pub use payload::{PAYLOAD_CLASS, StoredPayload, put_payload};
 pub use record::{
     PeerCertificates, PeerProof, PeerStatement, Record, Records, put_peer_certificates, put_peer_proof,
-    put_peer_statement, put_record,
+    put_peer_statement, put_receipt, put_record,
 };
 pub use scan::{Next, ScanError, SegmentScan, Tear};
 pub use stored::{Form, StoredPart, StoredParts, month_of, put_clear, put_encrypted, put_erased};
@@ -29,6 +31,8 @@ pub const SECTOR_BYTES: u64 = 512;
 pub const CHECKPOINT_FRAMES_MAX: usize = 1 << 18;
 /// A note that a record refers to is one of this many PEER_NOTE records before it; an older one is written again.
 pub const PEER_NOTES_MAX: usize = 1 << 18;
+/// A RECEIPT cites one of this many statements before it that a receipt can be for.
+pub const RECEIPTS_BACK_MAX: usize = 1 << 20;
 /// `"JISRSEG" ‖ 0x01`.
 const MAGIC: &[u8; 8] = b"JISRSEG\x01";
 /// Type of a frame that holds records.

@@ -7,6 +7,7 @@ mod act;
 mod draft;
 mod parsed;
 mod payload;
+mod rules;
 mod shape;
 mod text;
 
@@ -14,6 +15,8 @@ pub use act::Act;
 pub use draft::{Closed, Draft};
 pub use parsed::{Opened, Parsed, Part, Shown};
 pub use payload::{PayloadCommitment, PayloadHasher};
+pub use rules::{FINDING_EXCHANGES_MAX, FINDING_NOTES_MAX, NAMED_MAX, RETENTION, STORED_PAYLOAD};
+pub(crate) use rules::{erasure as read_erasure, hold as read_hold, release as read_release};
 pub use text::check_text;
 
 use crate::tree::{Hash, node_hash};
@@ -87,6 +90,12 @@ impl Tag {
             Self::Payload => Some(3),
             Self::Core | Self::Purpose | Self::Duty | Self::Peer | Self::Act => None,
         }
+    }
+
+    /// Whether it can be erased: not what the ledger itself is made of, which a verifier must read.
+    #[must_use]
+    pub fn can_be_erased(self) -> bool {
+        !matches!(self, Self::Core | Self::Peer | Self::Act)
     }
 
     /// Its name in docs/formats.md.

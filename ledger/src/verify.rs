@@ -3,9 +3,11 @@
 //! The core is pure: it asks a [`LedgerFiles`] for names and bytes. [`directory`] is the one over a real directory.
 
 mod fs;
+mod erasures;
 mod own;
 mod pass;
 mod peers;
+mod receipts;
 mod setbacks;
 
 pub use fs::directory;
@@ -90,11 +92,12 @@ impl From<io::Error> for Stop {
 }
 
 /// The checks, in the order of the report.
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 11] = [
     "directory",
     "frames",
     "started",
     "statements",
+    "erasures",
     "tree",
     "peers",
     "checkpoints",

@@ -18,6 +18,10 @@ pub enum Record<'a> {
     PeerProof(&'a [u8]),
     /// 6: the certificates of another ledger's key ([`PeerCertificates`]).
     PeerCertificates(&'a [u8]),
+    /// 7: the other side's closing statement that cites one of this ledger: its receipt ([`PeerStatement`]).
+    Receipt(&'a [u8]),
+    /// 8: the message that the statement before it commits to ([`super::StoredPayload`]).
+    Payload(&'a [u8]),
 }
 
 impl<'a> Record<'a> {
@@ -29,6 +33,8 @@ impl<'a> Record<'a> {
             Self::PeerStatement(_) => 4,
             Self::PeerProof(_) => 5,
             Self::PeerCertificates(_) => 6,
+            Self::Receipt(_) => 7,
+            Self::Payload(_) => 8,
         }
     }
 
@@ -41,7 +47,9 @@ impl<'a> Record<'a> {
             | Self::PeerNote(data)
             | Self::PeerStatement(data)
             | Self::PeerProof(data)
-            | Self::PeerCertificates(data) => data,
+            | Self::PeerCertificates(data)
+            | Self::Receipt(data)
+            | Self::Payload(data) => data,
         }
     }
 }
@@ -76,6 +84,8 @@ impl<'a> Iterator for Records<'a> {
             4 => Record::PeerStatement(data),
             5 => Record::PeerProof(data),
             6 => Record::PeerCertificates(data),
+            7 => Record::Receipt(data),
+            8 => Record::Payload(data),
             _ => return Some(Err(FrameError::Record("its type is unknown"))),
         };
         self.0 = fields.0;
@@ -89,7 +99,7 @@ pub fn put_record(body: &mut Vec<u8>, record: Record<'_>) {
 }
 
 /// Appends a record whose data `write` appends; the length is filled in afterwards.
-fn put(body: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn put(body: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
     body.push(kind);
     sized(body, write);
 }
@@ -105,7 +115,7 @@ pub(super) fn sized(body: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// Data of PEER_STATEMENT: the other side's statement, where it stands, and how that was shown.
+/// Data of PEER_STATEMENT and of RECEIPT: the other side's statement, where it stands, and how that was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerStatement<'a> {
     /// Index in the other ledger.
@@ -128,7 +138,8 @@ impl<'a> PeerStatement<'a> {
     pub fn parse(data: &'a [u8]) -> Result<Self, FrameError> {
         let mut fields = Fields(data);
         let read = (|| Some((fields.u64()?, fields.u64()?, fields.array()?, path(&mut fields)?)))();
-        let (index, tree_size, note, path) = read.ok_or(FrameError::Record("a PEER_STATEMENT is out of form"))?;
+        let (index, tree_size, note, path) =
+            read.ok_or(FrameError::Record("a statement of another ledger is out of form"))?;
         Ok(Self {
             index,
             tree_size,
@@ -142,18 +153,38 @@ impl<'a> PeerStatement<'a> {
 /// Appends a PEER_STATEMENT record; `statement` appends the stored statement.
 pub fn put_peer_statement(
     body: &mut Vec<u8>,
+    place: (u64, u64),
+    note: &Hash,
+    path: &[Hash],
+    statement: impl FnOnce(&mut Vec<u8>),
+) {
+    put(body, 4, |body| put_shown(body, place, note, path, statement));
+}
+
+/// Appends a RECEIPT record; `statement` appends the stored statement.
+pub fn put_receipt(
+    body: &mut Vec<u8>,
+    place: (u64, u64),
+    note: &Hash,
+    path: &[Hash],
+    statement: impl FnOnce(&mut Vec<u8>),
+) {
+    put(body, 7, |body| put_shown(body, place, note, path, statement));
+}
+
+/// What [`PeerStatement::parse`] reads; the place is index and tree size.
+fn put_shown(
+    body: &mut Vec<u8>,
     (index, tree_size): (u64, u64),
     note: &Hash,
     path: &[Hash],
     statement: impl FnOnce(&mut Vec<u8>),
 ) {
-    put(body, 4, |body| {
-        body.extend_from_slice(&index.to_be_bytes());
-        body.extend_from_slice(&tree_size.to_be_bytes());
-        body.extend_from_slice(note);
-        put_path(body, path);
-        statement(body);
-    });
+    body.extend_from_slice(&index.to_be_bytes());
+    body.extend_from_slice(&tree_size.to_be_bytes());
+    body.extend_from_slice(note);
+    put_path(body, path);
+    statement(body);
 }
 
 /// Data of PEER_PROOF: an entry of another ledger under a checkpoint that the quorum cosigned.
@@ -277,10 +308,17 @@ mod tests {
             "jisr/JO/GOV/mol/node1/2026",
             &[b"one".as_slice(), b"", b"three"],
         );
+        put_receipt(&mut body, (6, 8), &[6; 32], &[], |body| {
+            body.extend_from_slice(b"receipt")
+        });
         let records: Vec<_> = Records::new(&body).collect::<Result<_, _>>().expect("well formed");
-        let [statement, checkpoint, note, peer, proof, certificates] = records[..] else {
-            panic!("six records")
+        let [statement, checkpoint, note, peer, proof, certificates, receipt] = records[..] else {
+            panic!("seven records")
         };
+        assert!(matches!(receipt, Record::Receipt(_)));
+        let receipt = PeerStatement::parse(receipt.data()).expect("well formed");
+        assert_eq!((receipt.index, receipt.tree_size, receipt.note), (6, 8, [6; 32]));
+        assert_eq!(receipt.statement, b"receipt");
         assert_eq!(statement, Record::Statement(b"statement"));
         assert_eq!(checkpoint, Record::Checkpoint(b"note"));
         assert_eq!(note, Record::PeerNote(b""));
@@ -305,7 +343,7 @@ mod tests {
             &[1u8][..],
             &[1, 0, 0, 0, 5, 1],
             &[0, 0, 0, 0, 0],
-            &[7, 0, 0, 0, 0],
+            &[9, 0, 0, 0, 0],
             &[1, 255, 255, 255, 255],
         ] {
             let found: Vec<_> = Records::new(body).collect();

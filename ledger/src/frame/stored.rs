@@ -39,7 +39,7 @@ pub enum Form<'a> {
         /// AES-256-GCM of salt ‖ content, the 16-byte tag last.
         sealed: &'a [u8],
     },
-    /// 2: erased.
+    /// 2: erased; where it was erased in its place, zero bytes keep the length that it had.
     Erased {
         /// Hash of the part.
         hash: &'a Hash,
@@ -142,11 +142,20 @@ fn stored_part<'a>(fields: &mut Fields<'a>) -> Result<StoredPart<'a>, FrameError
             content: rest,
         },
         1 => encrypted(tag, salt_or_hash, rest).ok_or(FrameError::Record("an encrypted part is out of form"))?,
-        2 if rest.is_empty() => Form::Erased { hash: salt_or_hash },
+        2 if !tag.can_be_erased() => return Err(FrameError::Record("a part is erased that never may be")),
+        2 if is_zero(rest) => Form::Erased { hash: salt_or_hash },
         2 => return Err(FrameError::Record("an erased part still holds something")),
         _ => return Err(FrameError::Record("a part's form is unknown")),
     };
     Ok(StoredPart { tag, form })
+}
+
+/// Compared in blocks: a stored message may be long.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 1024] = [0; 1024];
+    bytes
+        .chunks(ZEROS.len())
+        .all(|block| ZEROS.get(..block.len()) == Some(block))
 }
 
 fn encrypted<'a>(tag: Tag, hash: &'a Hash, rest: &'a [u8]) -> Option<Form<'a>> {
@@ -192,7 +201,7 @@ pub fn put_encrypted(
     });
 }
 
-/// Appends an erased part.
+/// Appends an erased part that never stood here otherwise, hence without zero bytes.
 pub fn put_erased(body: &mut Vec<u8>, tag: Tag, hash: &Hash) {
     body.extend_from_slice(&[tag.number(), 2]);
     sized(body, |body| body.extend_from_slice(hash));
@@ -220,7 +229,7 @@ mod tests {
         let mut stored = vec![3];
         put_clear(&mut stored, Tag::Core, &[1; 32], b"core");
         put_encrypted(&mut stored, Tag::Case, &[2; 32], (683, 1), &[3; 12], &[4; 60]);
-        put_erased(&mut stored, Tag::Subject, &[5; 32]);
+        stored.extend_from_slice(&[&[7, 2, 0, 0, 8, 32][..], &[5; 32], &[0; 2048]].concat());
         let parts: Vec<_> = StoredParts::new(&stored)
             .expect("three parts")
             .collect::<Result<_, _>>()
@@ -246,16 +255,20 @@ mod tests {
 
     #[test]
     fn out_of_form_is_refused() {
-        let bad: [fn(&mut Vec<u8>); 7] = [
+        let bad: [fn(&mut Vec<u8>); 11] = [
             |stored| put_clear(stored, Tag::Case, &[1; 32], b"personal in the clear"),
             |stored| put_encrypted(stored, Tag::Case, &[2; 32], (683, 2), &[3; 12], &[4; 60]),
             |stored| put_encrypted(stored, Tag::Core, &[2; 32], (683, 1), &[3; 12], &[4; 60]),
             |stored| put_encrypted(stored, Tag::Case, &[2; 32], (683, 1), &[3; 12], &[4; 40]),
             |stored| stored.extend_from_slice(&[1, 3, 0, 0, 0, 0]),
             |stored| {
-                put_erased(stored, Tag::Core, &[5; 32]);
+                put_erased(stored, Tag::Case, &[5; 32]);
                 stored.push(0);
             },
+            |stored| put_erased(stored, Tag::Core, &[5; 32]),
+            |stored| put_erased(stored, Tag::Peer, &[5; 32]),
+            |stored| put_erased(stored, Tag::Act, &[5; 32]),
+            |stored| stored.extend_from_slice(&[&[3, 2, 0, 0, 0, 34][..], &[5; 32], &[0, 1]].concat()),
             |_| {},
         ];
         for (at, put) in bad.iter().enumerate() {

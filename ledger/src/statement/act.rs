@@ -1,6 +1,6 @@
 //! Administrative acts: the message in the ACT part, by the statement's kind.
 
-use super::{StatementError, Tag};
+use super::{StatementError, Tag, rules};
 use bytes::Bytes;
 use jisr_proto::{
     canonical,
@@ -58,6 +58,27 @@ pub enum Act {
 impl Act {
     /// Parses the act of a statement of this kind; `None` where the kind carries none.
     pub(super) fn parse(kind: Kind, content: &Bytes) -> Result<Option<Self>, StatementError> {
+        let act = Self::read(kind, content)?;
+        act.as_ref()
+            .map_or(Ok(()), Self::check)
+            .map_err(|why| StatementError::Shape { kind, why })?;
+        Ok(act)
+    }
+
+    /// The rules of docs/formats.md, Acts, that canonical bytes alone do not keep.
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Started(act) => rules::started(act),
+            Self::Resumed(act) => rules::resumed(act),
+            Self::Finding(act) => rules::finding(act),
+            Self::Erased(act) => rules::erasure(&act.erasure, &act.approvals).map(drop),
+            Self::Held(act) => rules::hold(&act.hold, &act.approvals).map(drop),
+            Self::Released(act) => rules::release(&act.release, &act.approvals).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(kind: Kind, content: &Bytes) -> Result<Option<Self>, StatementError> {
         Ok(Some(match kind {
             Kind::Started => Self::Started(decode(content)?),
             Kind::Resumed => Self::Resumed(decode(content)?),

@@ -3,7 +3,7 @@
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Longest text, bytes.
-const TEXT_BYTES_MAX: usize = 256;
+pub(super) const TEXT_BYTES_MAX: usize = 256;
 
 /// Checks a text against the rules of docs/formats.md: 1 to 256 bytes, UTF-8, NFC, no control characters, no characters
 /// that change the direction of writing.
@@ -11,8 +11,16 @@ const TEXT_BYTES_MAX: usize = 256;
 /// # Errors
 /// The rule that it breaks.
 pub fn check_text(content: &[u8]) -> Result<&str, &'static str> {
-    if content.is_empty() || content.len() > TEXT_BYTES_MAX {
-        return Err("it is not 1 to 256 bytes long");
+    if content.len() > TEXT_BYTES_MAX {
+        return Err("it is longer than 256 bytes");
+    }
+    check_text_up_to(content, TEXT_BYTES_MAX)
+}
+
+/// The same rules for a text of another length.
+pub(super) fn check_text_up_to(content: &[u8], bytes_max: usize) -> Result<&str, &'static str> {
+    if content.is_empty() || content.len() > bytes_max {
+        return Err("it is empty or too long");
     }
     let text = str::from_utf8(content).map_err(|_| "it is not UTF-8")?;
     if text.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {

@@ -92,6 +92,9 @@ impl Own {
         if by_number >= Kind::MemberAdmitted as i32 {
             return self.member.is_empty();
         }
+        if matches!(kind, Kind::Erased | Kind::Held | Kind::Released) {
+            return !self.member.is_empty();
+        }
         if by_number >= Kind::Started as i32 {
             return true;
         }

@@ -1,12 +1,19 @@
 //! One pass over the ledger: what was read so far, and what it must agree with.
 
-use super::{Fault, own::Own, peers::Peers, setbacks::Setbacks};
+use super::{
+    Fault,
+    erasures::Erasures,
+    own::Own,
+    peers::Peers,
+    receipts::{Receipts, closes_at_provider},
+    setbacks::Setbacks,
+};
 use crate::{
     anchor::{Anchor, QuorumClass},
-    frame::{CHECKPOINT_FRAMES_MAX, Form, Record, Records, SegmentHeader, StoredParts, Tear, month_of},
+    frame::{CHECKPOINT_FRAMES_MAX, Form, Record, Records, SegmentHeader, StoredParts, StoredPayload, Tear, month_of},
     note::{self, Checkpoint, SignedNote},
     report::Verdict,
-    statement::{Act, Parsed, Part},
+    statement::{Act, Parsed, Part, Tag},
     tree::{Frontier, Hash, leaf_hash},
 };
 use bytes::Bytes;
@@ -32,7 +39,16 @@ struct Tally {
     newest_cosigned: u64,
     after_certificate: u64,
     encrypted: u64,
-    erased: u64,
+    payloads: u64,
+}
+
+/// What may still follow the newest statement in its frame.
+#[derive(Default)]
+struct Following {
+    /// What it cites, until its PEER_STATEMENT came.
+    cited: Option<Citation>,
+    /// Month that it was made in, while it or the PEER_STATEMENT has a PAYLOAD part and no PAYLOAD record came.
+    payload: Option<u16>,
 }
 
 /// What was read so far.
@@ -44,8 +60,9 @@ pub(super) struct Pass<'a> {
     roots: VecDeque<(u64, Hash)>,
     peers: Peers,
     given: Option<Given<'a>>,
-    /// What the newest statement cites, until its PEER_STATEMENT came.
-    cited: Option<Citation>,
+    receipts: Receipts,
+    erasures: Erasures,
+    following: Following,
     newest_us: u64,
     setbacks: Setbacks,
     is_ended: bool,
@@ -74,7 +91,9 @@ impl<'a> Pass<'a> {
             roots: VecDeque::new(),
             peers: Peers::default(),
             given,
-            cited: None,
+            receipts: Receipts::default(),
+            erasures: Erasures::default(),
+            following: Following::default(),
             newest_us: 0,
             setbacks: Setbacks::default(),
             is_ended: false,
@@ -122,7 +141,7 @@ impl<'a> Pass<'a> {
 
     /// Takes a frame whose checksums hold.
     pub(super) fn frame(&mut self, offset: u64, body: &Bytes) -> Result<(), Fault> {
-        self.cited = None;
+        self.following = Following::default();
         for record in Records::new(body) {
             let taken = record.map_err(|error| Fault::new("frames", error.to_string()));
             taken.and_then(|record| self.record(record, body)).map_err(|fault| {
@@ -152,12 +171,58 @@ impl<'a> Pass<'a> {
             Record::Statement(data) => self.statement(&body.slice_ref(data)),
             Record::Checkpoint(data) => self.checkpoint(data),
             Record::PeerNote(data) => self.peers.note(data, self.anchor, self.newest_us),
-            Record::PeerStatement(data) => {
-                let cited = self.cited.take();
-                self.peers.statement(&body.slice_ref(data), cited.as_ref())
-            }
+            Record::PeerStatement(data) => self.cited(&body.slice_ref(data)),
             Record::PeerProof(data) => self.peers.proof(data),
             Record::PeerCertificates(data) => self.peers.certificates(data, self.anchor, self.newest_us),
+            Record::Receipt(data) => self.receipt(&body.slice_ref(data)),
+            Record::Payload(data) => self.payload(data),
+        }
+    }
+
+    /// Takes what the newest statement cites.
+    fn cited(&mut self, data: &Bytes) -> Result<(), Fault> {
+        let citation = self.following.cited.take();
+        let shown = self.peers.statement(data)?;
+        shown.must_be(citation.as_ref())?;
+        let index = self.frontier.size().saturating_sub(1);
+        for tag in &shown.erased {
+            self.erasures.part(index, *tag)?;
+        }
+        let core = shown.statement.core();
+        if shown.statement.part(Tag::Payload).is_some() && self.following.payload.is_none() {
+            self.following.payload = Some(month_of(core.created_us));
+        }
+        self.peers.statements += 1;
+        Ok(())
+    }
+
+    fn receipt(&mut self, data: &Bytes) -> Result<(), Fault> {
+        let shown = self.peers.statement(data)?;
+        let (kind, core) = (shown.statement.kind(), shown.statement.core());
+        let own = self.own.as_ref().map(|own| own.origin.as_str());
+        if own != Some(core.provider_origin.as_str()) || !shown.is_of_consumer() {
+            return Err(Fault::new(
+                "peers",
+                "a RECEIPT is of another exchange than one answered here",
+            ));
+        }
+        self.receipts.take(core, kind, shown.statement.citation())
+    }
+
+    fn payload(&mut self, data: &[u8]) -> Result<(), Fault> {
+        let wrong = |text: String| Fault::new("statements", text);
+        let stored = StoredPayload::parse(data).map_err(|error| wrong(error.to_string()))?;
+        let month = self.following.payload.take();
+        let made = month.ok_or_else(|| wrong("a stored payload follows a statement that commits to none".into()))?;
+        match stored {
+            StoredPayload::Encrypted { month, .. } if month != made => Err(wrong(
+                "its payload is encrypted for another month than it was made in".into(),
+            )),
+            StoredPayload::Encrypted { .. } => {
+                self.tally.payloads += 1;
+                Ok(())
+            }
+            StoredPayload::Erased => self.erasures.payload(self.frontier.size().saturating_sub(1)),
         }
     }
 
@@ -176,7 +241,7 @@ impl<'a> Pass<'a> {
                         return Err(wrong("its parts are encrypted for different months".into()));
                     }
                 }
-                Form::Erased { .. } => self.tally.erased += 1,
+                Form::Erased { .. } => self.erasures.part(self.frontier.size(), part.tag)?,
             }
             parts.push(part.part(data));
         }
@@ -197,8 +262,11 @@ impl<'a> Pass<'a> {
         self.setbacks.take(core.created_us);
         self.newest_us = self.newest_us.max(core.created_us);
         self.is_ended = kind == Kind::Ended;
+        self.following = Following {
+            cited: parsed.citation().cloned(),
+            payload: parsed.part(Tag::Payload).map(|_| month_of(core.created_us)),
+        };
         self.frontier.push(leaf_hash(&parsed.leaf()));
-        self.cited = parsed.citation().cloned();
         self.look_for_given();
         Ok(())
     }
@@ -220,11 +288,18 @@ impl<'a> Pass<'a> {
                 );
                 Err(Fault::new("statements", text))
             }
-            (Some(own), _) => {
-                if parsed.core().created_us > own.until_us {
+            (Some(own), act) => {
+                let (core, index) = (parsed.core(), self.frontier.size());
+                if core.created_us > own.until_us {
                     self.tally.after_certificate += 1;
                 }
-                Ok(())
+                if closes_at_provider(parsed.kind())
+                    && core.provider_origin == own.origin.as_str()
+                    && parsed.citation().is_some()
+                {
+                    self.receipts.own(index, &parsed.leaf());
+                }
+                act.map_or(Ok(()), |act| self.erasures.act(index, act, core, &own.origin))
             }
         }
     }
@@ -272,6 +347,7 @@ impl<'a> Pass<'a> {
 
     /// Checks what can only be checked when all is read.
     pub(super) fn end(&mut self) -> Result<(), Fault> {
+        self.erasures.end()?;
         let own = self
             .own
             .as_ref()
@@ -305,15 +381,21 @@ impl<'a> Pass<'a> {
             "frames" => format!("{} frames in {} segments, checksums hold", tally.frames, tally.segments),
             "started" => return Some(self.started()),
             "statements" => format!(
-                "{size} statements well formed, {} parts encrypted, {} erased; time went back by more than 1 s {} times",
+                "{size} statements well formed, {} parts encrypted, {} payloads stored, {} erased; time went back by more than \
+                 1 s {} times",
                 tally.encrypted,
-                tally.erased,
+                tally.payloads,
+                self.erasures.count(),
                 self.setbacks.count()
+            ),
+            "erasures" => format!(
+                "{} erasures, {} holds begun and {} ended, each as its officers approved; nothing is erased besides",
+                self.erasures.acts, self.erasures.held, self.erasures.released
             ),
             "tree" => format!("{size} leaves, every segment begins with the root of the ones before it"),
             "peers" => format!(
-                "{} statements, {} checkpoints and {} final proofs of other ledgers hold",
-                self.peers.statements, self.peers.notes_read, self.peers.proofs
+                "{} statements, {} receipts, {} checkpoints and {} final proofs of other ledgers hold",
+                self.peers.statements, self.receipts.count, self.peers.notes_read, self.peers.proofs
             ),
             "checkpoints" => format!(
                 "{} stored, newest at size {}",

@@ -3,9 +3,9 @@
 use super::{Fault, own::certified};
 use crate::{
     anchor::{Anchor, QuorumClass},
-    frame::{PEER_NOTES_MAX, PeerCertificates, PeerProof, PeerStatement, StoredParts},
+    frame::{Form, PEER_NOTES_MAX, PeerCertificates, PeerProof, PeerStatement, StoredParts},
     note::{self, Checkpoint, SignedNote, VerifierKey},
-    statement::Parsed,
+    statement::{Parsed, Tag},
     tree::{Hash, leaf_hash, root_from_path},
 };
 use bytes::Bytes;
@@ -42,6 +42,47 @@ pub(super) struct Peers {
     pub(super) notes_read: u64,
     pub(super) statements: u64,
     pub(super) proofs: u64,
+}
+
+/// A statement of another ledger that stands under a checkpoint of it.
+pub(super) struct Shown {
+    pub(super) statement: Parsed,
+    /// Which parts of it stand here erased.
+    pub(super) erased: Vec<Tag>,
+    index: u64,
+    origin: std::sync::Arc<str>,
+    tree: (u64, Hash),
+}
+
+impl Shown {
+    /// Checks that it is what the own statement before it cites.
+    pub(super) fn must_be(&self, cited: Option<&Citation>) -> Result<(), Fault> {
+        let cited = cited.ok_or_else(|| wrong("a PEER_STATEMENT follows a statement that cites nothing"))?;
+        let (size, root) = self.tree;
+        let is_cited = *cited.origin == *self.origin
+            && cited.index == self.index
+            && cited.leaf.as_ref() == self.statement.leaf()
+            && cited.tree_size == size
+            && cited.root.as_ref() == root;
+        if is_cited {
+            return Ok(());
+        }
+        Err(wrong(format!(
+            "the statement stored from {} is not the one that is cited",
+            self.origin
+        )))
+    }
+
+    /// Whether it stands in a ledger of the member whose subsystem asked.
+    pub(super) fn is_of_consumer(&self) -> bool {
+        let member = self.origin.parse::<Origin>().ok().and_then(|origin| origin.member());
+        let consumer = &self.statement.core().consumer;
+        member.is_some_and(|member| {
+            consumer
+                .strip_prefix(member.as_str())
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
 }
 
 fn wrong(text: impl Into<String>) -> Fault {
@@ -118,40 +159,38 @@ impl Peers {
         Ok(())
     }
 
-    /// Takes a PEER_STATEMENT that must be what `citation` cites.
-    pub(super) fn statement(&mut self, data: &Bytes, citation: Option<&Citation>) -> Result<(), Fault> {
-        let citation = citation.ok_or_else(|| wrong("a PEER_STATEMENT follows a statement that cites nothing"))?;
+    /// Takes the statement of another ledger in a PEER_STATEMENT or RECEIPT: under its path in the tree of its note.
+    pub(super) fn statement(&self, data: &Bytes) -> Result<Shown, Fault> {
         let read = PeerStatement::parse(data).map_err(|error| wrong(error.to_string()))?;
-        let parts = StoredParts::new(read.statement).map_err(|error| wrong(error.to_string()))?;
-        let parts: Result<Vec<_>, _> = parts.map(|part| part.map(|part| part.part(data))).collect();
-        let parsed = Parsed::from_parts(parts.map_err(|error| wrong(error.to_string()))?);
-        let leaf = parsed
-            .map_err(|error| wrong(format!("the statement of another ledger: {error}")))?
-            .leaf();
+        let stored = StoredParts::new(read.statement).map_err(|error| wrong(error.to_string()))?;
+        let (mut parts, mut erased) = (Vec::with_capacity(stored.left()), Vec::new());
+        for part in stored {
+            let part = part.map_err(|error| wrong(error.to_string()))?;
+            if matches!(part.form, Form::Erased { .. }) {
+                erased.push(part.tag);
+            }
+            parts.push(part.part(data));
+        }
+        let statement =
+            Parsed::from_parts(parts).map_err(|error| wrong(format!("the statement of another ledger: {error}")))?;
         let note = self
             .notes
             .get(&read.note)
-            .ok_or_else(|| wrong("the checkpoint of a PEER_STATEMENT is not there"))?;
-        let is_cited = *citation.origin == *note.origin
-            && citation.index == read.index
-            && citation.leaf.as_ref() == leaf
-            && citation.tree_size == read.tree_size
-            && read.tree_size == note.size
-            && citation.root.as_ref() == note.root;
-        if !is_cited {
-            return Err(wrong(format!(
-                "the statement stored from {} is not the one that is cited",
-                note.origin
-            )));
-        }
-        if root_from_path(read.index, note.size, &leaf_hash(&leaf), read.path) != Some(note.root) {
+            .ok_or_else(|| wrong("the checkpoint of a statement of another ledger is not there"))?;
+        let leaf = leaf_hash(&statement.leaf());
+        if read.tree_size != note.size || root_from_path(read.index, note.size, &leaf, read.path) != Some(note.root) {
             return Err(wrong(format!(
                 "entry {} of {} is not shown by its path",
                 read.index, note.origin
             )));
         }
-        self.statements += 1;
-        Ok(())
+        Ok(Shown {
+            statement,
+            erased,
+            index: read.index,
+            origin: std::sync::Arc::clone(&note.origin),
+            tree: (note.size, note.root),
+        })
     }
 
     /// Takes a PEER_PROOF.
