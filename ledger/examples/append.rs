@@ -34,6 +34,7 @@ fn main() -> Result<(), Failure> {
         origin: origin.to_string(),
         certificates: Vec::new(),
         seal_key,
+        succeeds: Vec::new(),
     };
     let config = Config::in_data_directory(&data, origin);
     let (ledger, _) = Ledger::open(config, key, Vault::open(&keys)?, Arc::new(SystemClock), started)?;

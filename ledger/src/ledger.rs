@@ -9,6 +9,7 @@
 
 mod commit;
 mod config;
+mod confirm;
 mod entry;
 mod error;
 mod follower;
@@ -41,20 +42,22 @@ use jisr_proto::statement::{Kind, Started};
 pub use commit::{SignedCheckpoint, Stands};
 pub use config::{Config, Fatal};
 pub use entry::{Entry, FinalProof, PeerEntry, ReadError};
-pub use error::{AppendError, FatalError, OpenError};
+pub use error::{AppendError, ConfirmError, FatalError, OpenError};
 pub use history::Side;
 pub use open::{OpenExchange, Opened};
 pub use record::Record;
+pub use tail::Place;
 pub use told::Told;
 pub use waiter::tell_together;
 
 use crate::Hash;
 use crate::clock::Clock;
-use crate::note::{self, VerifierKey};
+use crate::note::{self, Checkpoint, VerifierKey};
 use crate::statement::Closed;
 use crate::tree;
 use crate::vault::Vault;
 
+use confirm::Gate;
 use follower::FollowerQueue;
 use head::Head;
 use index::Index;
@@ -71,6 +74,7 @@ struct Inner {
     queue: Arc<Queue>,
     follower: Arc<FollowerQueue>,
     head: Arc<Head>,
+    gate: Gate,
     tiles: Arc<Tiles>,
     index: Arc<Index>,
     reader: entry::Reader,
@@ -78,14 +82,15 @@ struct Inner {
     verifier: VerifierKey,
     room: Watch,
     commit_bytes: usize,
-    threads: Mutex<Option<Threads>>,
+    threads: Mutex<Threads>,
     /// Held as long as anything of the ledger lives.
     _lock: File,
 }
 
 struct Threads {
-    writer: JoinHandle<()>,
-    follower: JoinHandle<()>,
+    /// `None` before the ledger is confirmed.
+    writer: Option<JoinHandle<()>>,
+    follower: Option<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -95,8 +100,8 @@ impl std::fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// Opens or begins the ledger: takes the lock, checks every frame, cuts a torn tail, brings tiles and index up to date,
-    /// appends STARTED (`started`) or RESUMED. Blocks; reads the whole ledger.
+    /// Opens or begins the ledger: takes the lock and checks what is there. A new ledger begins with STARTED (`started`). Any
+    /// other is read only, and every append answers [`AppendError::Recovering`], until [`Ledger::confirm`]. Blocks on disk.
     ///
     /// # Errors
     /// [`OpenError`]: locked, corrupt, of another origin or key, or not readable or writable.
@@ -107,7 +112,56 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         started: Started,
     ) -> Result<(Self, Opened), OpenError> {
-        open::open(config, key, vault, &*clock, &started)
+        open::open(config, key, vault, clock, &started)
+    }
+
+    /// Opens the ledger to appends, at the word of somebody outside: `by` names them (a node, `JO/registry`, or an
+    /// administrator), `theirs` is the newest checkpoint of this ledger that they hold, its own signature verified. The first
+    /// time RESUMED is appended, and TORN_TAIL_CUT where an unfinished write was cut; blocks on disk for as long. Afterwards it
+    /// only compares.
+    ///
+    /// # Errors
+    /// [`ConfirmError`]; nothing was appended, and the ledger is as it was.
+    pub fn confirm(&self, by: &str, theirs: Option<&Checkpoint>) -> Result<(), ConfirmError> {
+        if let Some(theirs) = theirs {
+            self.compare(theirs)?;
+        }
+        let size = theirs.map_or(0, |theirs| theirs.size);
+        if let Some(writer) = self.0.gate.pass(by, size)? {
+            let mut threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.writer = Some(writer);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody outside confirmed the ledger since it was opened, or it is new: it takes appends.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.0.gate.is_confirmed()
+    }
+
+    /// Quarantine: the ledger is never confirmed by this process. To be called when somebody outside shows that this ledger is
+    /// not what it was; what waits to be written is still written.
+    pub fn refuse(&self) {
+        self.0.gate.refuse();
+    }
+
+    fn compare(&self, theirs: &Checkpoint) -> Result<(), ConfirmError> {
+        let (origin, ours) = (self.0.verifier.name(), self.size());
+        if theirs.origin != origin {
+            return Err(ConfirmError::WrongOrigin(theirs.origin.clone()));
+        }
+        if theirs.size > ours {
+            return Err(ConfirmError::Ahead {
+                theirs: theirs.size,
+                ours,
+            });
+        }
+        match self.root(theirs.size) {
+            Some(root) if root == theirs.root => Ok(()),
+            Some(_) => Err(ConfirmError::Differs { size: theirs.size }),
+            None => Err(ConfirmError::Unreadable(theirs.size)),
+        }
     }
 
     /// Appends statements in one commit, all or none. They are durable, and sealed by a signed checkpoint, when the future
@@ -117,7 +171,8 @@ impl Ledger {
         statements: Vec<Closed>,
     ) -> impl Future<Output = Result<Vec<Stands>, AppendError>> + Send + use<> {
         let count = statements.len();
-        let queued = self.job(&statements).and_then(|job| {
+        let job = self.0.gate.passes().and_then(|()| self.job(&statements));
+        let queued = job.and_then(|job| {
             let (job, landed) = job.awaited();
             self.0.queue.push(job)?;
             Ok(landed)
@@ -139,6 +194,7 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`], also [`AppendError::Overloaded`]: then they are not in the ledger and the caller tries again.
     pub fn append_later(&self, statements: &[Closed]) -> Result<(), AppendError> {
+        self.0.gate.passes()?;
         self.0.queue.push(self.job(statements)?)
     }
 
@@ -148,7 +204,7 @@ impl Ledger {
     /// [`AppendError`]: it is not known what became of it.
     pub fn flush(&self) -> impl Future<Output = Result<(), AppendError>> + Send + use<> {
         let (job, landed) = Job::default().awaited();
-        let queued = self.0.queue.push(job);
+        let queued = self.0.gate.passes().and_then(|()| self.0.queue.push(job));
         async move {
             queued?;
             landed.await.map_err(|_| AppendError::Stopped)?.map(drop)
@@ -160,6 +216,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::append_later`]; [`AppendError::Unsound`] for an own checkpoint that is not one of this ledger.
     pub fn note_later(&self, record: Record) -> Result<(), AppendError> {
+        self.0.gate.passes()?;
         let job = match record {
             Record::Cosigned(note) => self.cosigned_job(note)?,
             other => other.into_job()?,
@@ -179,10 +236,23 @@ impl Ledger {
         }
     }
 
-    /// The newest checkpoint.
+    /// The newest checkpoint. Before the ledger is confirmed it is the tree as found at start, and its note is empty where it
+    /// was not stored before the end of the process before.
     #[must_use]
     pub fn checkpoint(&self) -> Arc<SignedCheckpoint> {
         self.0.head.checkpoint()
+    }
+
+    /// Size and note of the newest own checkpoint that is signed. Before the ledger is confirmed it may be smaller than the tree.
+    #[must_use]
+    pub fn signed(&self) -> Option<(u64, Bytes)> {
+        self.0.head.signed().map(|signed| (signed.size, signed.note))
+    }
+
+    /// Where the last durable frame ends. Everything before it in the segments stays as it is, but for what is erased.
+    #[must_use]
+    pub fn durable(&self) -> Place {
+        self.0.head.durable()
     }
 
     /// Size and note of the newest own checkpoint that carries cosignatures.
@@ -289,11 +359,17 @@ impl Ledger {
 impl Inner {
     fn stop(&self) {
         self.queue.close();
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(threads) = threads {
-            // What they have to say about a failure they have said: the writer by the fatal hook.
-            let _ = threads.writer.join();
-            let _ = threads.follower.join();
+        let (writer, follower) = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            (threads.writer.take(), threads.follower.take())
+        };
+        // What they have to say about a failure they have said: the writer by the fatal hook.
+        match writer {
+            Some(writer) => drop(writer.join()),
+            None => self.follower.close(),
+        }
+        if let Some(follower) = follower {
+            let _ = follower.join();
         }
     }
 }

@@ -81,12 +81,13 @@ impl Network {
             origin: world.origin.to_string(),
             certificates: self.chain(world),
             seal_key: Bytes::copy_from_slice(world.key().public().as_bytes()),
+            succeeds: Vec::new(),
         };
         let vault = Vault::open(&world.store()).unwrap();
         let clock = Arc::<ManualClock>::clone(&world.clock);
-        Ledger::open(world.config(), world.key(), vault, clock, started)
-            .unwrap()
-            .0
+        let (ledger, _) = Ledger::open(world.config(), world.key(), vault, clock, started).unwrap();
+        ledger.confirm("", None).unwrap();
+        ledger
     }
 
     fn is_valid(&self, world: &World, size: u64) {

@@ -186,6 +186,7 @@ pub(crate) fn append_fault(error: &AppendError) -> Fault {
     let reason = match error {
         AppendError::Full => Reason::LedgerFull,
         AppendError::Overloaded => Reason::Overloaded,
+        AppendError::Recovering => Reason::Recovering,
         AppendError::Stopped => Reason::NodeStopping,
         _ => Reason::LedgerUnavailable,
     };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jisr_certs::CertError;
-use jisr_ledger::ledger::OpenError;
+use jisr_ledger::ledger::{ConfirmError, OpenError};
 use jisr_ledger::vault::VaultError;
 use jisr_proto::status::Fault;
 
@@ -28,6 +28,9 @@ pub enum StartError {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] OpenError),
+    /// The ledger cannot be written to.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
     /// The keys of personal parts cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),

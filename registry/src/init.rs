@@ -58,6 +58,11 @@ impl Layout {
         self.data.join("witness")
     }
 
+    /// Beside the witness key: says of how many ledgers the witness must have a memory.
+    fn witness_begun(&self) -> PathBuf {
+        self.keys().join("witness.begun")
+    }
+
     pub(crate) fn anchor(&self) -> PathBuf {
         self.data.join("anchor")
     }
@@ -137,7 +142,7 @@ impl Opened {
         let (state, newest_us) = replay(&ledger, &config)?;
         let read = |stored: &_| agree::read_stored(stored, &config.instance);
         let proposals = Proposals::open(layout.proposals(), config.limits.proposals_per_member, read)?;
-        let witness = WitnessState::open(&layout.witness(), keys.witness, Arc::new(RealDisk))
+        let witness = WitnessState::open(&layout.witness(), layout.witness_begun(), keys.witness, Arc::new(RealDisk))
             .map_err(|e| Error::Directory(e.to_string()))?;
         let book = Book {
             ledger: ledger.clone(),
@@ -187,6 +192,8 @@ fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Re
         ..ledger::Config::in_data_directory(&config.data, config.origin())
     };
     let (ledger, opened) = Ledger::open(at, keys.seal, vault, clock, started).map_err(|e| failed(e.to_string()))?;
+    // Confirmed here, at once and without anybody's word.
+    ledger.confirm("", None).map_err(|e| failed(e.to_string()))?;
     if let Some(torn) = opened.torn {
         tracing::warn!(
             ?torn,

@@ -79,6 +79,11 @@ pub enum AppendError {
     /// What was to be recorded contradicts the ledger or its format.
     #[error("own node: {0}; it is not recorded")]
     Unsound(&'static str),
+    /// Nobody outside has confirmed yet that nothing newer is known of this ledger, or somebody said that something is.
+    #[error(
+        "own node: the ledger is not confirmed yet by any outside party; the registry or a peer must be reached; see the status"
+    )]
+    Recovering,
     /// The ledger was closed, or its writer stopped after a failure that only a restart can settle.
     #[error("own node: the ledger is closed; restart the node")]
     Stopped,
@@ -88,6 +93,46 @@ impl From<VaultError> for AppendError {
     fn from(e: VaultError) -> Self {
         Self::Vault(e.to_string())
     }
+}
+
+/// Why a ledger is not written to after a start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    /// Outside more of this ledger is known than stands here: its disk was rolled back.
+    #[error(
+        "own node: a checkpoint of this ledger with {theirs} entries is known outside, here are {ours}: the disk was rolled back; restore it \
+         from the mirror, or begin a new origin that cites both heads"
+    )]
+    Ahead {
+        /// Size of the checkpoint that is known outside.
+        theirs: u64,
+        /// Entries here.
+        ours: u64,
+    },
+    /// Outside another history of this ledger is known.
+    #[error(
+        "own node: what is known of this ledger outside differs from it within its first {size} entries: it was continued elsewhere or altered; \
+         restore it from the mirror, or begin a new origin that cites both heads"
+    )]
+    Differs {
+        /// Size of the checkpoint that is known outside.
+        size: u64,
+    },
+    /// A checkpoint of another ledger was shown.
+    #[error("own node: what was shown is a checkpoint of {0}, which is not this ledger")]
+    WrongOrigin(String),
+    /// The ledger was refused before: [`super::Ledger::refuse`].
+    #[error("own node: the ledger is in quarantine; see the status for what is known of it outside")]
+    Refused,
+    /// A stored node of the tree cannot be read.
+    #[error("own node: the root of the first {0} entries cannot be computed; rebuild it with `jisr ledger index`")]
+    Unreadable(u64),
+    /// RESUMED could not be written; somebody may confirm again when the cause is gone.
+    #[error(transparent)]
+    Write(#[from] Box<OpenError>),
+    /// The disk failed while RESUMED was written: the process ends.
+    #[error("own node: the ledger's disk failed at its first write; see the log")]
+    Fatal,
 }
 
 /// After this the state of the disk or of the process is not known: nothing more may be signed, the process must end.

@@ -1,9 +1,11 @@
-//! The newest checkpoints, for everybody to read: the own one, and the newest that carries cosignatures.
+//! The newest checkpoints, for everybody to read: the own one, and the newest that carries cosignatures; and how far the
+//! segments reach.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::commit::SignedCheckpoint;
-use super::job::Cosigned;
+use super::job::Signed;
+use super::tail::Place;
 
 #[derive(Debug)]
 pub(crate) struct Head(Mutex<Newest>);
@@ -11,27 +13,59 @@ pub(crate) struct Head(Mutex<Newest>);
 #[derive(Debug)]
 struct Newest {
     checkpoint: Arc<SignedCheckpoint>,
-    cosigned: Option<Cosigned>,
+    /// What was signed last before this start, as long as nothing is signed after it.
+    before: Option<Signed>,
+    cosigned: Option<Signed>,
+    durable: Place,
 }
 
 impl Head {
-    pub(crate) fn new(checkpoint: Arc<SignedCheckpoint>, cosigned: Option<Cosigned>) -> Self {
-        Self(Mutex::new(Newest { checkpoint, cosigned }))
+    pub(crate) fn new(
+        checkpoint: Arc<SignedCheckpoint>,
+        before: Option<Signed>,
+        cosigned: Option<Signed>,
+        durable: Place,
+    ) -> Self {
+        Self(Mutex::new(Newest {
+            checkpoint,
+            before,
+            cosigned,
+            durable,
+        }))
     }
 
     pub(crate) fn checkpoint(&self) -> Arc<SignedCheckpoint> {
         Arc::clone(&self.lock().checkpoint)
     }
 
-    pub(crate) fn cosigned(&self) -> Option<Cosigned> {
+    /// The newest note that is signed.
+    pub(crate) fn signed(&self) -> Option<Signed> {
+        let newest = self.lock();
+        if newest.checkpoint.note.is_empty() {
+            return newest.before.clone();
+        }
+        Some(Signed {
+            size: newest.checkpoint.size,
+            note: newest.checkpoint.note.clone(),
+        })
+    }
+
+    pub(crate) fn cosigned(&self) -> Option<Signed> {
         self.lock().cosigned.clone()
     }
 
-    pub(crate) fn publish(&self, checkpoint: &Arc<SignedCheckpoint>) {
-        self.lock().checkpoint = Arc::clone(checkpoint);
+    /// Where the last durable frame ends.
+    pub(crate) fn durable(&self) -> Place {
+        self.lock().durable
     }
 
-    pub(crate) fn publish_cosigned(&self, cosigned: &Cosigned) {
+    pub(crate) fn publish(&self, checkpoint: &Arc<SignedCheckpoint>, durable: Place) {
+        let mut newest = self.lock();
+        newest.checkpoint = Arc::clone(checkpoint);
+        newest.durable = durable;
+    }
+
+    pub(crate) fn publish_cosigned(&self, cosigned: &Signed) {
         let mut newest = self.lock();
         // Of two notes of one size the later counts: it has at least the cosignatures that were asked for since.
         if newest.cosigned.as_ref().is_none_or(|known| known.size <= cosigned.size) {

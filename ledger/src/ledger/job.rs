@@ -52,15 +52,15 @@ pub(crate) struct Job {
     /// Leaf inputs that PEER_PROOF records in the body prove.
     pub(crate) proofs: Vec<Hash>,
     /// A checkpoint of this ledger with cosignatures; its record is made by the writer, which knows the frames.
-    pub(crate) cosigned: Option<Cosigned>,
+    pub(crate) cosigned: Option<Signed>,
     waiter: Option<Waiter>,
     /// The waiter does not hurry: the job is written when it would be without.
     patient: bool,
 }
 
-/// A checkpoint of this ledger with cosignatures.
+/// A checkpoint of this ledger, signed at least by it.
 #[derive(Clone, Debug)]
-pub(crate) struct Cosigned {
+pub(crate) struct Signed {
     pub(crate) size: u64,
     pub(crate) note: Bytes,
 }
@@ -130,7 +130,7 @@ impl Job {
     /// An own checkpoint with cosignatures.
     pub(crate) fn cosigned(size: u64, note: Bytes) -> Self {
         Self {
-            cosigned: Some(Cosigned { size, note }),
+            cosigned: Some(Signed { size, note }),
             ..Self::default()
         }
     }

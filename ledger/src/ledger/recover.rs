@@ -9,14 +9,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use jisr_certs::seal::SealKey;
 
 use super::commit::Grower;
 use super::error::OpenError;
 use super::history::History;
 use super::index::Index;
-use super::job::Cosigned;
+use super::job::Signed;
 use super::known::Known;
+use super::tail::Place;
 use super::tiles::Tiles;
 use super::writer::Sizes;
 use crate::frame::{Tear, segment_name, segment_number};
@@ -34,6 +36,16 @@ pub(crate) struct End {
     pub(crate) torn: Option<Tear>,
 }
 
+impl End {
+    /// Where the last whole frame ends.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            segment: self.segment,
+            offset: self.offset,
+        }
+    }
+}
+
 /// What was found.
 pub(crate) struct Recovered {
     pub(crate) end: Option<End>,
@@ -41,8 +53,18 @@ pub(crate) struct Recovered {
     pub(crate) known: Known,
     pub(crate) sizes: Sizes,
     pub(crate) stored: u64,
-    pub(crate) cosigned: Option<Cosigned>,
+    /// The newest own checkpoint that stands in the ledger.
+    pub(crate) signed: Option<Signed>,
+    pub(crate) cosigned: Option<Signed>,
     pub(crate) history: History,
+}
+
+impl Recovered {
+    /// The note of the tree as it stands, where it was stored before the ledger was last closed.
+    pub(crate) fn signed_head(&self) -> Bytes {
+        let head = self.signed.as_ref().filter(|signed| signed.size == self.grower.size());
+        head.map(|signed| signed.note.clone()).unwrap_or_default()
+    }
 }
 
 /// Reads the ledger and brings the derived data up to date. `None`: the index was one of another past; it is empty now, and

@@ -3,17 +3,23 @@
 //! A commit is one frame, built in place behind the bytes that share its first page, written with one write and one sync.
 
 use std::io;
+use std::path::Path;
 
-use crate::files::{PAGE, Pages, SegmentFile, WriteError};
-use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
+use super::error::OpenError;
+use super::recover::End;
+use crate::files::{Disk, PAGE, Pages, SegmentFile, WriteError};
+use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, Tear, segment_name};
 
-/// Where a frame stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+/// The first commit after a start, RESUMED and TORN_TAIL_CUT, takes less than this.
+const FIRST_COMMIT_BYTES: u64 = 4096;
+
+/// A place in the segments: where a frame begins or ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
     /// Number of the segment.
-    pub(crate) segment: u64,
-    /// Byte offset of the frame's header in it.
-    pub(crate) offset: u64,
+    pub segment: u64,
+    /// Byte offset in it.
+    pub offset: u64,
 }
 
 /// What came of a write.
@@ -40,6 +46,28 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    /// The last segment, ready to be written on. Of a torn frame everything is zeroed but what shares its first page: the
+    /// first commit overwrites that page, so the frame is cut and the cut is recorded by one write.
+    pub(crate) fn take_up(disk: &dyn Disk, segments: &Path, segment_bytes: u64, end: &End) -> Result<Self, OpenError> {
+        let path = segments.join(segment_name(end.segment));
+        let failed = |error| OpenError::Io {
+            path: path.clone(),
+            error,
+        };
+        let mut file = disk.open(&path).map_err(failed)?;
+        // A process that was killed may have left a frame that can be read but is not durable. It will be signed over.
+        file.sync().map_err(failed)?;
+        if let Some(tear) = end.torn {
+            clear_behind(&mut *file, tear).map_err(|e| failed(io::Error::other(e)))?;
+        }
+        let mut tail = Self::resume(file, end.segment, end.offset, segment_bytes).map_err(failed)?;
+        if end.torn.is_some() && tail.room() < FIRST_COMMIT_BYTES {
+            // The first commit goes to the next segment, so this one must be clean before.
+            tail.clear_rest().map_err(|e| failed(io::Error::other(e)))?;
+        }
+        Ok(tail)
+    }
+
     /// A segment whose used bytes end at `end`. Reads the page that the next frame shares. It may grow to `segment_bytes` where
     /// it is shorter (a copy without its trailing zeros).
     pub(crate) fn resume(file: Box<dyn SegmentFile>, segment: u64, end: u64, segment_bytes: u64) -> io::Result<Self> {
@@ -142,4 +170,16 @@ impl Tail {
             TailError::Unknown(WriteError::Unknown(e))
         })
     }
+}
+
+/// Zeroes what of a torn frame lies behind the page in which it begins.
+fn clear_behind(file: &mut dyn SegmentFile, tear: Tear) -> Result<(), WriteError> {
+    let page = PAGE as u64;
+    let first = tear.offset / page * page;
+    let behind = (tear.offset + tear.bytes).saturating_sub(first + page).div_ceil(page);
+    if behind == 0 {
+        return Ok(());
+    }
+    let zeros = Pages::zeroed(usize::try_from(behind).unwrap_or(usize::MAX));
+    file.write_durable(&zeros, first + page)
 }

@@ -18,7 +18,7 @@ use super::config::Fatal;
 use super::error::{AppendError, FatalError};
 use super::follower::{Followed, FollowerQueue};
 use super::head::Head;
-use super::job::{Cosigned, Job, SharedRecord};
+use super::job::{Job, SharedRecord, Signed};
 use super::known::Known;
 use super::queue::{Queue, Taken};
 use super::reserve::Reserve;
@@ -128,7 +128,8 @@ impl Writer {
         };
         let commit = Arc::new(self.grower.adopt(grown, checkpoint));
         self.sizes.push(self.grower.size());
-        self.head.publish(commit.checkpoint());
+        let durable = self.tail.as_ref().map(Tail::place).unwrap_or_default();
+        self.head.publish(commit.checkpoint(), durable);
         if let Some(cosigned) = &around.cosigned {
             self.head.publish_cosigned(cosigned);
         }
@@ -279,5 +280,5 @@ struct Around {
     notes: Vec<Hash>,
     /// Size of the own checkpoint, and the one with cosignatures, that stand in `behind`.
     stored: Option<u64>,
-    cosigned: Option<Cosigned>,
+    cosigned: Option<Signed>,
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jisr_certs::keys::KeyStore;
 use jisr_certs::seal::SealKey;
 use jisr_ledger::clock::ManualClock;
-use jisr_ledger::ledger::{AppendError, Config, Ledger, OpenError, Opened, Stands};
+use jisr_ledger::ledger::{AppendError, Config, ConfirmError, Ledger, OpenError, Opened, Stands};
 use jisr_ledger::note::VerifierKey;
 use jisr_ledger::seal::{SealVerifier, Sealed};
 use jisr_ledger::statement::{Closed, Draft};
@@ -64,12 +64,23 @@ impl World {
         self.key().vkey().parse().unwrap()
     }
 
+    /// Opened, and confirmed by somebody who knows nothing of it.
     pub(crate) fn open_with(&self, config: Config) -> Result<(Ledger, Opened), OpenError> {
+        let (ledger, opened) = self.open_unconfirmed(config)?;
+        ledger.confirm("JO/registry", None).map_err(|error| match error {
+            ConfirmError::Write(error) => *error,
+            other => panic!("{other}"),
+        })?;
+        Ok((ledger, opened))
+    }
+
+    pub(crate) fn open_unconfirmed(&self, config: Config) -> Result<(Ledger, Opened), OpenError> {
         let key = self.key();
         let started = Started {
             origin: self.origin.to_string(),
             certificates: vec![Bytes::from_static(b"certificate")],
             seal_key: Bytes::copy_from_slice(key.public().as_bytes()),
+            succeeds: Vec::new(),
         };
         Ledger::open(
             config,

@@ -20,7 +20,7 @@ use crate::ledger::error::OpenError;
 use crate::ledger::follower::Followed;
 use crate::ledger::history::{Clear, History};
 use crate::ledger::index::{Index, Reach};
-use crate::ledger::job::Cosigned;
+use crate::ledger::job::Signed;
 use crate::ledger::known::Known;
 use crate::ledger::tail::Place;
 use crate::ledger::tiles::Tiles;
@@ -44,8 +44,8 @@ pub(super) struct Reading<'a> {
     known: Known,
     /// Sizes and roots after the last frames.
     roots: VecDeque<(u64, Hash)>,
-    newest: Option<(u64, Bytes)>,
-    cosigned: Option<Cosigned>,
+    newest: Option<Signed>,
+    cosigned: Option<Signed>,
     history: History,
     end: Option<End>,
 }
@@ -145,7 +145,7 @@ impl<'a> Reading<'a> {
                         .proofs
                         .push(PeerProof::parse(data).map_err(|e| corrupt(place, &e))?.leaf);
                 }
-                Record::PeerStatement(_) | Record::PeerCertificates(_) => {}
+                Record::PeerStatement(_) | Record::PeerCertificates(_) | Record::Receipt(_) | Record::Payload(_) => {}
             }
         }
         followed.notes.iter().for_each(|hash| self.known.learn(*hash));
@@ -215,13 +215,16 @@ impl<'a> Reading<'a> {
         }
         let cosigned = parsed.signatures.len() > 1;
         if cosigned && self.cosigned.as_ref().is_none_or(|known| known.size <= checkpoint.size) {
-            self.cosigned = Some(Cosigned {
+            self.cosigned = Some(Signed {
                 size: checkpoint.size,
                 note: note.clone(),
             });
         }
-        if self.newest.as_ref().is_none_or(|(size, _)| *size <= checkpoint.size) {
-            self.newest = Some((checkpoint.size, note));
+        if self.newest.as_ref().is_none_or(|known| known.size <= checkpoint.size) {
+            self.newest = Some(Signed {
+                size: checkpoint.size,
+                note,
+            });
         }
         Ok(())
     }
@@ -249,7 +252,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<Option<Recovered>, OpenError> {
+    pub(super) fn finish(self) -> Result<Option<Recovered>, OpenError> {
         if self.stale || self.reach.is_some() {
             let cleared = self.index.clear().map_err(|error| OpenError::Io {
                 path: "index".into(),
@@ -259,9 +262,9 @@ impl<'a> Reading<'a> {
         }
         self.index.add(self.pending.iter());
         let mut stored = 0;
-        if let Some((size, note)) = self.newest.take() {
-            self.signed(&note)?;
-            stored = size;
+        if let Some(newest) = &self.newest {
+            self.signed(&newest.note)?;
+            stored = newest.size;
         }
         let mut sizes = Sizes::default();
         self.roots.iter().for_each(|(size, _)| sizes.push(*size));
@@ -271,6 +274,7 @@ impl<'a> Reading<'a> {
             known: self.known,
             sizes,
             stored,
+            signed: self.newest,
             cosigned: self.cosigned,
             history: self.history,
         }))
