@@ -12,11 +12,14 @@ pub mod anchor;
 pub mod policy;
 pub mod report;
 pub mod verify;
+pub mod archive;
+pub mod erasure;
 pub mod evidence;
 pub mod files;
 pub mod vault;
 pub mod replay;
 pub mod witness;
+pub mod tlog;
 pub mod ledger;
 
 mod verified;

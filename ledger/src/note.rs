@@ -3,12 +3,17 @@
 //! A note is text that ends in a newline, an empty line, and signature lines. Signatures by keys that the reader does not
 //! know are ignored; one by a key it does know must be there once and must hold.
 
+mod check;
 mod checkpoint;
 mod key;
 mod snapshot;
 
+pub(crate) use check::{Computed, Verifies};
+pub(crate) use checkpoint::decimal;
+pub(crate) use checkpoint::open_with;
 pub use checkpoint::{Checkpoint, Cosignature, cosignatures, cosigned_message, open};
 pub use key::{KeyType, VerifierKey};
+pub(crate) use snapshot::open_snapshot_with;
 pub use snapshot::{SnapshotText, open_snapshot};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -126,10 +131,15 @@ impl<'a> SignedNote<'a> {
     /// # Errors
     /// The key's signature lacks, stands twice or does not hold.
     pub(crate) fn text_signed_by(&self, key: &VerifierKey) -> Result<&'a str, NoteError> {
+        self.text_checked_by(key, &Computed)
+    }
+
+    /// As [`SignedNote::text_signed_by`], the signature checked by `check`.
+    pub(crate) fn text_checked_by(&self, key: &VerifierKey, check: &impl Verifies) -> Result<&'a str, NoteError> {
         let line = self
             .only(key)?
             .ok_or_else(|| NoteError::Unsigned(key.name().to_owned()))?;
-        if key.key_type() != KeyType::Ed25519 || !key.verifies(self.text.as_bytes(), &line.bytes) {
+        if key.key_type() != KeyType::Ed25519 || !check.holds(key, self.text.as_bytes(), &line.bytes) {
             return Err(NoteError::BadSignature(key.name().to_owned()));
         }
         Ok(self.text)

@@ -1,11 +1,15 @@
-//! A witness cosigns a checkpoint only if it extends everything that it cosigned of that ledger before.
+//! A witness cosigns a checkpoint only if it extends everything that it saw of that ledger before.
 //!
 //! The rules are those of C2SP tlog-witness (add-checkpoint). What is remembered of a ledger is one file, replaced whole
-//! and durable before the cosignature leaves: a witness that forgot could be shown two histories.
+//! and durable before the cosignature leaves: a witness that forgot could be shown two histories. A witness that finds that
+//! it forgot cosigns nothing more ([`WitnessError::Lost`]).
+
+mod error;
+mod memory;
+
+pub use error::WitnessError;
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,105 +18,47 @@ use jisr_certs::seal::WitnessKey;
 use jisr_proto::ident::Origin;
 
 use crate::Hash;
-use crate::files::{Disk, create_directory};
+use crate::files::Disk;
 use crate::note::{self, Checkpoint, NoteError, SignedNote, VerifierKey};
+use crate::tlog::{AddCheckpoint, Answer};
 use crate::tree;
 
-/// `"JISRWIT" ‖ 0x01`, in front of the note.
-const MAGIC: &[u8; 8] = b"JISRWIT\x01";
+use memory::Memory;
 
-/// Why a checkpoint is not cosigned.
-#[derive(Debug, thiserror::Error)]
-pub enum WitnessError {
-    /// The note is not a checkpoint of this ledger, signed by its seal key (C2SP: 403).
-    #[error("caller: the checkpoint is refused: {0}")]
-    Note(#[from] NoteError),
-    /// The old size is larger than the checkpoint's (C2SP: 400).
-    #[error(
-        "caller: the old size {old} is larger than the checkpoint's {new}; name the size of the last cosigned checkpoint"
-    )]
-    OldSize {
-        /// Old size as asked.
-        old: u64,
-        /// Size of the checkpoint.
-        new: u64,
-    },
-    /// The witness knows another size than the caller believes, or another root of the same size (C2SP: 409).
-    #[error("caller: this witness last cosigned {origin} at size {size}; prove consistency from there")]
-    Conflict {
-        /// The ledger.
-        origin: String,
-        /// Size that the witness knows.
-        size: u64,
-        /// Newest checkpoint that the witness holds; empty if none. With the one refused it may be proof of a fork.
-        note: Bytes,
-    },
-    /// The proof does not lead from the known root to the new one (C2SP: 422).
-    #[error("caller: the tree of {origin} at size {new} is not shown to continue that of size {old}")]
-    Inconsistent {
-        /// The ledger.
-        origin: String,
-        /// Known size.
-        old: u64,
-        /// Size of the refused checkpoint.
-        new: u64,
-    },
-    /// The state could not be made durable: nothing was cosigned.
-    #[error("own node: the witness state {path} cannot be read or written ({error}); nothing is cosigned until it can")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A state file does not parse. Starting anew would forget what was cosigned.
-    #[error("own node: the witness state {0} is damaged; restore it, or ask the instance to list a new witness key")]
-    Damaged(PathBuf),
-}
-
-/// What was last cosigned of a ledger.
+/// The newest checkpoint of a ledger that was found to continue those before it.
 #[derive(Clone, Debug)]
 struct Known {
     checkpoint: Checkpoint,
     note: Bytes,
+    /// Cosigned or only observed.
+    cosigned: bool,
 }
 
 type Slot = Arc<Mutex<Option<Known>>>;
 
 /// The durable memory of one witness, and its key.
 pub struct WitnessState {
-    directory: PathBuf,
     key: WitnessKey,
-    disk: Arc<dyn Disk>,
+    vkey: VerifierKey,
+    memory: Memory,
     /// One lock per ledger: ledgers do not wait for each other's disk writes.
     ledgers: Mutex<HashMap<Origin, Slot>>,
 }
 
 impl WitnessState {
-    /// Reads what is in `directory` (made if absent).
+    /// Reads what is in `directory` (made if absent). `begun` is a file beside the witness key, in the key store, that says
+    /// of how many ledgers there must be a memory: where fewer are found the witness is lost, and says so, but opens.
     ///
     /// # Errors
     /// [`WitnessError::Io`], [`WitnessError::Damaged`].
-    pub fn open(directory: &Path, key: WitnessKey, disk: Arc<dyn Disk>) -> Result<Self, WitnessError> {
-        let failed = |error| WitnessError::Io {
-            path: directory.to_owned(),
-            error,
-        };
-        create_directory(directory).map_err(failed)?;
-        let mut ledgers = HashMap::new();
-        for entry in fs::read_dir(directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            // What a crash left of a replacement that was never finished is not a state.
-            if path.extension().is_some_and(|extension| extension == "state") {
-                let (origin, known) = read(&path)?;
-                ledgers.insert(origin, Arc::new(Mutex::new(Some(known))));
-            }
-        }
+    pub fn open(directory: &Path, begun: PathBuf, key: WitnessKey, disk: Arc<dyn Disk>) -> Result<Self, WitnessError> {
+        let (memory, found) = Memory::open(directory, begun, disk)?;
+        let slot = |known| Arc::new(Mutex::new(Some(known)));
         Ok(Self {
-            directory: directory.to_owned(),
+            vkey: key.vkey().parse()?,
             key,
-            disk,
-            ledgers: Mutex::new(ledgers),
+            memory,
+            ledgers: Mutex::new(found.into_iter().map(|(origin, known)| (origin, slot(known))).collect()),
         })
     }
 
@@ -122,8 +68,35 @@ impl WitnessState {
         &self.key
     }
 
+    /// Why it cosigns nothing, if it lost its memory.
+    #[must_use]
+    pub fn lost(&self) -> Option<String> {
+        self.memory.lost()
+    }
+
+    /// Answers the body of an add-checkpoint request as C2SP tlog-witness says. `key_of` gives the seal key that is listed for
+    /// an origin, `time_s` is POSIX seconds. Blocks on disk.
+    pub fn answer(&self, body: &[u8], key_of: impl Fn(&Origin) -> Option<VerifierKey>, time_s: u64) -> Answer {
+        let request = match AddCheckpoint::parse(body) {
+            Ok(request) => request,
+            Err(error) => return error.into(),
+        };
+        let origin = match SignedNote::parse(&request.checkpoint).and_then(|note| Checkpoint::parse(note.text)) {
+            Ok(checkpoint) => checkpoint.origin,
+            Err(error) => return Answer::refused(400, error),
+        };
+        let Some(key) = origin.parse().ok().and_then(|origin| key_of(&origin)) else {
+            return Answer::refused(404, format!("caller: {origin} is no ledger that this witness knows"));
+        };
+        match self.add_checkpoint(request.old_size, &request.proof, &request.checkpoint, &key, time_s) {
+            Ok(lines) => Answer::Cosigned(lines),
+            Err(error) => error.into(),
+        }
+    }
+
     /// Checks a checkpoint against what is known of its ledger, remembers it durably, and returns the cosignature line
-    /// with its newline. `key` is the seal key that the snapshot lists for the origin, `time_s` POSIX seconds.
+    /// with its newline. `key` is the seal key that the snapshot lists for the origin, `time_s` POSIX seconds. A checkpoint
+    /// that is known is cosigned again with the new time.
     ///
     /// # Errors
     /// As the variants of [`WitnessError`] say; after any error nothing was cosigned and the memory is as it was, or, where
@@ -136,11 +109,7 @@ impl WitnessState {
         key: &VerifierKey,
         time_s: u64,
     ) -> Result<String, WitnessError> {
-        let new = note::open(note, key)?.into_inner();
-        let origin: Origin = new.origin.parse().map_err(|_| NoteError::Text {
-            what: "checkpoint",
-            why: "the first line is no origin of this network",
-        })?;
+        let (origin, new) = open(note, key)?;
         if old_size > new.size {
             return Err(WitnessError::OldSize {
                 old: old_size,
@@ -149,21 +118,49 @@ impl WitnessState {
         }
         let slot = self.slot(&origin);
         let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        self.recognise(note, &new, known.as_ref())?;
+        if let Some(why) = self.lost() {
+            return Err(WitnessError::Lost(why));
+        }
         extends(known.as_ref(), old_size, &new, proof)?;
-        if known.as_ref().is_none_or(|known| known.checkpoint != new) {
-            let path = self.directory.join(file(&origin));
-            self.disk
-                .replace(&path, &[MAGIC.as_slice(), note].concat())
-                .map_err(|error| WitnessError::Io { path, error })?;
-            *known = Some(Known {
-                checkpoint: new.clone(),
-                note: Bytes::copy_from_slice(note),
-            });
+        if known
+            .as_ref()
+            .is_none_or(|known| known.checkpoint != new || !known.cosigned)
+        {
+            self.remember(&origin, &mut known, &new, note, true)?;
         }
         Ok(self.key.cosign(time_s, &origin, new.size, &new.root))
     }
 
-    /// The newest checkpoint of that ledger that was cosigned here, as it was signed.
+    /// Takes up a checkpoint that its owner showed, with the proof from the newest that is known here, without cosigning it.
+    /// Durable when it returns, except in a lost witness. An equal one changes nothing. Returns the size that is known then.
+    ///
+    /// # Errors
+    /// [`WitnessError::Note`], [`WitnessError::RolledBack`] where it is smaller than the known one, [`WitnessError::Conflict`]
+    /// where it has another root at the same size, [`WitnessError::Inconsistent`], [`WitnessError::Io`].
+    pub fn observe(&self, note: &[u8], proof: &[Hash], key: &VerifierKey) -> Result<u64, WitnessError> {
+        let (origin, new) = open(note, key)?;
+        let slot = self.slot(&origin);
+        let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref().filter(|known| new.size < known.checkpoint.size) {
+            return Err(WitnessError::RolledBack {
+                origin: new.origin,
+                shown: new.size,
+                size: known.checkpoint.size,
+                note: known.note.clone(),
+            });
+        }
+        let size = known.as_ref().map_or(0, |known| known.checkpoint.size);
+        // Of equal sizes there is nothing to show; whatever came along is not looked at.
+        let proof = if new.size == size { &[] } else { proof };
+        extends(known.as_ref(), size, &new, proof)?;
+        if known.as_ref().is_none_or(|known| known.checkpoint != new) {
+            self.remember(&origin, &mut known, &new, note, false)?;
+        }
+        Ok(new.size)
+    }
+
+    /// The newest checkpoint of that ledger that was found consistent here, cosigned or observed, as it was signed.
     #[must_use]
     pub fn newest(&self, origin: &Origin) -> Option<(Checkpoint, Bytes)> {
         let slot = self
@@ -178,10 +175,52 @@ impl WitnessState {
             .map(|known| (known.checkpoint.clone(), known.note.clone()))
     }
 
+    /// A note with this witness's own cosignature on what it does not know any more: the memory was rolled back.
+    fn recognise(&self, note: &[u8], new: &Checkpoint, known: Option<&Known>) -> Result<(), WitnessError> {
+        let remembered = known.is_some_and(|known| new.size < known.checkpoint.size || known.checkpoint == *new);
+        if remembered || note::cosignatures(note, std::slice::from_ref(&self.vkey))?.is_empty() {
+            return Ok(());
+        }
+        let size = known.map_or(0, |known| known.checkpoint.size);
+        let why = format!(
+            "{} shows this witness's own cosignature at size {}, of which it remembers only size {size}",
+            new.origin, new.size
+        );
+        tracing::error!("{why}; nothing more is cosigned");
+        self.memory.lose(why)
+    }
+
+    fn remember(
+        &self,
+        origin: &Origin,
+        slot: &mut Option<Known>,
+        new: &Checkpoint,
+        note: &[u8],
+        cosigned: bool,
+    ) -> Result<(), WitnessError> {
+        let known = Known {
+            checkpoint: new.clone(),
+            note: Bytes::copy_from_slice(note),
+            cosigned,
+        };
+        self.memory.keep(origin, &known, slot.is_none())?;
+        *slot = Some(known);
+        Ok(())
+    }
+
     fn slot(&self, origin: &Origin) -> Slot {
         let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(ledgers.entry(origin.clone()).or_default())
     }
+}
+
+fn open(note: &[u8], key: &VerifierKey) -> Result<(Origin, Checkpoint), WitnessError> {
+    let new = note::open(note, key)?.into_inner();
+    let origin = new.origin.parse().map_err(|_| NoteError::Text {
+        what: "checkpoint",
+        why: "the first line is no origin of this network",
+    })?;
+    Ok((origin, new))
 }
 
 /// The rules of C2SP tlog-witness: the caller must name what the witness knows, and prove from there.
@@ -202,168 +241,11 @@ fn extends(known: Option<&Known>, old_size: u64, new: &Checkpoint, proof: &[Hash
             origin: new.origin.clone(),
             old: size,
             new: new.size,
+            note: known.map(|known| known.note.clone()).unwrap_or_default(),
         });
     }
     Ok(())
 }
 
-/// An origin has no underscore, so this is one to one.
-fn file(origin: &Origin) -> String {
-    format!("{}.state", origin.as_str().replace('/', "_"))
-}
-
-fn read(path: &Path) -> Result<(Origin, Known), WitnessError> {
-    let bytes = fs::read(path).map_err(|error| WitnessError::Io {
-        path: path.to_owned(),
-        error,
-    })?;
-    let damaged = || WitnessError::Damaged(path.to_owned());
-    let note = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
-    let text = SignedNote::parse(note).map_err(|_| damaged())?.text;
-    let checkpoint = Checkpoint::parse(text).map_err(|_| damaged())?;
-    let origin: Origin = checkpoint.origin.parse().map_err(|_| damaged())?;
-    if path.file_name().is_none_or(|name| name != file(&origin).as_str()) {
-        return Err(damaged());
-    }
-    Ok((
-        origin,
-        Known {
-            checkpoint,
-            note: Bytes::copy_from_slice(note),
-        },
-    ))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::RealDisk;
-    use crate::tree::tests::Kept;
-    use jisr_certs::keys::KeyStore;
-    use jisr_certs::seal::SealKey;
-    use jisr_proto::ident::NodeId;
-
-    struct World {
-        dir: tempfile::TempDir,
-        seal: SealKey,
-        key: VerifierKey,
-        tree: Kept,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let store = KeyStore::create(dir.path().join("keys")).unwrap();
-            let origin: Origin = "jisr/JO/GOV/mol/node1/2026".parse().unwrap();
-            let seal = SealKey::load_or_make(&store, &origin).unwrap();
-            let key: VerifierKey = seal.vkey().parse().unwrap();
-            let mut tree = Kept::default();
-            for i in 0..20u64 {
-                tree.push(tree::leaf_hash(&i.to_be_bytes()));
-            }
-            Self { dir, seal, key, tree }
-        }
-
-        fn witness(&self) -> Result<WitnessState, WitnessError> {
-            let store = KeyStore::create(self.dir.path().join("witness-keys")).unwrap();
-            let node: NodeId = "JO/GOV/psd/node/node1".parse().unwrap();
-            let key = WitnessKey::of_node(&store, &node).unwrap();
-            WitnessState::open(&self.dir.path().join("witness"), key, Arc::new(RealDisk))
-        }
-
-        fn note(&self, size: u64) -> Vec<u8> {
-            self.seal
-                .checkpoint(size, &tree::root(&self.tree, size).unwrap())
-                .into_bytes()
-        }
-
-        fn add(&self, witness: &WitnessState, from: u64, to: u64) -> Result<String, WitnessError> {
-            let proof = tree::consistency(&self.tree, from, to).unwrap_or_default();
-            witness.add_checkpoint(from, &proof, &self.note(to), &self.key, 1_800_000_000)
-        }
-    }
-
-    #[test]
-    fn a_growing_ledger_is_cosigned_also_after_a_restart() {
-        let world = World::new();
-        let witness = world.witness().unwrap();
-        world.add(&witness, 0, 5).unwrap();
-        world.add(&witness, 5, 5).unwrap();
-        drop(witness);
-        let witness = world.witness().unwrap();
-        let line = world.add(&witness, 5, 12).unwrap();
-        let vkey: VerifierKey = witness.key().vkey().parse().unwrap();
-        let cosigned = [world.note(12), line.into_bytes()].concat();
-        let found = note::cosignatures(&cosigned, &[vkey]).unwrap();
-        assert_eq!(found.first().map(|cosignature| cosignature.time_s), Some(1_800_000_000));
-        assert_eq!(witness.newest(world.seal.origin()).unwrap().0.size, 12);
-    }
-
-    #[test]
-    fn whoever_is_behind_or_ahead_is_told_the_known_size() {
-        let world = World::new();
-        let witness = world.witness().unwrap();
-        world.add(&witness, 0, 5).unwrap();
-        for (from, to) in [(0, 7), (4, 7), (6, 7), (0, 4)] {
-            assert!(
-                matches!(
-                    world.add(&witness, from, to),
-                    Err(WitnessError::Conflict { size: 5, .. })
-                ),
-                "{from} {to}"
-            );
-        }
-        assert!(matches!(
-            world.add(&witness, 5, 4),
-            Err(WitnessError::OldSize { old: 5, new: 4 })
-        ));
-    }
-
-    #[test]
-    fn a_fork_is_never_cosigned() {
-        let world = World::new();
-        let witness = world.witness().unwrap();
-        world.add(&witness, 0, 5).unwrap();
-        let same_size = world.seal.checkpoint(5, &[1; 32]).into_bytes();
-        let refused = witness.add_checkpoint(5, &[], &same_size, &world.key, 1);
-        assert!(matches!(refused, Err(WitnessError::Conflict { size: 5, .. })));
-        let larger = world.seal.checkpoint(9, &[1; 32]).into_bytes();
-        let proof = tree::consistency(&world.tree, 5, 9).unwrap();
-        let refused = witness.add_checkpoint(5, &proof, &larger, &world.key, 1);
-        assert!(matches!(
-            refused,
-            Err(WitnessError::Inconsistent { old: 5, new: 9, .. })
-        ));
-        let refused = witness.add_checkpoint(5, &[[0; 32]; 500], &world.note(9), &world.key, 1);
-        assert!(matches!(refused, Err(WitnessError::Inconsistent { .. })));
-        world.add(&witness, 5, 9).unwrap();
-    }
-
-    #[test]
-    fn another_key_s_checkpoint_is_refused() {
-        let world = World::new();
-        let witness = world.witness().unwrap();
-        let other = World::new();
-        let refused = witness.add_checkpoint(0, &[], &other.note(5), &world.key, 1);
-        assert!(matches!(refused, Err(WitnessError::Note(_))));
-        assert!(witness.newest(world.seal.origin()).is_none());
-    }
-
-    #[test]
-    fn a_damaged_memory_refuses_to_start() {
-        let world = World::new();
-        world.add(&world.witness().unwrap(), 0, 5).unwrap();
-        let path = world.dir.path().join("witness").join(file(world.seal.origin()));
-        fs::write(&path, b"JISRWIT\x01").unwrap();
-        assert!(matches!(world.witness(), Err(WitnessError::Damaged(_))));
-    }
-
-    #[test]
-    fn what_cannot_be_remembered_is_not_cosigned() {
-        let world = World::new();
-        let witness = world.witness().unwrap();
-        fs::remove_dir(world.dir.path().join("witness")).unwrap();
-        assert!(matches!(world.add(&witness, 0, 5), Err(WitnessError::Io { .. })));
-        assert!(witness.newest(world.seal.origin()).is_none());
-    }
-}
+mod tests;

@@ -243,7 +243,8 @@ fn a_witness_cosigns_only_what_it_has_durably() {
     let witness = || {
         let keys = KeyStore::create(world.dir.path().join("witness-keys")).unwrap();
         let key = WitnessKey::of_node(&keys, &"JO/GOV/psd/node/node1".parse().unwrap()).unwrap();
-        WitnessState::open(&world.dir.path().join("witness"), key, Arc::new(disk.clone())).unwrap()
+        let begun = keys.path().join("witness.begun");
+        WitnessState::open(&world.dir.path().join("witness"), begun, key, Arc::new(disk.clone())).unwrap()
     };
     let add = |witness: &WitnessState, from: u64| {
         let head = ledger.checkpoint();

@@ -50,7 +50,8 @@ impl Office {
 fn refusal(error: &WitnessError, caller: &Caller) -> Refusal {
     let reason = match error {
         WitnessError::Note(_) | WitnessError::OldSize { .. } => Reason::CheckpointInvalid,
-        WitnessError::Conflict { .. } | WitnessError::Inconsistent { .. } => {
+        WitnessError::Lost(_) => Reason::WitnessLost,
+        WitnessError::Conflict { .. } | WitnessError::Inconsistent { .. } | WitnessError::RolledBack { .. } => {
             tracing::error!(node = %caller.node, %error, "a node showed a checkpoint that does not continue its history");
             Reason::CheckpointForked
         }

@@ -1,6 +1,6 @@
 //! Checkpoints: the signed size and root of a tree, and the cosignatures of witnesses on them.
 
-use super::{KeyType, NoteError, SignedNote, VerifierKey};
+use super::{Computed, KeyType, NoteError, SignedNote, VerifierKey, Verifies};
 use crate::{tree::Hash, verified::Verified};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::fmt::Write;
@@ -58,7 +58,7 @@ impl Checkpoint {
 }
 
 /// A decimal number without sign or leading zeros.
-pub(super) fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || (text.len() > 1 && text.starts_with('0')) {
         return None;
@@ -72,7 +72,16 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 /// The note is malformed, is not a checkpoint, speaks for another origin than the key's name, or the key's signature
 /// lacks, stands twice or does not hold.
 pub fn open(note: &[u8], key: &VerifierKey) -> Result<Verified<Checkpoint>, NoteError> {
-    let checkpoint = Checkpoint::parse(SignedNote::parse(note)?.text_signed_by(key)?)?;
+    open_with(note, key, &Computed)
+}
+
+/// As [`open`], the signature checked by `check`.
+pub(crate) fn open_with(
+    note: &[u8],
+    key: &VerifierKey,
+    check: &impl Verifies,
+) -> Result<Verified<Checkpoint>, NoteError> {
+    let checkpoint = Checkpoint::parse(SignedNote::parse(note)?.text_checked_by(key, check)?)?;
     if checkpoint.origin != key.name() {
         return Err(NoteError::WrongOrigin {
             key: key.name().to_owned(),
