@@ -1,21 +1,10 @@
 //! Our tree against an independent implementation of RFC 6962.
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use jisr_ledger::{
-    Hash,
-    tree::{Frontier, Nodes, consistency, inclusion, leaf_hash, verify_consistency, verify_inclusion},
-};
+use jisr_ledger::tree::{Frontier, consistency, inclusion, leaf_hash, verify_consistency, verify_inclusion};
 use sha2::Sha256;
-use std::collections::HashMap;
 
-#[derive(Default)]
-struct Kept(HashMap<(u8, u64), Hash>);
-
-impl Nodes for Kept {
-    fn node(&self, level: u8, index: u64) -> Option<Hash> {
-        self.0.get(&(level, index)).copied()
-    }
-}
+use crate::Kept;
 
 /// Both trees, grown together.
 #[derive(Default)]
