@@ -10,12 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jisr_certs::error::CertError;
 use jisr_certs::keys::KeyStore;
+use jisr_proto::statement::Subject;
+use prost::Message;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::Hash;
 use crate::frame::month_of;
+use crate::statement::{Part, Tag};
 
 /// `"JISRKEY" ‖ 0x01`, in front of every wrapped data key.
 const MAGIC: &[u8; 8] = b"JISRKEY\x01";
@@ -85,6 +90,8 @@ struct Inner {
     keys: RwLock<HashMap<KeyName, Arc<LessSafeKey>>>,
     /// Held while a key is made, so that two threads do not make two keys of one name.
     making: Mutex<()>,
+    /// Makes pseudonyms.
+    index: hmac::Key,
     random: SystemRandom,
 }
 
@@ -106,6 +113,7 @@ impl Vault {
             wrapping: aes(wrapping.as_bytes()),
             keys: RwLock::new(HashMap::new()),
             making: Mutex::new(()),
+            index: hmac::Key::new(hmac::HMAC_SHA256, store.secret32("index")?.as_bytes()),
             random: SystemRandom::new(),
         })))
     }
@@ -163,6 +171,45 @@ impl Vault {
             .len();
         plain.truncate(opened);
         Ok(Some(plain))
+    }
+
+    /// Pseudonym of a person: `HMAC-SHA-256(index key, "subject:" ‖ kind in decimal ‖ 0x00 ‖ normalised value)`.
+    #[must_use]
+    pub fn subject(&self, kind: u32, value: &str) -> Hash {
+        self.pseudonym(&format!("subject:{kind}"), value)
+    }
+
+    /// Pseudonym of a case: `HMAC-SHA-256(index key, "case" ‖ 0x00 ‖ normalised text)`.
+    #[must_use]
+    pub fn case(&self, text: &str) -> Hash {
+        self.pseudonym("case", text)
+    }
+
+    fn pseudonym(&self, kind: &str, identifier: &str) -> Hash {
+        let mut context = hmac::Context::with_key(&self.0.index);
+        context.update(kind.as_bytes());
+        context.update(&[0]);
+        context.update(normalised(identifier).as_bytes());
+        let tag = context.sign();
+        tag.as_ref().try_into().expect("HMAC-SHA-256 yields 32 bytes")
+    }
+
+    /// Pseudonyms of the persons and the case that open parts name.
+    pub(crate) fn pseudonyms(&self, parts: &[Part]) -> Vec<Hash> {
+        let mut found = Vec::new();
+        for part in parts {
+            let Some(opened) = &part.opened else { continue };
+            match part.tag {
+                Tag::Case => found.extend(str::from_utf8(&opened.content).ok().map(|text| self.case(text))),
+                Tag::Subject => {
+                    let subject = Subject::decode(opened.content.clone()).unwrap_or_default();
+                    let named = subject.identifiers.iter();
+                    found.extend(named.map(|named| self.subject(named.kind, &named.value)));
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// The key of that name if there is one.
@@ -239,6 +286,27 @@ fn bound(name: KeyName, part: &Hash) -> [u8; 36] {
     data
 }
 
+/// One way of writing an identifier: compatibility forms as one (NFKC), capital letters, digits of any script as those of
+/// ASCII, without white space and hyphens.
+fn normalised(identifier: &str) -> String {
+    let mut normal = String::with_capacity(identifier.len());
+    for letter in identifier.nfkc().flat_map(char::to_uppercase) {
+        match letter {
+            '\u{660}'..='\u{669}' => normal.push(digit(letter, 0x660)),
+            '\u{6f0}'..='\u{6f9}' => normal.push(digit(letter, 0x6f0)),
+            '-' | '\u{2010}'..='\u{2015}' => {}
+            _ if letter.is_whitespace() => {}
+            _ => normal.push(letter),
+        }
+    }
+    normal
+}
+
+/// The ASCII digit for one of a script whose zero is `zero`.
+fn digit(letter: char, zero: u32) -> char {
+    char::from_digit(u32::from(letter).saturating_sub(zero), 10).unwrap_or(letter)
+}
+
 fn aes(key: &[u8]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("the key is 32 bytes long"))
 }
@@ -292,6 +360,27 @@ mod tests {
             other.unseal(NAME, &[7; 32], [9; 12], &sealed),
             Err(VaultError::Unwrap(_))
         ));
+    }
+
+    #[test]
+    fn a_pseudonym_is_of_the_store_the_kind_and_the_identifier_however_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&store(&dir, "keys")).unwrap();
+        let known = vault.subject(1, "N-987 12a");
+        for same in ["n98712A", "Ｎ‐987 12a", "N٩٨٧١٢A", "n۹۸۷۱۲a"] {
+            assert_eq!(vault.subject(1, same), known, "{same}");
+        }
+        let again = Vault::open(&store(&dir, "keys")).unwrap();
+        assert_eq!(again.subject(1, "N98712A"), known);
+        let others = Vault::open(&store(&dir, "others")).unwrap();
+        for different in [
+            others.subject(1, "N98712A"),
+            vault.subject(2, "N98712A"),
+            vault.case("N98712A"),
+            vault.subject(1, "N98712B"),
+        ] {
+            assert_ne!(different, known);
+        }
     }
 
     #[test]

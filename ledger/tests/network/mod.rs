@@ -297,6 +297,7 @@ fn start(log: &mut Log, which: usize, inputs: &Inputs) {
         origin: ORIGINS[which].into(),
         certificates,
         seal_key: Bytes::copy_from_slice(&public(&pair(&seed_of(which)))),
+        succeeds: Vec::new(),
     };
     log.append(close(Draft::new(act_core(Kind::Started, 3600)).act(&act), which, 0));
 }
