@@ -13,6 +13,7 @@ pub mod policy;
 pub mod report;
 pub mod verify;
 pub mod archive;
+pub mod compare;
 pub mod erasure;
 pub mod evidence;
 pub mod files;
