@@ -24,6 +24,7 @@ mod queue;
 mod record;
 mod recover;
 mod reserve;
+mod resources;
 mod tail;
 mod tiles;
 mod told;

@@ -4,9 +4,11 @@
 
 mod answer;
 mod resource;
+mod served;
 
 pub use answer::Answer;
-pub use resource::Resource;
+pub use resource::{Resource, WIDTH};
+pub use served::Served;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;

@@ -61,15 +61,6 @@ impl Resource {
             width,
         })
     }
-
-    /// Content type of the answer.
-    #[must_use]
-    pub fn content_type(&self) -> &'static str {
-        match self {
-            Self::Checkpoint => "text/plain; charset=utf-8",
-            Self::Tile { .. } | Self::Entries { .. } => "application/octet-stream",
-        }
-    }
 }
 
 impl fmt::Display for Resource {
