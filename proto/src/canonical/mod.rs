@@ -37,13 +37,33 @@ pub fn decode<M: Message + Default + Name>(bytes: &Bytes) -> Result<M, Canonical
 /// # Errors
 /// The first place that breaks the rule.
 pub fn check<M: Name>(bytes: &[u8]) -> Result<(), CanonicalError> {
+    visit::<M>(bytes, |_, _| {})
+}
+
+/// A field's value, as [`visit`] shows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// Of a number, bool or enum: its bits, signed ones extended to 64.
+    Number(u64),
+    /// Of a string.
+    Text(&'a str),
+    /// Of anything else: bytes, a message that was checked, packed numbers.
+    Bytes(&'a [u8]),
+}
+
+/// Checks bytes as [`check`] does and shows every known field of the message, in order, by number and value: for whoever
+/// needs a few fields of many messages and no copies. Before an error some fields may have been shown.
+///
+/// # Errors
+/// The first place that breaks the rule.
+pub fn visit<'a, M: Name>(bytes: &'a [u8], mut visit: impl FnMut(u32, Value<'a>)) -> Result<(), CanonicalError> {
     let tables = table::tables();
     let table = tables.find(M::PACKAGE, M::NAME).ok_or(CanonicalError {
         message: M::NAME,
         field: 0,
         why: Why::NotOfTheContract,
     })?;
-    scan::message(tables, table, bytes, DEPTH_MAX)
+    scan::message(tables, table, bytes, DEPTH_MAX, &mut visit)
 }
 
 /// Encodes a message canonically, which is how prost always writes.

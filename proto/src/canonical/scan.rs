@@ -1,15 +1,16 @@
 //! The scan: one pass over the bytes beside the table of the message.
 
 use super::table::{Field, Shape, Table, Tables};
-use super::{CanonicalError, SKIPPED_FROM, Why};
+use super::{CanonicalError, SKIPPED_FROM, Value, Why};
 use crate::wire::{DELIMITED, FIXED32, FIXED64, Reader, VARINT, WireError};
 
-/// Checks one message. `depth` is how many levels may still follow, this one included.
-pub(super) fn message(
+/// Checks one message, and shows its known fields to `visit`. `depth` is how many levels may still follow, this one included.
+pub(super) fn message<'a>(
     tables: &'static Tables,
     table: &'static Table,
-    bytes: &[u8],
+    bytes: &'a [u8],
     depth: usize,
+    visit: &mut dyn FnMut(u32, Value<'a>),
 ) -> Result<(), CanonicalError> {
     let error = |field, why| CanonicalError {
         message: &table.name,
@@ -38,9 +39,11 @@ pub(super) fn message(
         match known.first().filter(|field| field.number == number) {
             Some(field) if again && !field.each_on_its_own() => return Err(error(number, Why::Duplicate)),
             Some(field) => {
-                if let Some((position, content)) = value(field, wire, &mut reader).map_err(|why| error(number, why))? {
-                    message(tables, tables.message(position), content, below)?;
+                let value = value(field, wire, &mut reader).map_err(|why| error(number, why))?;
+                if let (Shape::Message(position), Value::Bytes(content)) = (field.shape, value) {
+                    message(tables, tables.message(position), content, below, &mut |_, _| {})?;
                 }
+                visit(number, value);
             }
             None if number < SKIPPED_FROM => return Err(error(number, Why::Unknown)),
             None => reader.skip(wire).map_err(|why| error(number, why.into()))?,
@@ -56,8 +59,8 @@ impl Field {
     }
 }
 
-/// Checks the value of a field. Of a message it returns position and content, still to be checked.
-fn value<'a>(field: &Field, wire: u8, reader: &mut Reader<'a>) -> Result<Option<(usize, &'a [u8])>, Why> {
+/// Checks the value of a field; what a message holds is still to be checked.
+fn value<'a>(field: &Field, wire: u8, reader: &mut Reader<'a>) -> Result<Value<'a>, Why> {
     let content = match field.shape {
         Shape::Bytes | Shape::Text | Shape::Message(_) => {
             expect(wire, DELIMITED)?;
@@ -65,29 +68,28 @@ fn value<'a>(field: &Field, wire: u8, reader: &mut Reader<'a>) -> Result<Option<
         }
         scalar if field.repeated => {
             expect(wire, DELIMITED)?;
-            packed(scalar, reader.delimited()?)?;
-            return Ok(None);
+            let content = reader.delimited()?;
+            packed(scalar, content)?;
+            return Ok(Value::Bytes(content));
         }
         scalar => {
             expect(wire, wire_of(scalar))?;
-            let zero = self::scalar(scalar, reader)?;
-            return if zero && !field.presence {
-                Err(Why::Default)
-            } else {
-                Ok(None)
+            return match self::scalar(scalar, reader)? {
+                0 if !field.presence => Err(Why::Default),
+                number => Ok(Value::Number(number)),
             };
         }
     };
-    if let Shape::Message(position) = field.shape {
-        return Ok(Some((position, content)));
+    if matches!(field.shape, Shape::Message(_)) {
+        return Ok(Value::Bytes(content));
     }
     if content.is_empty() && !field.repeated && !field.presence {
         return Err(Why::Default);
     }
-    if matches!(field.shape, Shape::Text) && std::str::from_utf8(content).is_err() {
-        return Err(Why::Utf8);
+    if matches!(field.shape, Shape::Text) {
+        return str::from_utf8(content).map(Value::Text).map_err(|_| Why::Utf8);
     }
-    Ok(None)
+    Ok(Value::Bytes(content))
 }
 
 /// Checks the elements of a packed field, of which there is at least one.
@@ -102,21 +104,27 @@ fn packed(shape: Shape, content: &[u8]) -> Result<(), Why> {
     Ok(())
 }
 
-/// Checks one scalar; whether it is zero.
-fn scalar(shape: Shape, reader: &mut Reader<'_>) -> Result<bool, Why> {
+/// Checks one scalar and returns its bits.
+fn scalar(shape: Shape, reader: &mut Reader<'_>) -> Result<u64, Why> {
+    let little_endian = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    };
     match shape {
         Shape::Unsigned { max } => match reader.varint()? {
             value if value > max => Err(Why::Range),
-            value => Ok(value == 0),
+            value => Ok(value),
         },
         Shape::Signed32 => {
             let value = reader.varint()?;
             i32::try_from(value.cast_signed())
-                .map(|value| value == 0)
+                .map(|_| value)
                 .map_err(|_| Why::Range)
         }
-        Shape::Fixed64 => Ok(reader.take(8)?.iter().all(|byte| *byte == 0)),
-        Shape::Fixed32 => Ok(reader.take(4)?.iter().all(|byte| *byte == 0)),
+        Shape::Fixed64 => Ok(little_endian(reader.take(8)?)),
+        Shape::Fixed32 => Ok(little_endian(reader.take(4)?)),
         Shape::Bytes | Shape::Text | Shape::Message(_) => Err(Why::WireType),
     }
 }
