@@ -1,34 +1,67 @@
-//! Evidence: one file that proves one exchange to somebody who trusts neither side (docs/formats.md, Evidence file).
+//! Evidence: one file that proves one exchange, or many, to somebody who trusts neither side (docs/formats.md, Evidence file
+//! and Evidence set).
 //!
 //! A [`Builder`] makes a file from what the ledgers, the registry and the certificates say; [`verify`] judges one without
-//! any other input than the anchor and the time.
+//! any other input than the anchor and the time. A [`Verifier`] judges many and remembers what they share.
 
 mod agreed;
 mod build;
+mod cache;
 mod case;
 mod exchange;
 mod facts;
+mod ground;
+mod instant;
+mod judge;
+mod redact;
 mod seals;
+mod shared;
+mod shelf;
 mod snapshots;
+mod verifier;
 
-pub use build::{Builder, Piece};
+pub use build::{Builder, Piece, SetBuilder};
+pub use redact::{RedactError, extract, withhold, withhold_in_set};
+pub use verifier::{ExchangeReport, SET_EXCHANGES_MAX, SetReport, Verifier};
 
-use crate::{
-    anchor::Anchor,
-    report::{Check, Report, Verdict},
-};
+use crate::{anchor::Anchor, report::Report};
 use bytes::Bytes;
 use case::Case;
 use facts::Facts;
 use jisr_certs::digest::domain;
-use jisr_proto::{canonical, evidence::Evidence, ident::ExchangeId};
+use jisr_proto::{
+    canonical,
+    evidence::{Evidence, EvidenceSet},
+};
+use shared::Shared;
 
 /// Longest evidence file, bytes, its 40-byte head included.
 pub const EVIDENCE_BYTES_MAX: usize = 16 * 1024 * 1024 + HEAD_BYTES;
+/// Longest file of a set, bytes, its 40-byte head included.
+pub const SET_BYTES_MAX: usize = 256 * 1024 * 1024 + HEAD_BYTES;
 /// Magic and digest.
 const HEAD_BYTES: usize = 40;
-/// `"JISREV" ‖ 0x00 ‖ 0x01`.
-const MAGIC: &[u8; 8] = b"JISREV\x00\x01";
+
+/// The two forms of a file.
+struct Form {
+    magic: &'static [u8; 8],
+    domain: &'static str,
+    bytes_max: usize,
+    name: &'static str,
+}
+
+const ONE: Form = Form {
+    magic: b"JISREV\x00\x01",
+    domain: "jisr.evidence",
+    bytes_max: EVIDENCE_BYTES_MAX,
+    name: "evidence",
+};
+const SET: Form = Form {
+    magic: b"JISREV\x01\x01",
+    domain: "jisr.evidence-set",
+    bytes_max: SET_BYTES_MAX,
+    name: "a set of evidence",
+};
 
 /// Why an evidence file cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +69,11 @@ pub enum EvidenceError {
     /// The body is longer than the format allows.
     #[error("the evidence would be longer than 16 MiB; leave out the schema")]
     TooLong,
+    /// A set is longer than the format allows.
+    #[error(
+        "the set would be longer than 256 MiB or hold more than 100 000 exchanges; choose fewer, for example by --from and --until"
+    )]
+    SetTooLong,
 }
 
 /// The file for a body.
@@ -43,15 +81,58 @@ pub enum EvidenceError {
 /// # Errors
 /// The body is longer than 16 MiB.
 pub fn encode(evidence: &Evidence) -> Result<Vec<u8>, EvidenceError> {
-    let body = canonical::encode(evidence);
-    if body.len() + HEAD_BYTES > EVIDENCE_BYTES_MAX {
-        return Err(EvidenceError::TooLong);
+    ONE.file(&canonical::encode(evidence)).ok_or(EvidenceError::TooLong)
+}
+
+/// The file for a set.
+///
+/// # Errors
+/// The body is longer than 256 MiB, or holds too many exchanges.
+pub fn encode_set(set: &EvidenceSet) -> Result<Vec<u8>, EvidenceError> {
+    if set.exchanges.len() > SET_EXCHANGES_MAX {
+        return Err(EvidenceError::SetTooLong);
     }
-    Ok([MAGIC.as_slice(), &domain("jisr.evidence", &[&body]), &body].concat())
+    SET.file(&canonical::encode(set)).ok_or(EvidenceError::SetTooLong)
+}
+
+/// Whether a file begins as a set does, and not as evidence of one exchange.
+#[must_use]
+pub fn is_set(file: &[u8]) -> bool {
+    file.starts_with(SET.magic)
+}
+
+impl Form {
+    fn file(&self, body: &[u8]) -> Option<Vec<u8>> {
+        if body.len() + HEAD_BYTES > self.bytes_max {
+            return None;
+        }
+        Some([self.magic.as_slice(), &domain(self.domain, &[body]), body].concat())
+    }
+
+    /// The body of a file whose magic, length and digest hold.
+    fn body(&self, file: &[u8]) -> Result<Bytes, Report> {
+        let refused = |id, why: String| Err(Report::refused(id, why));
+        if file.len() > self.bytes_max {
+            return refused("format", format!("the file is longer than {} may be", self.name));
+        }
+        let Some(rest) = file.strip_prefix(self.magic) else {
+            return refused(
+                "format",
+                format!("the file does not begin as {} of version 1 does", self.name),
+            );
+        };
+        let Some((digest, body)) = rest.split_first_chunk::<32>() else {
+            return refused("format", "the file ends within its digest".to_owned());
+        };
+        if domain(self.domain, &[body]) != *digest {
+            return refused("digest", "the file was altered: its digest does not hold".to_owned());
+        }
+        Ok(Bytes::copy_from_slice(body))
+    }
 }
 
 /// What keeps a check from being VALID.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Doubt {
     /// Something contradicts.
     Wrong(String),
@@ -70,128 +151,29 @@ fn lacks<T>(text: impl Into<String>) -> Result<T, Doubt> {
     Err(Doubt::Lacks(text.into()))
 }
 
-fn check(id: &'static str, outcome: Outcome) -> Check {
-    let (verdict, text) = match outcome {
-        Ok(text) => (Verdict::Valid, text),
-        Err(Doubt::Lacks(text)) => (Verdict::Indeterminate, text),
-        Err(Doubt::Wrong(text)) => (Verdict::Invalid, text),
-    };
-    Check { id, verdict, text }
-}
-
-/// The body of a file whose magic, length and digest hold.
-fn body(file: &[u8]) -> Result<Bytes, (&'static str, &'static str)> {
-    if file.len() > EVIDENCE_BYTES_MAX {
-        return Err(("format", "the file is longer than 16 MiB"));
-    }
-    let rest = file
-        .strip_prefix(MAGIC)
-        .ok_or(("format", "the file does not begin as evidence of version 1 does"))?;
-    let (digest, body) = rest
-        .split_first_chunk::<32>()
-        .ok_or(("format", "the file ends within its digest"))?;
-    if domain("jisr.evidence", &[body]) != *digest {
-        return Err(("digest", "the file was altered: its digest does not hold"));
-    }
-    Ok(Bytes::copy_from_slice(body))
-}
+/// Why a file is not taken apart: which check refuses it, and why.
+type Refusal = (&'static str, String);
 
 /// What a file holds, for showing it. It is whole and canonical; nothing else has been judged.
 ///
 /// # Errors
 /// The report that [`verify`] would give.
 pub fn open(file: &[u8]) -> Result<Evidence, Report> {
-    let body = body(file).map_err(|(id, why)| Report::refused(id, why.to_owned()))?;
+    let body = ONE.body(file)?;
+    canonical::decode(&body).map_err(|error| Report::refused("format", error.to_string()))
+}
+
+/// As [`open`], of a set.
+///
+/// # Errors
+/// The report that [`Verifier::verify_set`] would give.
+pub fn open_set(file: &[u8]) -> Result<EvidenceSet, Report> {
+    let body = SET.body(file)?;
     canonical::decode(&body).map_err(|error| Report::refused("format", error.to_string()))
 }
 
 /// Judges an evidence file. `time_us` is the instant as of which it is judged, microseconds since 1970-01-01T00:00:00Z.
 #[must_use]
 pub fn verify(file: &[u8], anchor: &Anchor, time_us: u64) -> Report {
-    let evidence = match open(file) {
-        Ok(evidence) => evidence,
-        Err(report) => return report,
-    };
-    let case = match Case::read(evidence, anchor) {
-        Ok(case) => case,
-        Err((id, why)) => return Report::refused(id, why),
-    };
-    judge(&case, anchor, time_us)
-}
-
-fn judge(case: &Case, anchor: &Anchor, time_us: u64) -> Report {
-    let mut checks = vec![
-        check(
-            "format",
-            Ok(format!(
-                "evidence of version 1, made for exchange {}",
-                exchange_text(case)
-            )),
-        ),
-        check("digest", Ok("the file is as it was made".to_owned())),
-        check(
-            "anchor",
-            Ok(format!(
-                "the file and the anchor are of the instance {}",
-                anchor.instance
-            )),
-        ),
-        check("statements", Ok(case.listed())),
-    ];
-    // Facts are taken only from entries that hold; without them the checks that need them find that they lack.
-    let (facts, outcome) = match Facts::read(case, anchor) {
-        Ok(facts) => {
-            let found = facts.needed_by(case);
-            (facts, found)
-        }
-        Err(doubt) => (Facts::default(), Err(doubt)),
-    };
-    checks.push(check("registry-entries", outcome));
-    checks.push(check("snapshots", snapshots::check(case, &facts, anchor)));
-    let (keys, outcome) = match seals::certificates(case, &facts, anchor) {
-        Ok((keys, text)) => (keys, Ok(text)),
-        Err(doubt) => (Vec::new(), Err(doubt)),
-    };
-    checks.push(check("certificates", outcome));
-    checks.push(check("seals", seals::seals(case, &keys)));
-    checks.push(check("cosignatures", seals::cosignatures(case, &facts, anchor)));
-    checks.push(check("citations", exchange::citations(case)));
-    checks.push(check("consistency", exchange::consistency(case)));
-    checks.push(check("agreement", agreed::agreement(case, &facts)));
-    checks.push(check("agreed", agreed::agreed(case, &facts)));
-    checks.push(check("schema", snapshots::schema(case, &facts)));
-    checks.push(check("closing", exchange::closing(case)));
-    checks.push(check("times", exchange::times(case, time_us)));
-    checks.push(check("revocation", seals::revocation(case, &facts, anchor)));
-    checks.push(check(
-        "payload",
-        Ok("not present: the statements commit to the messages".to_owned()),
-    ));
-    checks.push(check("stamps", stamps(case)));
-    checks.push(check("withheld", Ok(case.withheld())));
-    Report::of(
-        checks,
-        || {
-            format!(
-                "exchange {} is proven: {}",
-                exchange_text(case),
-                exchange::outcome(case)
-            )
-        },
-        None,
-    )
-}
-
-fn stamps(case: &Case) -> Outcome {
-    if case.body.stamps.is_empty() {
-        return Ok("not present".to_owned());
-    }
-    lacks(format!(
-        "{} time-stamps are present, which this version does not check",
-        case.body.stamps.len()
-    ))
-}
-
-fn exchange_text(case: &Case) -> String {
-    ExchangeId::try_from(case.body.exchange_id.as_ref()).map_or_else(|_| "?".to_owned(), |id| id.to_string())
+    Verifier::new(anchor.clone()).verify(file, time_us)
 }

@@ -126,16 +126,11 @@ impl<'a> SignedNote<'a> {
         Ok(first)
     }
 
-    /// The text, once `key` is found to have signed it with type `0x01`.
+    /// The text, once `key` is found to have signed it with type `0x01`; `check` checks the signature.
     ///
     /// # Errors
     /// The key's signature lacks, stands twice or does not hold.
-    pub(crate) fn text_signed_by(&self, key: &VerifierKey) -> Result<&'a str, NoteError> {
-        self.text_checked_by(key, &Computed)
-    }
-
-    /// As [`SignedNote::text_signed_by`], the signature checked by `check`.
-    pub(crate) fn text_checked_by(&self, key: &VerifierKey, check: &impl Verifies) -> Result<&'a str, NoteError> {
+    pub(crate) fn text_signed_by(&self, key: &VerifierKey, check: &impl Verifies) -> Result<&'a str, NoteError> {
         let line = self
             .only(key)?
             .ok_or_else(|| NoteError::Unsigned(key.name().to_owned()))?;
@@ -224,7 +219,7 @@ pub(crate) mod tests {
         let parsed = SignedNote::parse(&note).expect("a good note");
         assert_eq!(parsed.text, "a text\n\nof three lines\n");
         assert_eq!(
-            parsed.text_signed_by(&seal_key(1, "example.org/key")),
+            parsed.text_signed_by(&seal_key(1, "example.org/key"), &Computed),
             Ok("a text\n\nof three lines\n")
         );
     }
@@ -237,7 +232,7 @@ pub(crate) mod tests {
             note.extend_from_slice(line.as_bytes());
         }
         let parsed = SignedNote::parse(&note).expect("a good note");
-        assert!(parsed.text_signed_by(&seal_key(1, "key")).is_ok());
+        assert!(parsed.text_signed_by(&seal_key(1, "key"), &Computed).is_ok());
     }
 
     #[test]
@@ -246,7 +241,9 @@ pub(crate) mod tests {
         let line = signature_line(&seal_key(1, "key"), pair(1).sign(b"text\n").as_ref());
         twice.extend_from_slice(line.as_bytes());
         let key = seal_key(1, "key");
-        let open = |note: &[u8]| SignedNote::parse(note).and_then(|note| note.text_signed_by(&key).map(str::to_owned));
+        let open = |note: &[u8]| {
+            SignedNote::parse(note).and_then(|note| note.text_signed_by(&key, &Computed).map(str::to_owned))
+        };
         assert_eq!(open(&twice), Err(NoteError::Duplicate("key".into())));
         assert_eq!(
             open(&signed("text\n", 2, "key")),

@@ -3,7 +3,7 @@
 
 use crate::{
     anchor::{Anchor, Quorum, QuorumClass},
-    note::{KeyType, NoteError, SignedNote, VerifierKey, cosigned_message},
+    note::{Computed, KeyType, NoteError, SignedNote, VerifierKey, Verifies, cosigned_message},
 };
 use jisr_proto::{
     ident::{MemberId, NodeId, Origin, SubsystemId},
@@ -184,11 +184,23 @@ impl Policy {
         class: QuorumClass,
         parties: Option<&Parties>,
     ) -> Result<Cosigned, NoteError> {
+        self.cosigned_with(note, ledger, class, parties, &Computed)
+    }
+
+    /// As [`Policy::cosigned`], the signatures checked by `check`.
+    pub(crate) fn cosigned_with(
+        &self,
+        note: &[u8],
+        ledger: &Origin,
+        class: QuorumClass,
+        parties: Option<&Parties>,
+        check: &impl Verifies,
+    ) -> Result<Cosigned, NoteError> {
         let note = SignedNote::parse(note)?;
         let own = ledger.operator();
         let of_registry = own == self.registry;
         let mut by = Vec::new();
-        for (name, time_s, known) in self.lines(&note)? {
+        for (name, time_s, known) in self.lines(&note, check)? {
             if *known.operator != *own && (known.anchored || !of_registry) {
                 by.push(CosignedBy {
                     name,
@@ -213,7 +225,7 @@ impl Policy {
     }
 
     /// The lines by known keys, each verified.
-    fn lines(&self, note: &SignedNote<'_>) -> Result<Vec<(String, u64, &Known)>, NoteError> {
+    fn lines(&self, note: &SignedNote<'_>, check: &impl Verifies) -> Result<Vec<(String, u64, &Known)>, NoteError> {
         let mut found: Vec<(String, u64, &Known)> = Vec::new();
         for line in &note.signatures {
             let same_name = self.known.get(line.name).map(Vec::as_slice).unwrap_or_default();
@@ -232,7 +244,7 @@ impl Policy {
             let bad = || NoteError::BadSignature(line.name.to_owned());
             let (time, signature) = line.bytes.split_first_chunk::<8>().ok_or_else(bad)?;
             let time_s = u64::from_be_bytes(*time);
-            if !key.verifies(cosigned_message(note.text, time_s).as_bytes(), signature) {
+            if !check.holds(key, cosigned_message(note.text, time_s).as_bytes(), signature) {
                 return Err(bad());
             }
             found.push((line.name.to_owned(), time_s, known));

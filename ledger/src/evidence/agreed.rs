@@ -1,12 +1,15 @@
 //! The agreement: what it allows, and that both parties gave it.
 
-use super::{Case, Doubt, Facts, Outcome, lacks, wrong};
+use super::{Case, Doubt, Facts, Outcome, Shared, cache::Cache, lacks, wrong};
 use crate::{
+    Hash,
     note::VerifierKey,
-    seal::SealVerifier,
     statement::{Act, Parsed, Tag},
 };
-use jisr_certs::profile::{check_local_ca, check_officer};
+use jisr_certs::{
+    digest::sha256,
+    profile::{check_local_ca, check_officer},
+};
 use jisr_proto::{
     ident::{MemberId, SubsystemId},
     snapshot::Node,
@@ -68,18 +71,18 @@ fn allows(agreement: &Agreement, core: &Core, asked: &Parsed) -> Outcome {
 }
 
 /// An officer of each party gave the agreement, in that party's ledger.
-pub(super) fn agreed(case: &Case, facts: &Facts) -> Outcome {
+pub(super) fn agreed(case: &Case, shared: &Shared) -> Outcome {
     let Some(core) = case.asked().map(|entry| entry.parsed.core()) else {
         return Ok("not needed: nothing was asked".to_owned());
     };
-    let Some(registered) = facts.agreement(&core.agreement) else {
+    let Some(registered) = shared.facts.agreement(&core.agreement) else {
         return lacks("the agreement that is cited is not there");
     };
     let [consumer, provider] = registered.act.agreed.as_slice() else {
         return wrong("the registered agreement does not carry the word of both parties");
     };
     let mut names = Vec::new();
-    for (sealed, party) in [(consumer, &core.consumer), (provider, &core.provider)] {
+    for (side, sealed, party) in [(0u8, consumer, &core.consumer), (1, provider, &core.provider)] {
         let party: SubsystemId = party
             .parse()
             .map_err(|error| Doubt::Wrong(format!("a party: {error}")))?;
@@ -88,7 +91,17 @@ pub(super) fn agreed(case: &Case, facts: &Facts) -> Outcome {
             member: party.member(),
             digest: &registered.digest,
         };
-        names.push(given.check(case, &registered.act.document)?);
+        let node = given.node(case, shared)?;
+        // The entry's leaf commits to the word itself; key and authority are all that is taken from elsewhere.
+        let of = sha256(&[
+            &registered.leaf,
+            &[side],
+            &sha256(&[given.member.as_str().as_bytes()]),
+            &sha256(&[node.origin.as_bytes(), b"\n", &node.seal_key]),
+            &node.local_ca,
+        ]);
+        let check = || given.check(node, &registered.act.document, shared.cache);
+        names.push(shared.cache.agreed(of, check)?);
     }
     Ok(format!("given by {}", names.join(" and ")))
 }
@@ -102,17 +115,17 @@ struct Given<'a> {
 
 impl Given<'_> {
     /// Checks seal, act, officer and signature; returns who gave it.
-    fn check(&self, case: &Case, document: &[u8]) -> Outcome {
+    fn check(&self, node: &Node, document: &[u8], cache: &Cache) -> Outcome {
         let member = &self.member;
         let bad = |why: String| Doubt::Wrong(format!("AGREED of {member}: {why}"));
-        let node = self.node(case)?;
         let raw = node
             .seal_key
             .as_ref()
             .try_into()
             .map_err(|_| bad("its node's key is no key".into()))?;
         let key = VerifierKey::new_seal(&node.origin, raw).map_err(|error| bad(error.to_string()))?;
-        let sealed = SealVerifier::new()
+        let sealed = cache
+            .seals
             .verify(self.sealed, &key)
             .map_err(|error| bad(error.to_string()))?;
         let Some(Act::Agreed(act)) = sealed.statement.act() else {
@@ -124,8 +137,9 @@ impl Given<'_> {
         self.officer(act, node, document, sealed.statement.core().created_us)
     }
 
-    /// The node of the party in whose ledger the word stands, from the cited snapshots.
-    fn node<'c>(&self, case: &'c Case) -> Result<&'c Node, Doubt> {
+    /// The node of the party in whose ledger the word stands: a row of a proven snapshot in the file; of several, the one that names
+    /// the local authority that the word carries.
+    fn node<'c>(&self, case: &'c Case, shared: &Shared) -> Result<&'c Node, Doubt> {
         let note = self
             .sealed
             .seal
@@ -133,15 +147,35 @@ impl Given<'_> {
             .map(|seal| seal.checkpoint.as_ref())
             .unwrap_or_default();
         let origin = note.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let authority = self.authority();
         let prefix = format!("{}/node/", self.member);
-        let mut rows = case.snapshots.iter().flat_map(|cited| &cited.snapshot.nodes);
-        let found = rows.find(|node| node.origin.as_bytes() == origin && node.id.starts_with(&prefix));
-        found.ok_or_else(|| {
+        let mut first = None;
+        for cited in &case.ground.snapshots {
+            let mut rows = cited.snapshot.nodes.iter();
+            let row = rows.find(|node| node.origin.as_bytes() == origin && node.id.starts_with(&prefix));
+            let Some(row) = row.filter(|_| shared.is_proven(case.ground, cited)) else {
+                continue;
+            };
+            if authority.is_some_and(|authority| row.local_ca == authority.as_slice()) {
+                return Ok(row);
+            }
+            first.get_or_insert(row);
+        }
+        first.ok_or_else(|| {
             Doubt::Lacks(format!(
-                "the cited snapshots do not list the ledger in which {} agreed",
+                "the proven snapshots in the file do not list the ledger in which {} agreed",
                 self.member
             ))
         })
+    }
+
+    /// SHA-256 of the local authority's certificate that the word carries.
+    fn authority(&self) -> Option<Hash> {
+        let statement = Parsed::parse(self.sealed.statement.as_ref()?).ok()?;
+        let Some(Act::Agreed(act)) = statement.act() else {
+            return None;
+        };
+        act.certificates.get(1).map(|der| sha256(&[der]))
     }
 
     fn officer(&self, act: &Agreed, node: &Node, document: &[u8], at_us: u64) -> Outcome {

@@ -1,17 +1,18 @@
 //! Makes evidence: takes the pieces in any order, leaves the parts out that are to be withheld, and puts all in the one order.
 
+use super::shelf::{Laid, Shelf, place};
 use crate::{
-    statement::{Parsed, Part, Tag},
+    statement::{Parsed, Tag},
     tree::Hash,
 };
 use bytes::Bytes;
+use jisr_certs::digest::domain;
 use jisr_proto::{
-    evidence::{Evidence, EvidencePart, EvidenceStatement},
+    evidence::{Evidence, EvidenceExchange, EvidenceSet},
     ident::{ExchangeId, Instance, Origin},
-    snapshot::Snapshot,
     statement::Kind,
 };
-use prost::Message;
+use std::collections::BTreeMap;
 
 /// A statement with the proof of where it stands.
 #[derive(Clone, Debug)]
@@ -31,13 +32,9 @@ pub struct Piece {
 /// Collects what an evidence file holds.
 #[derive(Clone, Debug)]
 pub struct Builder {
-    instance: Instance,
     exchange: ExchangeId,
-    created_us: u64,
     statements: Vec<(Piece, Vec<Tag>)>,
-    registry: Vec<Piece>,
-    certificates: Vec<Bytes>,
-    snapshots: Vec<(u64, Bytes, Bytes)>,
+    shelf: Shelf,
     schema: Bytes,
 }
 
@@ -46,13 +43,9 @@ impl Builder {
     #[must_use]
     pub fn new(instance: &Instance, exchange: &ExchangeId, created_us: u64) -> Self {
         Self {
-            instance: instance.clone(),
             exchange: *exchange,
-            created_us,
             statements: Vec::new(),
-            registry: Vec::new(),
-            certificates: Vec::new(),
-            snapshots: Vec::new(),
+            shelf: Shelf::new(instance, created_us),
             schema: Bytes::new(),
         }
     }
@@ -67,25 +60,21 @@ impl Builder {
     /// Adds an entry of the registry's ledger.
     #[must_use]
     pub fn registry_entry(mut self, piece: Piece) -> Self {
-        self.registry.push(piece);
+        self.shelf.registry_entry(piece);
         self
     }
 
     /// Adds a DER certificate: seal certificates first, then issuers, then the root. One that is there already is not repeated.
     #[must_use]
     pub fn certificate(mut self, der: Bytes) -> Self {
-        if !self.certificates.contains(&der) {
-            self.certificates.push(der);
-        }
+        self.shelf.certificate(der);
         self
     }
 
     /// Adds a cited snapshot and the note over it.
     #[must_use]
     pub fn snapshot(mut self, bytes: Bytes, note: Bytes) -> Self {
-        // What does not parse keeps its place at the front, and the verifier refuses it.
-        let version = Snapshot::decode(bytes.clone()).map_or(0, |snapshot| snapshot.version);
-        self.snapshots.push((version, bytes, note));
+        self.shelf.snapshot(bytes, note);
         self
     }
 
@@ -99,44 +88,23 @@ impl Builder {
     /// The body of the file, to be encoded with [`super::encode`]. The same pieces make the same bytes in whatever order they came.
     #[must_use]
     pub fn build(mut self) -> Evidence {
-        let asked = self
-            .statements
-            .iter()
-            .find(|(piece, _)| piece.statement.kind() == Kind::Asked);
-        let consumer = asked.or(self.statements.first()).map(|(piece, _)| piece.origin.clone());
-        let place = |piece: &Piece| {
-            (
-                Some(&piece.origin) != consumer.as_ref(),
-                piece.origin.to_string(),
-                piece.index,
-            )
-        };
-        self.statements.sort_by_key(|(piece, _)| place(piece));
-        self.statements.dedup_by_key(|(piece, _)| place(piece));
-        self.registry.sort_by_key(|piece| piece.index);
-        self.registry.dedup_by_key(|piece| piece.index);
-        self.snapshots.sort_by_key(|(version, _, _)| *version);
-        self.snapshots.dedup_by_key(|(version, _, _)| *version);
-        let mut checkpoints = Vec::new();
+        in_order(&mut self.statements);
+        let mut laid = Laid::default();
         let statements = self.statements.iter();
         let statements = statements
-            .map(|(piece, withheld)| statement(piece, withheld, &mut checkpoints))
+            .map(|(piece, withheld)| laid.statement(piece, withheld))
             .collect();
-        let registry = self
-            .registry
-            .iter()
-            .map(|piece| statement(piece, &[], &mut checkpoints))
-            .collect();
-        let (snapshots, snapshot_notes) = self.snapshots.into_iter().map(|(_, bytes, note)| (bytes, note)).unzip();
+        let registry = self.shelf.registry_entries(&mut laid);
+        let (snapshots, snapshot_notes) = self.shelf.snapshots.into_values().unzip();
         Evidence {
             format: 1,
-            instance: self.instance.to_string(),
+            instance: self.shelf.instance.to_string(),
             exchange_id: Bytes::copy_from_slice(self.exchange.as_bytes()),
-            created_us: self.created_us,
-            checkpoints,
+            created_us: self.shelf.created_us,
+            checkpoints: laid.checkpoints,
             statements,
             registry,
-            certificates: self.certificates,
+            certificates: self.shelf.certificates,
             snapshots,
             snapshot_notes,
             schema: self.schema,
@@ -145,37 +113,103 @@ impl Builder {
     }
 }
 
-fn statement(piece: &Piece, withheld: &[Tag], checkpoints: &mut Vec<Bytes>) -> EvidenceStatement {
-    let known = checkpoints.iter().position(|note| *note == piece.checkpoint);
-    let checkpoint = known.unwrap_or_else(|| {
-        checkpoints.push(piece.checkpoint.clone());
-        checkpoints.len() - 1
-    });
-    EvidenceStatement {
-        origin: piece.origin.to_string(),
-        index: piece.index,
-        parts: piece
-            .statement
-            .parts()
-            .iter()
-            .map(|part| shown(part, withheld))
-            .collect(),
-        path: piece.path.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
-        checkpoint: u32::try_from(checkpoint).unwrap_or(u32::MAX),
+/// Collects what a set holds.
+#[derive(Clone, Debug)]
+pub struct SetBuilder {
+    title: String,
+    exchanges: BTreeMap<[u8; 16], Vec<(Piece, Vec<Tag>)>>,
+    shelf: Shelf,
+    schemas: BTreeMap<Hash, Bytes>,
+}
+
+impl SetBuilder {
+    /// Begins a set. `title` says in words what was asked for; `created_us` is when the file is made, microseconds since
+    /// 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn new(instance: &Instance, title: &str, created_us: u64) -> Self {
+        Self {
+            title: title.to_owned(),
+            exchanges: BTreeMap::new(),
+            shelf: Shelf::new(instance, created_us),
+            schemas: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a statement of an exchange; the parts named in `withheld` are given by their hash alone. CORE is always shown.
+    pub fn statement(&mut self, exchange: &ExchangeId, piece: Piece, withheld: &[Tag]) {
+        let pieces = self.exchanges.entry(*exchange.as_bytes()).or_default();
+        pieces.push((piece, withheld.to_vec()));
+    }
+
+    /// Adds an entry of the registry's ledger.
+    pub fn registry_entry(&mut self, piece: Piece) {
+        self.shelf.registry_entry(piece);
+    }
+
+    /// Adds a DER certificate: a seal certificate, an issuer or the root. One that is there already is not repeated.
+    pub fn certificate(&mut self, der: Bytes) {
+        self.shelf.certificate(der);
+    }
+
+    /// Adds a cited snapshot and the note over it.
+    pub fn snapshot(&mut self, bytes: Bytes, note: Bytes) {
+        self.shelf.snapshot(bytes, note);
+    }
+
+    /// Adds the FileDescriptorSet of a service that one of the questions is for.
+    pub fn schema(&mut self, bytes: Bytes) {
+        self.schemas.insert(domain("jisr.schema", &[&bytes]), bytes);
+    }
+
+    /// How many exchanges there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Whether there is no exchange.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    /// The body of the file, to be encoded with [`super::encode_set`]. The same pieces make the same bytes in whatever order they
+    /// came.
+    #[must_use]
+    pub fn build(self) -> EvidenceSet {
+        let mut laid = Laid::default();
+        let mut exchanges = Vec::with_capacity(self.exchanges.len());
+        for (id, mut pieces) in self.exchanges {
+            in_order(&mut pieces);
+            let statements = pieces.iter().map(|(piece, withheld)| laid.statement(piece, withheld));
+            exchanges.push(EvidenceExchange {
+                exchange_id: Bytes::copy_from_slice(&id),
+                statements: statements.collect(),
+            });
+        }
+        let registry = self.shelf.registry_entries(&mut laid);
+        let (snapshots, snapshot_notes) = self.shelf.snapshots.into_values().unzip();
+        EvidenceSet {
+            format: 1,
+            instance: self.shelf.instance.to_string(),
+            created_us: self.shelf.created_us,
+            title: self.title,
+            checkpoints: laid.checkpoints,
+            exchanges,
+            registry,
+            certificates: self.shelf.certificates,
+            snapshots,
+            snapshot_notes,
+            schemas: self.schemas.into_values().collect(),
+            stamps: Vec::new(),
+        }
     }
 }
 
-fn shown(part: &Part, withheld: &[Tag]) -> EvidencePart {
-    match &part.opened {
-        Some(opened) if part.tag == Tag::Core || !withheld.contains(&part.tag) => EvidencePart {
-            tag: u32::from(part.tag.number()),
-            salt: Bytes::copy_from_slice(&opened.salt),
-            content: opened.content.clone(),
-            hash: Bytes::new(),
-        },
-        _ => EvidencePart {
-            hash: Bytes::copy_from_slice(&part.hash),
-            ..EvidencePart::default()
-        },
-    }
+/// Puts the statements of an exchange in the one order, each once.
+fn in_order(pieces: &mut Vec<(Piece, Vec<Tag>)>) {
+    let asked = pieces.iter().find(|(piece, _)| piece.statement.kind() == Kind::Asked);
+    let consumer = asked.or(pieces.first()).map(|(piece, _)| piece.origin.clone());
+    pieces.sort_by_key(|(piece, _)| place(piece, consumer.as_ref()));
+    pieces.dedup_by_key(|(piece, _)| place(piece, consumer.as_ref()));
 }

@@ -1,6 +1,6 @@
 //! The exchange itself: do its statements fit together, and how did it end?
 
-use super::{Case, Doubt, Outcome, case::Entry, lacks, wrong};
+use super::{Case, Doubt, Outcome, ground::Entry, lacks, wrong};
 use crate::statement::Tag;
 use jisr_proto::{
     ident::SubsystemId,
@@ -9,6 +9,8 @@ use jisr_proto::{
 
 /// How far two clocks may be apart, microseconds.
 const SKEW_US: u64 = 60_000_000;
+/// How far `created_us` may step back within one ledger: statements are made before they wait for a commit. Microseconds.
+const STEP_BACK_US: u64 = 1_000_000;
 
 /// Whether a statement of this kind ends the exchange on its side.
 fn closes(kind: Kind) -> bool {
@@ -26,7 +28,7 @@ fn closes(kind: Kind) -> bool {
     )
 }
 
-impl Case {
+impl Case<'_> {
     fn is_consumers(&self, entry: &Entry) -> bool {
         self.consumer() == Some(&entry.origin)
     }
@@ -93,17 +95,12 @@ pub(super) fn citations(case: &Case) -> Outcome {
 
 /// Where a checkpoint in the file has the size that is cited, it has the root that is cited.
 fn one_root(case: &Case, citation: &Citation) -> Result<(), Doubt> {
-    let mut same = case.notes.iter().map(|note| &note.checkpoint);
-    let is_other = same.any(|known| {
-        known.origin == citation.origin && known.size == citation.tree_size && known.root != citation.root.as_ref()
-    });
-    if is_other {
-        wrong(format!(
+    match case.ground.root(&citation.origin, citation.tree_size) {
+        Some(known) if citation.root != known.as_slice() => wrong(format!(
             "{} showed two trees of size {}",
             citation.origin, citation.tree_size
-        ))
-    } else {
-        Ok(())
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -145,12 +142,8 @@ pub(super) fn consistency(case: &Case) -> Outcome {
             return wrong(format!("{kind:?} stands in the ledger of the other side"));
         }
     }
-    for (at, one) in case.notes.iter().enumerate() {
-        let (known, rest) = (&one.checkpoint, case.notes.iter().skip(at + 1));
-        let mut rest = rest.map(|note| &note.checkpoint);
-        if rest.any(|next| next.origin == known.origin && next.size == known.size && next.root != known.root) {
-            return wrong(format!("{} showed two trees of size {}", known.origin, known.size));
-        }
+    if let Some((origin, size)) = &case.ground.fork {
+        return wrong(format!("{origin} showed two trees of size {size}"));
     }
     Ok("the statements speak of one question".to_owned())
 }
@@ -220,11 +213,15 @@ pub(super) fn outcome(case: &Case) -> String {
         .join("; ")
 }
 
-/// The times are in order: strictly within each ledger, within the clocks' skew between them.
+/// The times are in order: to the second within each ledger, within the clocks' skew between them.
 pub(super) fn times(case: &Case, time_us: u64) -> Outcome {
     for (one, next) in case.statements.iter().zip(case.statements.iter().skip(1)) {
-        if one.origin == next.origin && one.parsed.core().created_us > next.parsed.core().created_us {
-            return wrong(format!("time went back in {} between two statements", one.origin));
+        let latest = next.parsed.core().created_us.saturating_add(STEP_BACK_US);
+        if one.origin == next.origin && one.parsed.core().created_us > latest {
+            return wrong(format!(
+                "time went back in {} by more than 1 s between two statements",
+                one.origin
+            ));
         }
     }
     let newest = case
@@ -257,5 +254,5 @@ pub(super) fn times(case: &Case, time_us: u64) -> Outcome {
     {
         return lacks("the question was received after it had expired by more than 60 s: a clock was wrong");
     }
-    Ok("in order, within 60 s between the two clocks".to_owned())
+    Ok("in order, to 1 s within each ledger and 60 s between the two clocks".to_owned())
 }

@@ -1,65 +1,86 @@
 //! What the registry's ledger says: the entries in the file, once each is shown to stand there.
 
-use super::{Case, Doubt, Outcome, lacks, wrong};
+use super::{
+    Case, Doubt, Outcome,
+    cache::Cache,
+    ground::{Entry, Ground},
+    lacks, wrong,
+};
 use crate::{
+    Hash,
     anchor::{Anchor, QuorumClass},
-    note,
+    note::{self, Checkpoint},
+    policy::Policy,
     statement::Act,
 };
+use bytes::Bytes;
 use jisr_certs::digest::domain;
 use jisr_proto::{
     canonical,
     ident::Origin,
-    snapshot::{AgreementAct, CertificateRevocationAct, Node, Service, SnapshotAct},
+    snapshot::{AgreementAct, CertificateRevocationAct, Node, Service},
     statement::{Agreement, Core},
 };
+use std::collections::HashMap;
 
 /// An agreement as it was registered.
 pub(super) struct Registered {
     pub(super) digest: [u8; 32],
     pub(super) agreement: Agreement,
     pub(super) act: AgreementAct,
+    /// Leaf input of the entry, which commits to all of it.
+    pub(super) leaf: Hash,
 }
 
 /// What the registry's entries in the file say.
 #[derive(Default)]
 pub(super) struct Facts {
-    pub(super) nodes: Vec<Node>,
+    /// Each with the index of its entry, ascending.
+    nodes: Vec<(u64, Node)>,
     services: Vec<(Service, bool)>,
     agreements: Vec<Registered>,
-    snapshots: Vec<SnapshotAct>,
+    snapshots: HashMap<u64, Bytes>,
     /// Each with when it was written.
     pub(super) revoked: Vec<(u64, CertificateRevocationAct)>,
     /// Digest of a revoked agreement, and when that was written.
-    pub(super) ended: Vec<(u64, bytes::Bytes)>,
+    pub(super) ended: Vec<(u64, Bytes)>,
 }
 
 impl Facts {
     /// Checks every entry, then takes what it says.
-    pub(super) fn read(case: &Case, anchor: &Anchor) -> Result<Self, Doubt> {
+    pub(super) fn read(ground: &Ground, anchor: &Anchor, cache: &Cache) -> Result<Self, Doubt> {
+        let policy = Policy::new(anchor);
+        let mut opened: HashMap<usize, Checkpoint> = HashMap::new();
         let mut facts = Self::default();
-        for entry in &case.registry {
+        for entry in &ground.registry {
             let place = format!("entry {} of {}", entry.index, entry.origin);
             if entry.origin != anchor.registry_origin {
                 return wrong(format!("{place} is not of the registry's ledger that the anchor names"));
             }
-            let note = case.note_of(entry)?;
-            let checkpoint = note::open(&note.bytes, &anchor.registry_key)
-                .map_err(|error| Doubt::Wrong(format!("the checkpoint of {place}: {error}")))?;
-            if !entry.stands_in(&checkpoint) {
+            let checkpoint = match opened.get(&entry.note) {
+                Some(checkpoint) => checkpoint,
+                None => {
+                    let bytes = &ground.note_of(entry).bytes;
+                    let bad = |error| Doubt::Wrong(format!("the checkpoint of {place}: {error}"));
+                    let checkpoint = note::open_with(bytes, &anchor.registry_key, cache).map_err(bad)?;
+                    policy
+                        .cosigned_with(bytes, &entry.origin, QuorumClass::Registry, None, cache)
+                        .map_err(bad)?;
+                    opened.entry(entry.note).or_insert(checkpoint.into_inner())
+                }
+            };
+            if !entry.stands_in(checkpoint) {
                 return wrong(format!("{place} does not stand in the tree that its checkpoint signs"));
             }
-            anchor
-                .cosigned(&note.bytes, &entry.origin, QuorumClass::Registry)
-                .map_err(|error| Doubt::Wrong(format!("the checkpoint of {place}: {error}")))?;
-            facts.take(entry.parsed.act(), entry.parsed.core())?;
+            facts.take(entry)?;
         }
         Ok(facts)
     }
 
-    fn take(&mut self, act: Option<&Act>, core: &Core) -> Result<(), Doubt> {
-        match act {
-            Some(Act::Node(act)) => self.nodes.extend(act.node.clone()),
+    fn take(&mut self, entry: &Entry) -> Result<(), Doubt> {
+        let core = entry.parsed.core();
+        match entry.parsed.act() {
+            Some(Act::Node(act)) => self.nodes.extend(act.node.clone().map(|node| (entry.index, node))),
             Some(Act::Service(act)) => {
                 self.services
                     .extend(act.service.clone().map(|service| (service, act.withdrawn)));
@@ -72,9 +93,12 @@ impl Facts {
                     digest,
                     agreement,
                     act: act.clone(),
+                    leaf: entry.parsed.leaf(),
                 });
             }
-            Some(Act::Snapshot(act)) => self.snapshots.push(act.clone()),
+            Some(Act::Snapshot(act)) => {
+                self.snapshots.entry(act.version).or_insert_with(|| act.digest.clone());
+            }
             Some(Act::CertificateRevocation(act)) => self.revoked.push((core.created_us, act.clone())),
             Some(Act::AgreementRevocation(act)) => self.ended.push((core.created_us, act.digest.clone())),
             _ => {}
@@ -82,9 +106,26 @@ impl Facts {
         Ok(())
     }
 
-    /// The node whose ledger this is, as it was enrolled last.
-    pub(super) fn node(&self, origin: &Origin) -> Option<&Node> {
-        self.nodes.iter().rev().find(|node| node.origin == origin.as_str())
+    /// How the node whose ledger this is was enrolled when the statement was made: by the entry that its row in the cited
+    /// snapshot names; where no such row is in the file, as it was enrolled last.
+    pub(super) fn node(&self, origin: &Origin, core: &Core, ground: &Ground) -> Option<&Node> {
+        let listed = ground.snapshot(core.snapshot_version).and_then(|cited| {
+            let mut rows = cited.snapshot.nodes.iter();
+            rows.find(|row| row.origin == origin.as_str()).map(|row| row.entry)
+        });
+        let of_origin = |node: &&(u64, Node)| node.1.origin == origin.as_str();
+        let named = self
+            .nodes
+            .iter()
+            .filter(of_origin)
+            .find(|(index, _)| Some(*index) == listed);
+        let found = named.or_else(|| self.nodes.iter().rfind(of_origin));
+        found.map(|(_, node)| node)
+    }
+
+    /// Whether these are the bytes of a seal certificate that the registry listed.
+    pub(super) fn is_seal_certificate(&self, der: &Bytes) -> bool {
+        self.nodes.iter().any(|(_, node)| node.seal_certificate == *der)
     }
 
     /// The agreement with this digest.
@@ -94,8 +135,7 @@ impl Facts {
 
     /// Whether the registry published this version of the snapshot with this digest.
     pub(super) fn published(&self, version: u64, digest: &[u8]) -> Option<bool> {
-        let act = self.snapshots.iter().find(|act| act.version == version)?;
-        Some(act.digest == digest)
+        Some(self.snapshots.get(&version)? == digest)
     }
 
     /// Whether a schema was registered for the service of a provider.
@@ -110,12 +150,12 @@ impl Facts {
 
     /// Whether everything that the exchange rests on is there.
     pub(super) fn needed_by(&self, case: &Case) -> Outcome {
-        for origin in case.origins() {
-            if self.node(origin).is_none() {
-                return lacks(format!("NODE_ENROLLED for {origin} is not there"));
+        for entry in &case.statements {
+            if self.node(&entry.origin, entry.parsed.core(), case.ground).is_none() {
+                return lacks(format!("NODE_ENROLLED for {} is not there", entry.origin));
             }
         }
-        for cited in &case.snapshots {
+        for cited in case.cited() {
             if self.published(cited.snapshot.version, &cited.digest).is_none() {
                 return lacks(format!(
                     "SNAPSHOT_PUBLISHED for version {} is not there",
@@ -136,7 +176,7 @@ impl Facts {
         }
         Ok(format!(
             "{} entries stand in the registry's ledger",
-            case.registry.len()
+            case.ground.registry.len()
         ))
     }
 }

@@ -1,7 +1,7 @@
 //! The snapshots that the statements cite, and the schema.
 
-use super::{Case, Doubt, Facts, Outcome, case::Cited, lacks, wrong};
-use crate::{anchor::Anchor, note::open_snapshot};
+use super::{Case, Doubt, Facts, Outcome, Shared, cache::Cache, ground::Cited, lacks, wrong};
+use crate::{anchor::Anchor, note::open_snapshot_with};
 use jisr_certs::digest::{domain, sha256};
 use jisr_proto::{
     snapshot::Node,
@@ -9,17 +9,15 @@ use jisr_proto::{
 };
 
 /// The cited snapshots are the published ones, were valid, list what the exchange rests on, and match each key set.
-pub(super) fn check(case: &Case, facts: &Facts, anchor: &Anchor) -> Outcome {
-    for cited in &case.snapshots {
-        signed(cited, facts, anchor)?;
-    }
+pub(super) fn check(case: &Case, shared: &Shared) -> Outcome {
+    shared.signed(case)?;
     for entry in &case.statements {
         let core = entry.parsed.core();
         if core.snapshot_version == 0 && case.asked().is_none() {
             continue;
         }
         let version = core.snapshot_version;
-        let Some(cited) = case.snapshots.iter().find(|cited| cited.snapshot.version == version) else {
+        let Some(cited) = case.ground.snapshot(version) else {
             return lacks(format!(
                 "version {version}, which {:?} cites, is not there",
                 entry.parsed.kind()
@@ -43,15 +41,15 @@ pub(super) fn check(case: &Case, facts: &Facts, anchor: &Anchor) -> Outcome {
     }
     Ok(format!(
         "{} cited, signed, published and then valid",
-        case.snapshots.len()
+        case.cited().len()
     ))
 }
 
 /// The note is the snapshot key's, says what the snapshot says, and the registry's ledger has the same.
-fn signed(cited: &Cited, facts: &Facts, anchor: &Anchor) -> Result<(), Doubt> {
+pub(super) fn signed(cited: &Cited, facts: &Facts, anchor: &Anchor, cache: &Cache) -> Result<(), Doubt> {
     let snapshot = &cited.snapshot;
     let version = snapshot.version;
-    let text = open_snapshot(&cited.note, &anchor.snapshot_key)
+    let text = open_snapshot_with(&cited.note, &anchor.snapshot_key, cache)
         .map_err(|error| Doubt::Wrong(format!("version {version}: {error}")))?;
     let says_the_same = text.version == version
         && text.digest == cited.digest
@@ -127,7 +125,7 @@ pub(super) fn schema(case: &Case, facts: &Facts) -> Outcome {
     let Some(core) = case.asked().map(|entry| entry.parsed.core()) else {
         return Ok("not needed: nothing was asked".to_owned());
     };
-    let bytes = &case.body.schema;
+    let bytes = case.schema;
     if !bytes.is_empty() && domain("jisr.schema", &[bytes]) != core.schema.as_ref() {
         return wrong("the schema in the file is not the one that the statements name");
     }

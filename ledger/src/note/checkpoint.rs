@@ -81,7 +81,7 @@ pub(crate) fn open_with(
     key: &VerifierKey,
     check: &impl Verifies,
 ) -> Result<Verified<Checkpoint>, NoteError> {
-    let checkpoint = Checkpoint::parse(SignedNote::parse(note)?.text_checked_by(key, check)?)?;
+    let checkpoint = Checkpoint::parse(SignedNote::parse(note)?.text_signed_by(key, check)?)?;
     if checkpoint.origin != key.name() {
         return Err(NoteError::WrongOrigin {
             key: key.name().to_owned(),

@@ -177,7 +177,7 @@ mod tests {
         let note = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\
             \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
         let note = super::super::SignedNote::parse(note.as_bytes()).expect("a good note");
-        assert!(note.text_signed_by(&key).is_ok());
+        assert!(note.text_signed_by(&key, &super::super::Computed).is_ok());
     }
 
     #[test]

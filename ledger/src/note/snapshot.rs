@@ -1,6 +1,6 @@
 //! The note over a snapshot: its version, digest and expiry, signed by the snapshot key.
 
-use super::{NoteError, SignedNote, VerifierKey, checkpoint::decimal};
+use super::{Computed, NoteError, SignedNote, VerifierKey, Verifies, checkpoint::decimal};
 use crate::{tree::Hash, verified::Verified};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -71,7 +71,16 @@ impl SnapshotText {
 /// The note is malformed or of another form, names another key, or the key's signature lacks, stands twice or does not
 /// hold.
 pub fn open_snapshot(note: &[u8], key: &VerifierKey) -> Result<Verified<SnapshotText>, NoteError> {
-    let text = SnapshotText::parse(SignedNote::parse(note)?.text_signed_by(key)?)?;
+    open_snapshot_with(note, key, &Computed)
+}
+
+/// As [`open_snapshot`], the signature checked by `check`.
+pub(crate) fn open_snapshot_with(
+    note: &[u8],
+    key: &VerifierKey,
+    check: &impl Verifies,
+) -> Result<Verified<SnapshotText>, NoteError> {
+    let text = SnapshotText::parse(SignedNote::parse(note)?.text_signed_by(key, check)?)?;
     if text.name != key.name() {
         return Err(NoteError::WrongOrigin {
             key: key.name().to_owned(),

@@ -11,6 +11,7 @@ use jisr_ledger::{
 };
 use jisr_proto::{
     evidence::Evidence,
+    ident::ExchangeId,
     statement::{Core, Kind},
 };
 
@@ -61,14 +62,15 @@ fn the_whole_exchange_is_valid() {
         "withheld",
     ];
     assert_eq!(ids, documented);
-    assert_eq!(
-        report.check("stamps").map(|check| check.text.as_str()),
-        Some("not present")
-    );
-    assert_eq!(
-        report.check("withheld").map(|check| check.text.as_str()),
-        Some("OFFICER of Asked, SUBJECT of Asked")
-    );
+    let found = |id| {
+        report
+            .check(id)
+            .and_then(|check| check.text.split_once(" — "))
+            .expect("it says what it means")
+    };
+    assert_eq!(found("stamps").0, "not present");
+    assert_eq!(found("withheld").0, "OFFICER of Asked, SUBJECT of Asked");
+    assert!(report.checks.iter().all(|check| check.text.contains(" — ")));
 }
 
 #[test]
@@ -186,8 +188,12 @@ fn what_contradicts_is_invalid() {
     is_wrong("format", &|evidence| {
         evidence.exchange_id = Bytes::from_static(&[1; 15])
     });
-    is_wrong("statements", &|evidence| {
+    is_wrong("format", &|evidence| {
         evidence.exchange_id = Bytes::from_static(&[1; 16])
+    });
+    is_wrong("statements", &|evidence| {
+        let other = ExchangeId::new_v7(ASKED_US + 1, [8; 10]);
+        evidence.exchange_id = Bytes::copy_from_slice(other.as_bytes())
     });
     is_wrong("statements", &|evidence| evidence.statements.swap(0, 1));
     is_wrong("statements", &|evidence| {
@@ -347,7 +353,10 @@ fn a_refusal_at_home_needs_no_other_side() {
     assert_eq!(report.verdict, Verdict::Valid, "{report}");
     assert!(report.reason.contains("NO_AGREEMENT"), "{}", report.reason);
     finds(&network, &refuse(&[20, 21]), "closing", Verdict::Invalid);
-    finds(&network, &refuse(&[21, 20]), "times", Verdict::Invalid);
+    finds(&network, &refuse(&[22, 20]), "times", Verdict::Invalid);
+    // Statements are made before they wait for a commit.
+    let report = judge(&network, &refuse(&[21, 20]));
+    assert_eq!(report.check("times").map(|check| check.verdict), Some(Verdict::Valid));
 }
 
 #[test]
@@ -371,8 +380,11 @@ fn another_anchor_trusts_nothing_of_it() {
     let mut snapshot = network.anchor.clone();
     snapshot.snapshot_key = super::network::seal_key(1);
     assert_eq!(judged(&snapshot), Verdict::Invalid);
+    // The snapshot lists the registry's witness, and two nodes whose ledgers these are.
     let mut witnesses = network.anchor.clone();
     witnesses.witnesses.clear();
+    assert_eq!(judged(&witnesses), Verdict::Valid);
+    witnesses.quorum.standard = 2;
     assert_eq!(judged(&witnesses), Verdict::Indeterminate);
 }
 

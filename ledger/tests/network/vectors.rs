@@ -164,7 +164,7 @@ fn evidence_file(network: &Network) -> Value {
         "file": hex(&file),
         "time_us": time_us,
         "verdict": report.verdict.to_string(),
-        "withheld": report.check("withheld").map(|check| check.text.clone()),
+        "withheld": report.check("withheld").and_then(|check| Some(check.text.split_once(" — ")?.0)),
     })
 }
 

@@ -1,0 +1,253 @@
+//! What the exchanges of a file share, taken apart: bounded, in form, and still unproven.
+
+use super::{Refusal, cache::Cache};
+use crate::{
+    anchor::Anchor,
+    note::{Checkpoint, SignedNote},
+    seal,
+    statement::{Parsed, Shown},
+    tree::{Hash, leaf_hash, root_from_path},
+};
+use bytes::Bytes;
+use jisr_certs::digest::domain;
+use jisr_proto::{
+    evidence::{Evidence, EvidenceSet, EvidenceStatement},
+    ident::Origin,
+    snapshot::Snapshot,
+};
+use std::{collections::HashMap, rc::Rc};
+
+/// Most statements of one exchange.
+pub(super) const STATEMENTS_MAX: usize = 16;
+
+/// A statement and where it is said to stand.
+pub(super) struct Entry {
+    pub(super) origin: Origin,
+    pub(super) index: u64,
+    pub(super) parsed: Parsed,
+    pub(super) path: Vec<Hash>,
+    /// Position among the checkpoints.
+    pub(super) note: usize,
+}
+
+/// A checkpoint whose signatures are not checked yet.
+pub(super) struct Note {
+    pub(super) bytes: Bytes,
+    pub(super) checkpoint: Checkpoint,
+}
+
+/// A snapshot with its digest; its note is not checked yet.
+pub(super) struct Cited {
+    pub(super) digest: Hash,
+    pub(super) snapshot: Rc<Snapshot>,
+    pub(super) note: Bytes,
+}
+
+/// The lists of a file as they stand there, and how long each may be.
+pub(super) struct Lists<'b> {
+    instance: &'b str,
+    checkpoints: (&'b [Bytes], usize),
+    registry: (&'b [EvidenceStatement], usize),
+    certificates: (&'b [Bytes], usize),
+    snapshots: (&'b [Bytes], usize),
+    snapshot_notes: &'b [Bytes],
+    stamps: (usize, usize),
+}
+
+impl<'b> Lists<'b> {
+    /// Those of a file about one exchange.
+    pub(super) fn of_one(body: &'b Evidence) -> Self {
+        Self {
+            instance: &body.instance,
+            checkpoints: (&body.checkpoints, STATEMENTS_MAX + 64),
+            registry: (&body.registry, 64),
+            certificates: (&body.certificates, 16),
+            snapshots: (&body.snapshots, 16),
+            snapshot_notes: &body.snapshot_notes,
+            stamps: (body.stamps.len(), 256),
+        }
+    }
+
+    /// Those of a set.
+    pub(super) fn of_set(body: &'b EvidenceSet) -> Self {
+        Self {
+            instance: &body.instance,
+            checkpoints: (&body.checkpoints, 1 << 20),
+            registry: (&body.registry, 1 << 16),
+            certificates: (&body.certificates, 256),
+            snapshots: (&body.snapshots, 1 << 16),
+            snapshot_notes: &body.snapshot_notes,
+            stamps: (body.stamps.len(), 1 << 20),
+        }
+    }
+}
+
+/// The lists taken apart.
+pub(super) struct Ground {
+    pub(super) notes: Vec<Note>,
+    pub(super) registry: Vec<Entry>,
+    pub(super) certificates: Vec<Bytes>,
+    pub(super) snapshots: Vec<Cited>,
+    pub(super) stamps: usize,
+    roots: HashMap<String, HashMap<u64, Hash>>,
+    /// Two checkpoints of one ledger, of one size, with two roots.
+    pub(super) fork: Option<(String, u64)>,
+}
+
+impl Ground {
+    /// Takes the lists apart.
+    pub(super) fn read(lists: &Lists<'_>, anchor: &Anchor, cache: &Cache) -> Result<Self, Refusal> {
+        let in_bounds = lists.checkpoints.0.len() <= lists.checkpoints.1
+            && lists.registry.0.len() <= lists.registry.1
+            && lists.certificates.0.len() <= lists.certificates.1
+            && lists.snapshots.0.len() <= lists.snapshots.1
+            && lists.snapshots.0.len() == lists.snapshot_notes.len()
+            && lists.stamps.0 <= lists.stamps.1;
+        if !in_bounds {
+            return Err(("format", "it has more of something than it can need".to_owned()));
+        }
+        if lists.instance != anchor.instance.as_str() {
+            let text = format!(
+                "the file is of the instance {:?}, the anchor of {}",
+                lists.instance, anchor.instance
+            );
+            return Err(("anchor", text));
+        }
+        let notes = lists.checkpoints.0.iter().map(note).collect::<Result<Vec<_>, _>>()?;
+        let registry = lists.registry.0.iter();
+        let registry = registry
+            .map(|raw| entry(raw, "registry-entries", notes.len()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let snapshots = lists.snapshots.0.iter().zip(lists.snapshot_notes);
+        let snapshots = snapshots
+            .map(|(bytes, note)| cited(bytes, note, cache))
+            .collect::<Result<Vec<_>, _>>()?;
+        if !registry.is_sorted_by(|one, next| one.index < next.index) {
+            return Err(("registry-entries", "they do not stand by index, each once".into()));
+        }
+        if !snapshots.is_sorted_by(|one, next| one.snapshot.version < next.snapshot.version) {
+            return Err(("snapshots", "they do not stand by version, each once".into()));
+        }
+        let (roots, fork) = roots(&notes);
+        Ok(Self {
+            notes,
+            registry,
+            certificates: lists.certificates.0.to_vec(),
+            snapshots,
+            stamps: lists.stamps.0,
+            roots,
+            fork,
+        })
+    }
+
+    /// Checks that each checkpoint is used by an entry of the registry or by one of the positions given.
+    pub(super) fn all_used(&self, used: impl Iterator<Item = usize>) -> Result<(), Refusal> {
+        let mut unused = vec![true; self.notes.len()];
+        for at in used.chain(self.registry.iter().map(|entry| entry.note)) {
+            if let Some(unused) = unused.get_mut(at) {
+                *unused = false;
+            }
+        }
+        if unused.contains(&true) {
+            return Err(("format", "a checkpoint belongs to nothing in the file".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The note under which an entry stands.
+    pub(super) fn note_of(&self, entry: &Entry) -> &Note {
+        self.notes
+            .get(entry.note)
+            .expect("an entry that points at no checkpoint was refused when it was read")
+    }
+
+    /// The root that a checkpoint in the file has for this ledger and size.
+    pub(super) fn root(&self, origin: &str, size: u64) -> Option<&Hash> {
+        self.roots.get(origin)?.get(&size)
+    }
+
+    /// The snapshot of this version.
+    pub(super) fn snapshot(&self, version: u64) -> Option<&Cited> {
+        self.snapshots.get(self.position(version)?)
+    }
+
+    /// Where the snapshot of this version stands among the snapshots.
+    pub(super) fn position(&self, version: u64) -> Option<usize> {
+        let at = self
+            .snapshots
+            .binary_search_by_key(&version, |cited| cited.snapshot.version);
+        at.ok()
+    }
+}
+
+/// The roots by origin and size, and the first pair that differs.
+#[expect(clippy::type_complexity, reason = "two halves of one pass, taken apart at once")]
+fn roots(notes: &[Note]) -> (HashMap<String, HashMap<u64, Hash>>, Option<(String, u64)>) {
+    let mut roots: HashMap<String, HashMap<u64, Hash>> = HashMap::new();
+    let mut fork = None;
+    for Note { checkpoint, .. } in notes {
+        let of_ledger = roots.entry(checkpoint.origin.clone()).or_default();
+        let known = of_ledger.entry(checkpoint.size).or_insert(checkpoint.root);
+        if *known != checkpoint.root {
+            fork.get_or_insert((checkpoint.origin.clone(), checkpoint.size));
+        }
+    }
+    (roots, fork)
+}
+
+impl Entry {
+    /// Whether the entry stands in the tree of the checkpoint.
+    pub(super) fn stands_in(&self, checkpoint: &Checkpoint) -> bool {
+        let leaf = leaf_hash(&self.parsed.leaf());
+        checkpoint.origin == self.origin.as_str()
+            && root_from_path(self.index, checkpoint.size, &leaf, &self.path) == Some(checkpoint.root)
+    }
+}
+
+fn note(bytes: &Bytes) -> Result<Note, Refusal> {
+    let checkpoint = SignedNote::parse(bytes).and_then(|note| Checkpoint::parse(note.text));
+    let checkpoint = checkpoint.map_err(|error| ("format", format!("a checkpoint: {error}")))?;
+    Ok(Note {
+        bytes: bytes.clone(),
+        checkpoint,
+    })
+}
+
+/// Takes a statement apart; `notes` is how many checkpoints there are.
+pub(super) fn entry(raw: &EvidenceStatement, id: &'static str, notes: usize) -> Result<Entry, Refusal> {
+    let bad = |why: String| (id, format!("entry {} of {:?}: {why}", raw.index, raw.origin));
+    let origin: Origin = raw.origin.parse().map_err(|error| bad(format!("{error}")))?;
+    let note = usize::try_from(raw.checkpoint).ok().filter(|at| *at < notes);
+    let note = note.ok_or_else(|| bad("it points at no checkpoint".into()))?;
+    let path = seal::path(&raw.path).map_err(|_| bad("its path is out of form".into()))?;
+    if raw.parts.len() > crate::statement::PARTS_MAX {
+        return Err(bad("it has more parts than tags".into()));
+    }
+    let shown: Result<Vec<Shown>, _> = raw
+        .parts
+        .iter()
+        .map(|part| Shown::from_fields(part.tag, &part.salt, &part.content, &part.hash))
+        .collect();
+    let parsed = shown
+        .and_then(Parsed::from_shown)
+        .map_err(|error| bad(error.to_string()))?;
+    Ok(Entry {
+        origin,
+        index: raw.index,
+        parsed,
+        path,
+        note,
+    })
+}
+
+fn cited(bytes: &Bytes, note: &Bytes, cache: &Cache) -> Result<Cited, Refusal> {
+    let digest = domain("jisr.snapshot", &[bytes]);
+    let snapshot = cache
+        .snapshot(digest, bytes)
+        .map_err(|error| ("snapshots", error.to_string()))?;
+    Ok(Cited {
+        digest,
+        snapshot,
+        note: note.clone(),
+    })
+}

@@ -1,0 +1,110 @@
+//! What files about one exchange and sets have in common while they are made: the lists, each thing once and in its place.
+
+use super::Piece;
+use crate::statement::{Part, Tag};
+use bytes::Bytes;
+use jisr_proto::{
+    evidence::{EvidencePart, EvidenceStatement},
+    ident::{Instance, Origin},
+    snapshot::Snapshot,
+};
+use prost::Message;
+use std::collections::{BTreeMap, HashMap};
+
+/// The lists of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Shelf {
+    pub(super) instance: Instance,
+    pub(super) created_us: u64,
+    registry: BTreeMap<u64, Piece>,
+    pub(super) certificates: Vec<Bytes>,
+    pub(super) snapshots: BTreeMap<u64, (Bytes, Bytes)>,
+}
+
+impl Shelf {
+    pub(super) fn new(instance: &Instance, created_us: u64) -> Self {
+        Self {
+            instance: instance.clone(),
+            created_us,
+            registry: BTreeMap::new(),
+            certificates: Vec::new(),
+            snapshots: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn registry_entry(&mut self, piece: Piece) {
+        self.registry.entry(piece.index).or_insert(piece);
+    }
+
+    pub(super) fn certificate(&mut self, der: Bytes) {
+        if !self.certificates.contains(&der) {
+            self.certificates.push(der);
+        }
+    }
+
+    pub(super) fn snapshot(&mut self, bytes: Bytes, note: Bytes) {
+        // What does not parse keeps its place at the front, and the verifier refuses it.
+        let version = Snapshot::decode(bytes.clone()).map_or(0, |snapshot| snapshot.version);
+        self.snapshots.entry(version).or_insert((bytes, note));
+    }
+
+    /// The registry's entries, laid out after the statements.
+    pub(super) fn registry_entries(&self, laid: &mut Laid) -> Vec<EvidenceStatement> {
+        self.registry.values().map(|piece| laid.statement(piece, &[])).collect()
+    }
+}
+
+/// Checkpoints in the order in which statements first use them.
+#[derive(Default)]
+pub(super) struct Laid {
+    pub(super) checkpoints: Vec<Bytes>,
+    positions: HashMap<Bytes, u32>,
+}
+
+impl Laid {
+    /// The statement as it stands in the file.
+    pub(super) fn statement(&mut self, piece: &Piece, withheld: &[Tag]) -> EvidenceStatement {
+        let next = u32::try_from(self.checkpoints.len()).unwrap_or(u32::MAX);
+        let checkpoint = *self.positions.entry(piece.checkpoint.clone()).or_insert(next);
+        if checkpoint == next {
+            self.checkpoints.push(piece.checkpoint.clone());
+        }
+        EvidenceStatement {
+            origin: piece.origin.to_string(),
+            index: piece.index,
+            parts: piece
+                .statement
+                .parts()
+                .iter()
+                .map(|part| shown(part, withheld))
+                .collect(),
+            path: piece.path.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
+            checkpoint,
+        }
+    }
+}
+
+/// Where a statement of an exchange stands among the others.
+pub(super) fn place(piece: &Piece, consumer: Option<&Origin>) -> (bool, String, u64) {
+    (Some(&piece.origin) != consumer, piece.origin.to_string(), piece.index)
+}
+
+fn shown(part: &Part, kept_back: &[Tag]) -> EvidencePart {
+    match &part.opened {
+        Some(opened) if part.tag == Tag::Core || !kept_back.contains(&part.tag) => EvidencePart {
+            tag: u32::from(part.tag.number()),
+            salt: Bytes::copy_from_slice(&opened.salt),
+            content: opened.content.clone(),
+            hash: Bytes::new(),
+        },
+        _ => withheld(&part.hash),
+    }
+}
+
+/// A part of which only the hash is given.
+pub(super) fn withheld(hash: &[u8]) -> EvidencePart {
+    EvidencePart {
+        hash: Bytes::copy_from_slice(hash),
+        ..EvidencePart::default()
+    }
+}
