@@ -2,11 +2,13 @@
 //!
 //! Writer and verifier share this module, so what one writes the other reads. Nothing here opens a file.
 
+mod erase;
 mod payload;
 mod record;
 mod scan;
 mod stored;
 
+pub use erase::erase;
 pub use payload::{PAYLOAD_CLASS, StoredPayload, put_payload};
 pub use record::{
     PeerCertificates, PeerProof, PeerStatement, Record, Records, put_peer_certificates, put_peer_proof,

@@ -10,6 +10,7 @@ mod payload;
 mod rules;
 mod shape;
 mod text;
+mod view;
 
 pub use act::Act;
 pub use draft::{Closed, Draft};
@@ -18,6 +19,7 @@ pub use payload::{PayloadCommitment, PayloadHasher};
 pub use rules::{FINDING_EXCHANGES_MAX, FINDING_NOTES_MAX, NAMED_MAX, RETENTION, STORED_PAYLOAD};
 pub(crate) use rules::{erasure as read_erasure, hold as read_hold, release as read_release};
 pub use text::check_text;
+pub(crate) use view::{CitationView, CoreView, PartView, View};
 
 use crate::tree::{Hash, node_hash};
 use jisr_certs::digest::{domain, sha256};

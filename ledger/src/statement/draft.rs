@@ -167,6 +167,7 @@ impl Draft {
             parts,
             leaf,
             attached: self.attached.take(),
+            kept: None,
         }
     }
 }
@@ -178,9 +179,31 @@ pub struct Closed {
     parts: Vec<Part>,
     leaf: Hash,
     attached: Option<Box<Verified<Sealed>>>,
+    kept: Option<Bytes>,
 }
 
 impl Closed {
+    /// Lets the ledger store, encrypted, the message that the statement commits to or, where it commits to none, the one that
+    /// the attached statement commits to. For methods that ask for it only.
+    #[must_use]
+    pub fn keep(mut self, message: Bytes) -> Self {
+        self.kept = Some(message);
+        self
+    }
+
+    /// The message to be stored with it, and the PAYLOAD part that commits to it with the time of that part's statement.
+    #[must_use]
+    pub fn kept(&self) -> Option<(&Bytes, &Part, u64)> {
+        let own = self.parts.iter().find(|part| part.tag == Tag::Payload);
+        let own = own.map(|part| (part, self.core.created_us));
+        let cited = || {
+            let parsed = &self.attached.as_deref()?.statement;
+            Some((parsed.part(Tag::Payload)?, parsed.core().created_us))
+        };
+        let (part, created_us) = own.or_else(cited)?;
+        Some((self.kept.as_ref()?, part, created_us))
+    }
+
     /// Leaf input: what will stand in the tree.
     #[must_use]
     pub fn leaf(&self) -> Hash {

@@ -1,8 +1,8 @@
 //! A statement as it came: its bytes, checked and taken apart.
 
 use super::{
-    Act, CONTENT_BYTES_MAX, PARTS_MAX, PayloadHasher, StatementError, Tag, leaf_input, part_hash, payload::digest_of,
-    shape, text::check_text,
+    Act, CONTENT_BYTES_MAX, CoreView, PARTS_MAX, PayloadHasher, StatementError, Tag, leaf_input, part_hash,
+    payload::digest_of, shape, text::check_text,
 };
 use crate::tree::Hash;
 use bytes::Bytes;
@@ -114,15 +114,7 @@ impl Parsed {
     pub(crate) fn from_parts(parts: Vec<Part>) -> Result<Self, StatementError> {
         let first = parts.first().ok_or(StatementError::Parts("there are none"))?;
         let core = core_of(first)?;
-        if !core.tags.iter().copied().eq(parts.iter().map(|part| part.tag.number())) {
-            return Err(StatementError::Parts(
-                "Core.tags does not list the parts that are there",
-            ));
-        }
-        if !core.tags.is_sorted_by(|one, next| one < next) {
-            return Err(StatementError::Parts("the tags do not ascend"));
-        }
-        let kind = shape::check(&core)?;
+        let kind = listed(&CoreView::from(&core), parts.iter().map(|part| part.tag))?;
         let leaf = leaf_input(parts.iter().map(|part| &part.hash));
         let mut parsed = Self {
             kind,
@@ -144,22 +136,14 @@ impl Parsed {
             let name = part.tag.name();
             let bad = |source| StatementError::Canonical { part: name, source };
             match part.tag {
-                Tag::Purpose | Tag::Case | Tag::Officer | Tag::Consent | Tag::Duty => {
-                    check_text(&opened.content).map_err(|why| StatementError::Text { part: name, why })?;
-                }
                 Tag::Subject => self.subject = Some(canonical::decode(&opened.content).map_err(bad)?),
-                Tag::Payload => {
-                    digest_of(&opened.content).ok_or(StatementError::Unknown("its payload commitment's algorithm"))?;
-                }
                 Tag::Peer => {
                     let citation: Citation = canonical::decode(&opened.content).map_err(bad)?;
-                    if citation.leaf.len() != 32 || citation.root.len() != 32 || citation.index >= citation.tree_size {
-                        return Err(StatementError::Parts("PEER cites what no tree can hold"));
-                    }
+                    citable(&citation.leaf, &citation.root, citation.index, citation.tree_size)?;
                     self.citation = Some(citation);
                 }
                 Tag::Act => self.act = Act::parse(self.kind, &opened.content)?,
-                Tag::Core => return Err(StatementError::Parts("CORE stands there twice")),
+                other => plain(other, &opened.content)?,
             }
         }
         Ok(())
@@ -293,6 +277,43 @@ impl Parsed {
             parts: parts.collect::<Option<_>>()?,
         })
     }
+}
+
+/// Checks that CORE lists the parts that are there, and goes with them.
+pub(super) fn listed(core: &CoreView<'_>, tags: impl Iterator<Item = Tag>) -> Result<Kind, StatementError> {
+    if !core.tags.iter().copied().eq(tags.map(Tag::number)) {
+        return Err(StatementError::Parts(
+            "Core.tags does not list the parts that are there",
+        ));
+    }
+    if !core.tags.is_sorted_by(|one, next| one < next) {
+        return Err(StatementError::Parts("the tags do not ascend"));
+    }
+    shape::check(core)
+}
+
+/// Checks a content that is no message.
+pub(super) fn plain(tag: Tag, content: &[u8]) -> Result<(), StatementError> {
+    match tag {
+        Tag::Purpose | Tag::Case | Tag::Officer | Tag::Consent | Tag::Duty => {
+            let part = tag.name();
+            check_text(content)
+                .map(drop)
+                .map_err(|why| StatementError::Text { part, why })
+        }
+        Tag::Payload => digest_of(content)
+            .map(drop)
+            .ok_or(StatementError::Unknown("its payload commitment's algorithm")),
+        _ => Err(StatementError::Parts("CORE stands there twice")),
+    }
+}
+
+/// Checks the fields of a citation.
+pub(super) fn citable(leaf: &[u8], root: &[u8], index: u64, tree_size: u64) -> Result<(), StatementError> {
+    if leaf.len() == 32 && root.len() == 32 && index < tree_size {
+        return Ok(());
+    }
+    Err(StatementError::Parts("PEER cites what no tree can hold"))
 }
 
 /// One part from its fields.

@@ -1,7 +1,7 @@
 //! Which kind of statement has which parts and fields (docs/formats.md, the table of kinds).
 
-use super::{PARTS_MAX, StatementError, Tag, act::carries_act};
-use jisr_proto::statement::{Core, Kind};
+use super::{CoreView, PARTS_MAX, StatementError, Tag, act::carries_act};
+use jisr_proto::statement::Kind;
 
 /// What the table says about a part.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,7 @@ enum Rule {
 }
 
 /// Checks kind, tags and fields against each other. `core.tags` lists the tags present.
-pub(super) fn check(core: &Core) -> Result<Kind, StatementError> {
+pub(super) fn check(core: &CoreView<'_>) -> Result<Kind, StatementError> {
     if core.format != 1 {
         return Err(StatementError::Unknown("its format is not 1"));
     }
@@ -34,7 +34,7 @@ pub(super) fn check(core: &Core) -> Result<Kind, StatementError> {
     if core.instance.is_empty() || core.created_us == 0 {
         return Err(wrong("lacks its instance or its time"));
     }
-    let digests = [&core.agreement, &core.snapshot, &core.schema, &core.key_set];
+    let digests = [core.agreement, core.snapshot, core.schema, core.key_set];
     if digests.iter().any(|digest| !matches!(digest.len(), 0 | 32)) || !matches!(core.repeats.len(), 0 | 16) {
         return Err(wrong("has a digest or id of the wrong length"));
     }
@@ -71,8 +71,8 @@ fn rule(kind: Kind, is_exchange: bool, cites: bool, tag: Tag) -> Rule {
     }
 }
 
-fn exchange(core: &Core, kind: Kind) -> Result<(), &'static str> {
-    if !is_uuid_v7(&core.exchange_id) {
+fn exchange(core: &CoreView<'_>, kind: Kind) -> Result<(), &'static str> {
+    if !is_uuid_v7(core.exchange_id) {
         return Err("has an exchange id that is no UUIDv7");
     }
     let committed = matches!(kind, Kind::Asked | Kind::Answered);
@@ -83,14 +83,14 @@ fn exchange(core: &Core, kind: Kind) -> Result<(), &'static str> {
         return Ok(());
     }
     let names = [
-        &core.consumer,
-        &core.provider,
-        &core.provider_origin,
-        &core.service,
-        &core.method,
-        &core.mask,
+        core.consumer,
+        core.provider,
+        core.provider_origin,
+        core.service,
+        core.method,
+        core.mask,
     ];
-    let digests = [&core.agreement, &core.snapshot, &core.schema, &core.key_set];
+    let digests = [core.agreement, core.snapshot, core.schema, core.key_set];
     if names.iter().any(|name| name.is_empty()) || digests.iter().any(|digest| digest.is_empty()) {
         return Err("lacks a field that every question has");
     }
@@ -111,6 +111,11 @@ const _: () = assert!(PARTS_MAX == Tag::ALL.len());
 pub(crate) mod tests {
     use super::*;
     use bytes::Bytes;
+    use jisr_proto::statement::Core;
+
+    fn check(core: &Core) -> Result<Kind, StatementError> {
+        super::check(&CoreView::from(core))
+    }
 
     pub(crate) fn asked() -> Core {
         Core {

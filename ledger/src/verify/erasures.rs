@@ -6,7 +6,7 @@ use crate::{
     statement::{Act, STORED_PAYLOAD, Tag},
     tree::Hash,
 };
-use jisr_proto::{ident::Origin, statement::Core};
+use jisr_proto::ident::Origin;
 use std::collections::BTreeSet;
 
 /// Most holds that one ledger may have standing at a time.
@@ -58,12 +58,12 @@ impl Erasures {
     }
 
     /// Takes an act of this ledger, which stands at `index`.
-    pub(super) fn act(&mut self, index: u64, act: &Act, core: &Core, origin: &Origin) -> Result<(), Fault> {
+    pub(super) fn act(&mut self, index: u64, act: &Act, created_us: u64, origin: &Origin) -> Result<(), Fault> {
         let owner = Owner { origin, local_ca: None };
         let bad = |error: ApprovalError| wrong(error.to_string());
         match act {
             Act::Erased(act) => {
-                let approved = erasure::erasure(act, owner, core.created_us).map_err(bad)?;
+                let approved = erasure::erasure(act, owner, created_us).map_err(bad)?;
                 for parts in &approved.document().parts {
                     if parts.index >= index {
                         return Err(wrong("an ERASED names an entry that comes after it"));
@@ -79,7 +79,7 @@ impl Erasures {
                 self.acts += 1;
             }
             Act::Held(act) => {
-                let approved = erasure::hold(act, owner, core.created_us).map_err(bad)?;
+                let approved = erasure::hold(act, owner, created_us).map_err(bad)?;
                 if self.holds.len() == HOLDS_MAX {
                     return Err(wrong("more holds stand than one ledger may have"));
                 }
@@ -89,7 +89,7 @@ impl Erasures {
                 self.held += 1;
             }
             Act::Released(act) => {
-                let approved = erasure::release(act, owner, core.created_us).map_err(bad)?;
+                let approved = erasure::release(act, owner, created_us).map_err(bad)?;
                 let hold = Hash::try_from(approved.document().hold.as_ref()).unwrap_or_default();
                 if !self.holds.remove(&hold) {
                     return Err(wrong("a RELEASED ends a hold that does not stand"));

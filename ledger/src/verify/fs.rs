@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// How often the end of a live ledger is looked at again, and how long is waited before each time.
+/// How often a place in a live ledger that does not parse is looked at again, and how long is waited before each time.
 const LOOKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 /// Entries of a directory that no ledger exceeds: some 10^6 segments.
@@ -58,7 +58,7 @@ impl LedgerFiles for Directory {
         Ok(file)
     }
 
-    fn may_have_grown(&mut self) -> bool {
+    fn may_have_changed(&mut self) -> bool {
         let again = self.looks > 0;
         if again {
             self.looks -= 1;

@@ -1,14 +1,18 @@
 //! Whose ledger it is: its first statement, and what its key must be.
 
 use super::Fault;
-use crate::{anchor::Anchor, note::VerifierKey};
+use crate::{
+    anchor::{Anchor, QuorumClass},
+    note::VerifierKey,
+    statement::CoreView,
+};
 use jisr_certs::{
     profile::{SealCertificate, check_seal, root_by_fingerprint},
     validity::Validity,
 };
 use jisr_proto::{
     ident::Origin,
-    statement::{Core, Kind, Started},
+    statement::{Kind, Started},
 };
 use rustls_pki_types::CertificateDer;
 
@@ -41,7 +45,7 @@ pub(super) fn certified(
 
 impl Own {
     /// From the first statement.
-    pub(super) fn new(started: &Started, core: &Core, anchor: &Anchor) -> Result<Self, Fault> {
+    pub(super) fn new(started: &Started, created_us: u64, anchor: &Anchor) -> Result<Self, Fault> {
         let wrong = |text: String| Fault::new("started", text);
         let origin: Origin = started
             .origin
@@ -73,8 +77,7 @@ impl Own {
             });
         };
         let certificates: Vec<&[u8]> = started.certificates.iter().map(AsRef::as_ref).collect();
-        let certificate =
-            certified(&certificates, anchor, core.created_us).map_err(|error| wrong(error.to_string()))?;
+        let certificate = certified(&certificates, anchor, created_us).map_err(|error| wrong(error.to_string()))?;
         if certificate.origin != origin || *certificate.key.as_bytes() != key.raw() {
             return Err(wrong("its seal certificate is for another origin or key".into()));
         }
@@ -86,8 +89,17 @@ impl Own {
         })
     }
 
+    /// What a quorum for its checkpoints is.
+    pub(super) fn class(&self) -> QuorumClass {
+        if self.origin.node().is_none() {
+            QuorumClass::Registry
+        } else {
+            QuorumClass::Standard
+        }
+    }
+
     /// Whether a statement of this kind, with this core, can stand in this ledger.
-    pub(super) fn holds(&self, kind: Kind, core: &Core) -> bool {
+    pub(super) fn holds(&self, kind: Kind, core: &CoreView<'_>) -> bool {
         let by_number = kind as i32;
         if by_number >= Kind::MemberAdmitted as i32 {
             return self.member.is_empty();

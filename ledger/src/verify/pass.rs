@@ -3,22 +3,20 @@
 use super::{
     Fault,
     erasures::Erasures,
+    item::{Checked, Examined, Item, Statement},
     own::Own,
-    peers::Peers,
-    receipts::{Receipts, closes_at_provider},
+    peers::{Keys, Peers},
+    receipts::Receipts,
     setbacks::Setbacks,
 };
 use crate::{
-    anchor::{Anchor, QuorumClass},
-    frame::{CHECKPOINT_FRAMES_MAX, Form, Record, Records, SegmentHeader, StoredParts, StoredPayload, Tear, month_of},
+    anchor::Anchor,
+    frame::{CHECKPOINT_FRAMES_MAX, SegmentHeader, Tear},
     note::{self, Checkpoint, SignedNote},
     report::Verdict,
-    statement::{Act, Parsed, Part, Tag},
-    tree::{Frontier, Hash, leaf_hash},
+    tree::{Frontier, Hash},
 };
-use bytes::Bytes;
-use jisr_proto::statement::{Citation, Kind};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 /// A checkpoint that somebody kept and wants to find again.
 struct Given<'a> {
@@ -42,19 +40,10 @@ struct Tally {
     payloads: u64,
 }
 
-/// What may still follow the newest statement in its frame.
-#[derive(Default)]
-struct Following {
-    /// What it cites, until its PEER_STATEMENT came.
-    cited: Option<Citation>,
-    /// Month that it was made in, while it or the PEER_STATEMENT has a PAYLOAD part and no PAYLOAD record came.
-    payload: Option<u16>,
-}
-
 /// What was read so far.
 pub(super) struct Pass<'a> {
     anchor: &'a Anchor,
-    own: Option<Own>,
+    own: Option<Arc<Own>>,
     frontier: Frontier,
     /// Size and root after each of the last frames.
     roots: VecDeque<(u64, Hash)>,
@@ -62,7 +51,6 @@ pub(super) struct Pass<'a> {
     given: Option<Given<'a>>,
     receipts: Receipts,
     erasures: Erasures,
-    following: Following,
     newest_us: u64,
     setbacks: Setbacks,
     is_ended: bool,
@@ -73,7 +61,7 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(anchor: &'a Anchor, given: Option<&'a [u8]>) -> Self {
+    pub(super) fn new(anchor: &'a Anchor, given: Option<&'a [u8]>, keys: Arc<Keys>) -> Self {
         let given = given.map(|note| {
             let checkpoint = SignedNote::parse(note)
                 .and_then(|note| Checkpoint::parse(note.text))
@@ -89,11 +77,10 @@ impl<'a> Pass<'a> {
             own: None,
             frontier: Frontier::new(),
             roots: VecDeque::new(),
-            peers: Peers::default(),
+            peers: Peers::new(keys),
             given,
             receipts: Receipts::default(),
             erasures: Erasures::default(),
-            following: Following::default(),
             newest_us: 0,
             setbacks: Setbacks::default(),
             is_ended: false,
@@ -117,8 +104,8 @@ impl<'a> Pass<'a> {
         self.frontier.root()
     }
 
-    pub(super) fn segment_named(&mut self, name: &str) {
-        name.clone_into(&mut self.name);
+    pub(super) fn segment_named(&mut self, name: String) {
+        self.name = name;
     }
 
     pub(super) fn torn(&mut self, tear: Tear) {
@@ -139,19 +126,16 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Takes a frame whose checksums hold.
-    pub(super) fn frame(&mut self, offset: u64, body: &Bytes) -> Result<(), Fault> {
-        self.following = Following::default();
-        for record in Records::new(body) {
-            let taken = record.map_err(|error| Fault::new("frames", error.to_string()));
-            taken.and_then(|record| self.record(record, body)).map_err(|fault| {
-                let place = format!("{} byte {offset}, entry {}", self.name, self.frontier.size());
-                Fault {
-                    text: format!("{place}: {}", fault.text),
-                    ..fault
-                }
-            })?;
-        }
+    /// Takes the next frame.
+    pub(super) fn frame(&mut self, frame: Examined) -> Result<(), Fault> {
+        let taken = frame.items.into_iter().try_for_each(|item| self.item(item));
+        taken.and_then(|()| frame.fault.map_or(Ok(()), Err)).map_err(|fault| {
+            let place = format!("{} byte {}, entry {}", self.name, frame.offset, self.frontier.size());
+            Fault {
+                text: format!("{place}: {}", fault.text),
+                ..fault
+            }
+        })?;
         self.tally.frames += 1;
         let size = self.frontier.size();
         if self.roots.back().is_none_or(|(known, _)| *known != size) {
@@ -163,172 +147,78 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn record(&mut self, record: Record<'_>, body: &Bytes) -> Result<(), Fault> {
-        if self.own.is_none() && !matches!(record, Record::Statement(_)) {
-            return Err(Fault::new("started", "the ledger does not begin with STARTED"));
-        }
-        match record {
-            Record::Statement(data) => self.statement(&body.slice_ref(data)),
-            Record::Checkpoint(data) => self.checkpoint(data),
-            Record::PeerNote(data) => self.peers.note(data, self.anchor, self.newest_us),
-            Record::PeerStatement(data) => self.cited(&body.slice_ref(data)),
-            Record::PeerProof(data) => self.peers.proof(data),
-            Record::PeerCertificates(data) => self.peers.certificates(data, self.anchor, self.newest_us),
-            Record::Receipt(data) => self.receipt(&body.slice_ref(data)),
-            Record::Payload(data) => self.payload(data),
-        }
-    }
-
-    /// Takes what the newest statement cites.
-    fn cited(&mut self, data: &Bytes) -> Result<(), Fault> {
-        let citation = self.following.cited.take();
-        let shown = self.peers.statement(data)?;
-        shown.must_be(citation.as_ref())?;
-        let index = self.frontier.size().saturating_sub(1);
-        for tag in &shown.erased {
-            self.erasures.part(index, *tag)?;
-        }
-        let core = shown.statement.core();
-        if shown.statement.part(Tag::Payload).is_some() && self.following.payload.is_none() {
-            self.following.payload = Some(month_of(core.created_us));
-        }
-        self.peers.statements += 1;
-        Ok(())
-    }
-
-    fn receipt(&mut self, data: &Bytes) -> Result<(), Fault> {
-        let shown = self.peers.statement(data)?;
-        let (kind, core) = (shown.statement.kind(), shown.statement.core());
-        let own = self.own.as_ref().map(|own| own.origin.as_str());
-        if own != Some(core.provider_origin.as_str()) || !shown.is_of_consumer() {
-            return Err(Fault::new(
-                "peers",
-                "a RECEIPT is of another exchange than one answered here",
-            ));
-        }
-        self.receipts.take(core, kind, shown.statement.citation())
-    }
-
-    fn payload(&mut self, data: &[u8]) -> Result<(), Fault> {
-        let wrong = |text: String| Fault::new("statements", text);
-        let stored = StoredPayload::parse(data).map_err(|error| wrong(error.to_string()))?;
-        let month = self.following.payload.take();
-        let made = month.ok_or_else(|| wrong("a stored payload follows a statement that commits to none".into()))?;
-        match stored {
-            StoredPayload::Encrypted { month, .. } if month != made => Err(wrong(
-                "its payload is encrypted for another month than it was made in".into(),
-            )),
-            StoredPayload::Encrypted { .. } => {
+    fn item(&mut self, item: Item) -> Result<(), Fault> {
+        match item {
+            Item::Begins(begun) => {
+                let (own, statement) = *begun;
+                self.own = Some(own);
+                self.statement(statement)
+            }
+            Item::Statement(statement) => self.statement(statement),
+            Item::Cited(shown) => {
+                self.peers.shown(&shown)?;
+                self.peers.statements += 1;
+                let index = self.frontier.size().saturating_sub(1);
+                shown.erased.iter().try_for_each(|tag| self.erasures.part(index, *tag))
+            }
+            Item::Receipt(shown, receipted) => {
+                self.peers.shown(&shown)?;
+                self.receipts.take(&receipted)
+            }
+            Item::Payload { is_erased: false } => {
                 self.tally.payloads += 1;
                 Ok(())
             }
-            StoredPayload::Erased => self.erasures.payload(self.frontier.size().saturating_sub(1)),
+            Item::Payload { is_erased: true } => self.erasures.payload(self.frontier.size().saturating_sub(1)),
+            Item::Checkpoint(checked) => self.checkpoint(checked),
+            Item::Note(note) => self.peers.note(&note, self.anchor, self.newest_us),
+            Item::Proof(data) => self.peers.proof(&data),
+            Item::Certificates(data) => self.peers.certificates(&data, self.anchor, self.newest_us),
         }
     }
 
-    fn statement(&mut self, data: &Bytes) -> Result<(), Fault> {
-        let wrong = |text: String| Fault::new("statements", text);
-        let stored = StoredParts::new(data).map_err(|error| wrong(error.to_string()))?;
-        let mut parts: Vec<Part> = Vec::with_capacity(stored.left());
-        let mut sealed_month = None;
-        for part in stored {
-            let part = part.map_err(|error| wrong(error.to_string()))?;
-            match part.form {
-                Form::Clear { .. } => {}
-                Form::Encrypted { month, .. } => {
-                    self.tally.encrypted += 1;
-                    if sealed_month.replace(month).is_some_and(|known| known != month) {
-                        return Err(wrong("its parts are encrypted for different months".into()));
-                    }
-                }
-                Form::Erased { .. } => self.erasures.part(self.frontier.size(), part.tag)?,
-            }
-            parts.push(part.part(data));
-        }
-        let parsed = Parsed::from_parts(parts).map_err(|error| wrong(error.to_string()))?;
-        let (kind, core) = (parsed.kind(), parsed.core());
-        if sealed_month.is_some_and(|month| month != month_of(core.created_us)) {
-            return Err(wrong(
-                "its parts are encrypted for another month than it was made in".into(),
-            ));
-        }
+    fn statement(&mut self, statement: Statement) -> Result<(), Fault> {
         if self.is_ended {
-            return Err(wrong("it follows ENDED, the last statement of a ledger".into()));
+            let text = "it follows ENDED, the last statement of a ledger";
+            return Err(Fault::new("statements", text));
         }
-        if core.instance != self.anchor.instance.as_str() {
-            return Err(wrong(format!("it is of the instance {:?}", core.instance)));
+        let index = self.frontier.size();
+        self.tally.encrypted += statement.encrypted;
+        self.tally.after_certificate += u64::from(statement.is_late);
+        for tag in &statement.erased {
+            self.erasures.part(index, *tag)?;
         }
-        self.belongs(&parsed)?;
-        self.setbacks.take(core.created_us);
-        self.newest_us = self.newest_us.max(core.created_us);
-        self.is_ended = kind == Kind::Ended;
-        self.following = Following {
-            cited: parsed.citation().cloned(),
-            payload: parsed.part(Tag::Payload).map(|_| month_of(core.created_us)),
-        };
-        self.frontier.push(leaf_hash(&parsed.leaf()));
+        if let (Some(act), Some(own)) = (&statement.act, &self.own) {
+            self.erasures.act(index, act, statement.created_us, &own.origin)?;
+        }
+        if statement.can_be_receipted {
+            self.receipts.own(index, &statement.leaf);
+        }
+        self.setbacks.take(statement.created_us);
+        self.newest_us = self.newest_us.max(statement.created_us);
+        self.is_ended = statement.is_end;
+        self.frontier.push(statement.leaf_hash);
         self.look_for_given();
         Ok(())
     }
 
-    /// Checks that the statement is one of this ledger; the first says whose that is.
-    fn belongs(&mut self, parsed: &Parsed) -> Result<(), Fault> {
-        match (&self.own, parsed.act()) {
-            (None, Some(Act::Started(started))) => {
-                self.own = Some(Own::new(started, parsed.core(), self.anchor)?);
-                Ok(())
-            }
-            (None, _) => Err(Fault::new("started", "the ledger does not begin with STARTED")),
-            (Some(_), Some(Act::Started(_))) => Err(Fault::new("started", "STARTED stands there a second time")),
-            (Some(own), _) if !own.holds(parsed.kind(), parsed.core()) => {
-                let text = format!(
-                    "a statement {:?} of others stands in the ledger of {}",
-                    parsed.kind(),
-                    own.origin
-                );
-                Err(Fault::new("statements", text))
-            }
-            (Some(own), act) => {
-                let (core, index) = (parsed.core(), self.frontier.size());
-                if core.created_us > own.until_us {
-                    self.tally.after_certificate += 1;
-                }
-                if closes_at_provider(parsed.kind())
-                    && core.provider_origin == own.origin.as_str()
-                    && parsed.citation().is_some()
-                {
-                    self.receipts.own(index, &parsed.leaf());
-                }
-                act.map_or(Ok(()), |act| self.erasures.act(index, act, core, &own.origin))
-            }
-        }
-    }
-
-    fn checkpoint(&mut self, note: &[u8]) -> Result<(), Fault> {
+    fn checkpoint(&mut self, checked: Checked) -> Result<(), Fault> {
         let wrong = |text: String| Fault::new("checkpoints", text);
-        let own = self
-            .own
-            .as_ref()
-            .ok_or_else(|| wrong("it comes before STARTED".into()))?;
-        let checkpoint = note::open(note, &own.key).map_err(|error| wrong(error.to_string()))?;
-        let at = self.roots.binary_search_by_key(&checkpoint.size, |(size, _)| *size);
-        let known = at.ok().and_then(|at| self.roots.get(at));
-        match known {
-            Some((_, root)) if *root == checkpoint.root => {}
-            Some(_) => return Err(wrong(format!("at size {} it signs another root", checkpoint.size))),
+        let at = self.roots.binary_search_by_key(&checked.size, |(size, _)| *size);
+        match at.ok().and_then(|at| self.roots.get(at)) {
+            Some((_, root)) if *root == checked.root => {}
+            Some(_) => return Err(wrong(format!("at size {} it signs another root", checked.size))),
             None => {
                 return Err(wrong(format!(
                     "its size {} is not where a frame before it ends",
-                    checkpoint.size
+                    checked.size
                 )));
             }
         }
         self.tally.checkpoints += 1;
-        self.tally.newest_checkpoint = self.tally.newest_checkpoint.max(checkpoint.size);
-        let cosigned = self.anchor.cosigned(note, &own.origin, own_class(own));
-        let cosigned = cosigned.map_err(|error| Fault::new("cosignatures", error.to_string()))?;
-        if cosigned.is_quorum() {
-            self.tally.newest_cosigned = self.tally.newest_cosigned.max(checkpoint.size);
+        self.tally.newest_checkpoint = self.tally.newest_checkpoint.max(checked.size);
+        if checked.cosigned? {
+            self.tally.newest_cosigned = self.tally.newest_cosigned.max(checked.size);
         }
         Ok(())
     }
@@ -356,7 +246,7 @@ impl<'a> Pass<'a> {
         let wrong = |text: String| Fault::new("checkpoint-given", text);
         let checkpoint = note::open(given.note, &own.key).map_err(|error| wrong(error.to_string()))?;
         self.anchor
-            .cosigned(given.note, &own.origin, own_class(own))
+            .cosigned(given.note, &own.origin, own.class())
             .map_err(|error| wrong(error.to_string()))?;
         match given.found {
             Some(root) if root == checkpoint.root => Ok(()),
@@ -457,13 +347,5 @@ impl<'a> Pass<'a> {
                 tear.bytes, tear.offset, self.name
             ),
         }
-    }
-}
-
-fn own_class(own: &Own) -> QuorumClass {
-    if own.origin.node().is_none() {
-        QuorumClass::Registry
-    } else {
-        QuorumClass::Standard
     }
 }

@@ -1,17 +1,19 @@
 //! What the ledger keeps of other ledgers: their certificates, checkpoints, statements and final proofs.
 
-use super::{Fault, own::certified};
+use super::{
+    Fault,
+    item::{Note, Shown, Whose},
+    own::certified,
+};
 use crate::{
     anchor::{Anchor, QuorumClass},
-    frame::{Form, PEER_NOTES_MAX, PeerCertificates, PeerProof, PeerStatement, StoredParts},
-    note::{self, Checkpoint, SignedNote, VerifierKey},
-    statement::{Parsed, Tag},
+    frame::{PEER_NOTES_MAX, PeerCertificates, PeerProof},
+    note::{self, VerifierKey},
     tree::{Hash, leaf_hash, root_from_path},
 };
-use bytes::Bytes;
-use jisr_certs::digest::sha256;
-use jisr_proto::{ident::Origin, statement::Citation};
+use jisr_proto::ident::Origin;
 use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Most other ledgers whose keys one ledger may hold.
 const PEERS_MAX: usize = 1 << 20;
@@ -25,16 +27,41 @@ struct Peer {
 
 /// A checkpoint of another ledger whose signature was verified.
 struct PeerNote {
-    origin: std::sync::Arc<str>,
+    origin: Arc<str>,
     size: u64,
     root: Hash,
     /// Which PEER_NOTE record holds it; the newest, where several do.
     at: u64,
 }
 
-/// What was read of other ledgers so far.
+/// Keys of other ledgers, for notes that are verified ahead of their turn. What is verified early is compared, in its turn, with
+/// the key that the ledger then has for that origin.
 #[derive(Default)]
+pub(super) struct Keys(RwLock<HashMap<String, (Origin, VerifierKey)>>);
+
+impl Keys {
+    fn add(&self, origin: &Origin, key: &VerifierKey) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(origin.to_string(), (origin.clone(), key.clone()));
+    }
+
+    /// The key known for `origin`, where with it the note and the cosignatures on it hold.
+    pub(super) fn verified(&self, note: &[u8], origin: &str, anchor: &Anchor) -> Option<VerifierKey> {
+        let known = {
+            let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            keys.get(origin).cloned()
+        };
+        let registry = || (anchor.registry_origin.clone(), anchor.registry_key.clone());
+        let (ledger, key) = known.or_else(|| (origin == anchor.registry_origin.as_str()).then(registry))?;
+        note::open(note, &key).ok()?;
+        anchor.cosigned(note, &ledger, QuorumClass::Routine).ok()?;
+        Some(key)
+    }
+}
+
+/// What was read of other ledgers so far.
 pub(super) struct Peers {
+    keys: Arc<Keys>,
     peers: HashMap<String, Peer>,
     notes: HashMap<Hash, PeerNote>,
     /// The last PEER_NOTE records: after so many, a note is forgotten unless it was written again.
@@ -44,52 +71,23 @@ pub(super) struct Peers {
     pub(super) proofs: u64,
 }
 
-/// A statement of another ledger that stands under a checkpoint of it.
-pub(super) struct Shown {
-    pub(super) statement: Parsed,
-    /// Which parts of it stand here erased.
-    pub(super) erased: Vec<Tag>,
-    index: u64,
-    origin: std::sync::Arc<str>,
-    tree: (u64, Hash),
-}
-
-impl Shown {
-    /// Checks that it is what the own statement before it cites.
-    pub(super) fn must_be(&self, cited: Option<&Citation>) -> Result<(), Fault> {
-        let cited = cited.ok_or_else(|| wrong("a PEER_STATEMENT follows a statement that cites nothing"))?;
-        let (size, root) = self.tree;
-        let is_cited = *cited.origin == *self.origin
-            && cited.index == self.index
-            && cited.leaf.as_ref() == self.statement.leaf()
-            && cited.tree_size == size
-            && cited.root.as_ref() == root;
-        if is_cited {
-            return Ok(());
-        }
-        Err(wrong(format!(
-            "the statement stored from {} is not the one that is cited",
-            self.origin
-        )))
-    }
-
-    /// Whether it stands in a ledger of the member whose subsystem asked.
-    pub(super) fn is_of_consumer(&self) -> bool {
-        let member = self.origin.parse::<Origin>().ok().and_then(|origin| origin.member());
-        let consumer = &self.statement.core().consumer;
-        member.is_some_and(|member| {
-            consumer
-                .strip_prefix(member.as_str())
-                .is_some_and(|rest| rest.starts_with('/'))
-        })
-    }
-}
-
 fn wrong(text: impl Into<String>) -> Fault {
     Fault::new("peers", text)
 }
 
 impl Peers {
+    pub(super) fn new(keys: Arc<Keys>) -> Self {
+        Self {
+            keys,
+            peers: HashMap::new(),
+            notes: HashMap::new(),
+            order: VecDeque::new(),
+            notes_read: 0,
+            statements: 0,
+            proofs: 0,
+        }
+    }
+
     /// Takes a PEER_CERTIFICATES; `at_us` is the newest time in the ledger so far.
     pub(super) fn certificates(&mut self, data: &[u8], anchor: &Anchor, at_us: u64) -> Result<(), Fault> {
         let read = PeerCertificates::parse(data).map_err(|error| wrong(error.to_string()))?;
@@ -115,18 +113,16 @@ impl Peers {
             None if self.peers.len() == PEERS_MAX => return Err(wrong("it keeps the keys of too many ledgers")),
             _ => {}
         }
+        self.keys.add(&peer.origin, &peer.key);
         self.peers.insert(read.origin.to_owned(), peer);
         Ok(())
     }
 
     /// Takes a PEER_NOTE.
-    pub(super) fn note(&mut self, note: &[u8], anchor: &Anchor, at_us: u64) -> Result<(), Fault> {
+    pub(super) fn note(&mut self, note: &Note, anchor: &Anchor, at_us: u64) -> Result<(), Fault> {
         let bad = |error: note::NoteError| wrong(format!("a checkpoint of another ledger: {error}"));
-        let origin = SignedNote::parse(note)
-            .and_then(|note| Checkpoint::parse(note.text))
-            .map_err(bad)?
-            .origin;
-        let (ledger, key, until_us) = match self.peers.get(&origin) {
+        let (origin, checkpoint) = (&note.checkpoint.origin, &note.checkpoint);
+        let (ledger, key, until_us) = match self.peers.get(origin) {
             Some(peer) => (&peer.origin, &peer.key, peer.until_us),
             None if origin == anchor.registry_origin.as_str() => {
                 (&anchor.registry_origin, &anchor.registry_key, u64::MAX)
@@ -138,15 +134,17 @@ impl Peers {
                 "a checkpoint of {origin} came after its seal certificate had ended"
             )));
         }
-        let checkpoint = note::open(note, key).map_err(bad)?;
-        anchor.cosigned(note, ledger, QuorumClass::Routine).map_err(bad)?;
+        if note.verified.as_ref() != Some(key) {
+            note::open(&note.note, key).map_err(bad)?;
+            anchor.cosigned(&note.note, ledger, QuorumClass::Routine).map_err(bad)?;
+        }
         if self.order.len() == PEER_NOTES_MAX
             && let Some((oldest, at)) = self.order.pop_front()
             && self.notes.get(&oldest).is_some_and(|note| note.at == at)
         {
             self.notes.remove(&oldest);
         }
-        let (hash, at) = (sha256(&[note]), self.notes_read);
+        let (hash, at) = (note.hash, self.notes_read);
         let kept = PeerNote {
             origin: origin.as_str().into(),
             size: checkpoint.size,
@@ -159,38 +157,30 @@ impl Peers {
         Ok(())
     }
 
-    /// Takes the statement of another ledger in a PEER_STATEMENT or RECEIPT: under its path in the tree of its note.
-    pub(super) fn statement(&self, data: &Bytes) -> Result<Shown, Fault> {
-        let read = PeerStatement::parse(data).map_err(|error| wrong(error.to_string()))?;
-        let stored = StoredParts::new(read.statement).map_err(|error| wrong(error.to_string()))?;
-        let (mut parts, mut erased) = (Vec::with_capacity(stored.left()), Vec::new());
-        for part in stored {
-            let part = part.map_err(|error| wrong(error.to_string()))?;
-            if matches!(part.form, Form::Erased { .. }) {
-                erased.push(part.tag);
-            }
-            parts.push(part.part(data));
-        }
-        let statement =
-            Parsed::from_parts(parts).map_err(|error| wrong(format!("the statement of another ledger: {error}")))?;
+    /// Takes the statement of another ledger in a PEER_STATEMENT or RECEIPT: the root to which its path leads is that of its note,
+    /// which is of the ledger that it must be in.
+    pub(super) fn shown(&self, shown: &Shown) -> Result<(), Fault> {
         let note = self
             .notes
-            .get(&read.note)
+            .get(&shown.note)
             .ok_or_else(|| wrong("the checkpoint of a statement of another ledger is not there"))?;
-        let leaf = leaf_hash(&statement.leaf());
-        if read.tree_size != note.size || root_from_path(read.index, note.size, &leaf, read.path) != Some(note.root) {
+        if shown.tree_size != note.size || shown.root != Some(note.root) {
             return Err(wrong(format!(
                 "entry {} of {} is not shown by its path",
-                read.index, note.origin
+                shown.index, note.origin
             )));
         }
-        Ok(Shown {
-            statement,
-            erased,
-            index: read.index,
-            origin: std::sync::Arc::clone(&note.origin),
-            tree: (note.size, note.root),
-        })
+        let (is_whose, what) = match &shown.whose {
+            Whose::Origin(origin) => (note.origin.as_bytes() == origin, "the one that is cited"),
+            Whose::Consumer(consumer) => (is_of(&note.origin, consumer), "of whoever asked"),
+        };
+        if is_whose {
+            return Ok(());
+        }
+        Err(wrong(format!(
+            "the statement stored from {} is not {what}",
+            note.origin
+        )))
     }
 
     /// Takes a PEER_PROOF.
@@ -209,4 +199,14 @@ impl Peers {
         self.proofs += 1;
         Ok(())
     }
+}
+
+/// Whether a ledger is of the member to which this subsystem belongs.
+fn is_of(origin: &str, subsystem: &[u8]) -> bool {
+    let member = origin.parse::<Origin>().ok().and_then(|origin| origin.member());
+    member.is_some_and(|member| {
+        subsystem
+            .strip_prefix(member.as_str().as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"/"))
+    })
 }

@@ -1,8 +1,8 @@
 //! Receipts: closing statements of those who asked, each citing what this ledger answered.
 
-use super::Fault;
+use super::{Fault, item::Receipted};
 use crate::{frame::RECEIPTS_BACK_MAX, tree::Hash};
-use jisr_proto::statement::{Citation, Core, Kind};
+use jisr_proto::statement::Kind;
 use std::collections::VecDeque;
 
 /// The last statements of this ledger that a receipt can be for, and how many receipts came.
@@ -14,7 +14,7 @@ pub(super) struct Receipts {
 }
 
 impl Receipts {
-    /// Takes a statement of this ledger. One that closes an exchange here, and cites the question, can be receipted.
+    /// Takes a statement of this ledger for which a receipt can come.
     pub(super) fn own(&mut self, index: u64, leaf: &Hash) {
         if self.closings.len() == RECEIPTS_BACK_MAX {
             self.closings.pop_front();
@@ -22,22 +22,15 @@ impl Receipts {
         self.closings.push_back((index, *leaf));
     }
 
-    /// Takes the receipt with this core, from the ledger `from`, which must be for one of them.
-    pub(super) fn take(&mut self, core: &Core, kind: Kind, citation: Option<&Citation>) -> Result<(), Fault> {
-        let wrong = |text: &str| Fault::new("peers", format!("a RECEIPT {text}"));
-        if !can_receipt(kind) {
-            return Err(wrong("is no statement that closes an exchange for whoever asked"));
-        }
-        let citation = citation.ok_or_else(|| wrong("cites nothing"))?;
-        if citation.origin != core.provider_origin {
-            return Err(wrong("cites another ledger than the one that answered"));
-        }
-        let at = self.closings.binary_search_by_key(&citation.index, |(index, _)| *index);
+    /// Takes a receipt for one of them.
+    pub(super) fn take(&mut self, receipted: &Receipted) -> Result<(), Fault> {
+        let at = self
+            .closings
+            .binary_search_by_key(&receipted.index, |(index, _)| *index);
         let known = at.ok().and_then(|at| self.closings.get(at));
-        if known.is_none_or(|(_, leaf)| citation.leaf.as_ref() != leaf) {
-            return Err(wrong(
-                "is for no statement that this ledger lately closed an exchange with",
-            ));
+        if known.is_none_or(|(_, leaf)| receipted.leaf != *leaf) {
+            let text = "a RECEIPT is for no statement that this ledger lately closed an exchange with";
+            return Err(Fault::new("peers", text));
         }
         self.count += 1;
         Ok(())
@@ -45,7 +38,7 @@ impl Receipts {
 }
 
 /// Kinds that close an exchange at the consumer and may cite the provider's closing.
-fn can_receipt(kind: Kind) -> bool {
+pub(super) fn can_receipt(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Delivered

@@ -34,7 +34,7 @@ impl LedgerFiles for Files {
         Ok(Cursor::new(found.1[usize::try_from(offset).expect("small")..].to_vec()))
     }
 
-    fn may_have_grown(&mut self) -> bool {
+    fn may_have_changed(&mut self) -> bool {
         false
     }
 }
@@ -145,7 +145,7 @@ impl LedgerFiles for Long {
         self.0.open(name, offset)
     }
 
-    fn may_have_grown(&mut self) -> bool {
+    fn may_have_changed(&mut self) -> bool {
         false
     }
 }
