@@ -7,10 +7,11 @@ mod pages;
 
 pub use pages::Pages;
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::{Errno, ReadWriteFlags};
@@ -35,7 +36,27 @@ pub trait Disk: Send + Sync + 'static {
     /// Puts `bytes` at `path` so that after a crash there is either the old content or the new one, durable when it
     /// returns. The file is readable by its owner only.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes durable what was written to these files, and their names.
+    fn sync_files(&self, files: &[PathBuf]) -> io::Result<()> {
+        if files.len() > SYNCED_ONE_BY_ONE
+            && let Some(first) = files.first()
+        {
+            return Ok(rustix::fs::syncfs(File::open(first)?)?);
+        }
+        let mut directories = BTreeSet::new();
+        for file in files {
+            File::open(file)?.sync_all()?;
+            directories.insert(parent(file));
+        }
+        directories
+            .into_iter()
+            .try_for_each(|directory| self.sync_directory(directory))
+    }
 }
+
+/// More files than this are made durable by one sync of their file system.
+const SYNCED_ONE_BY_ONE: usize = 64;
 
 /// A file that is written in place, each write durable when it returns.
 pub trait SegmentFile: Send {
@@ -161,7 +182,7 @@ struct RealFile {
     file: File,
     /// Opened with `O_DIRECT`. Cleared for good at the first refusal by the file system (tmpfs and some others).
     direct: bool,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl SegmentFile for RealFile {

@@ -4,21 +4,26 @@
 //! - [`Ledger::append`] resolves when the statements are durable and signed; each waiter builds its own path ([`Stands`]).
 //! - [`Ledger::find`] and [`Ledger::entry`] read back; [`Ledger::prove`] and [`Ledger::consistency`] prove anything old.
 //!
-//! The segments are the truth. Tiles and index follow the writer, off the hot path, and are rebuilt at start where they
-//! lack. When it is not known what is on disk the process ends; nothing is signed on a guess.
+//! The segments are the truth. Tiles, mark and index follow the writer, off the hot path, and are rebuilt where they lack. When it is not known what is on disk the process ends; nothing is signed on a guess.
 
 mod commit;
 mod config;
 mod confirm;
 mod entry;
+mod erase;
 mod error;
+mod fact;
 mod follower;
 mod head;
 mod history;
 mod index;
+mod indexer;
 mod job;
 mod known;
+mod mark;
 mod open;
+mod pseudonyms;
+mod published;
 mod queries;
 mod queue;
 mod record;
@@ -29,6 +34,7 @@ mod tail;
 mod tiles;
 mod told;
 mod waiter;
+mod walk;
 mod writer;
 
 use std::fs::File;
@@ -44,6 +50,7 @@ use jisr_proto::statement::{Kind, Started};
 pub use commit::{SignedCheckpoint, Stands};
 pub use config::{Config, Fatal};
 pub use entry::{Entry, FinalProof, PeerEntry, ReadError};
+pub use erase::{EraseError, ErasedEntry};
 pub use error::{AppendError, ConfirmError, FatalError, OpenError};
 pub use history::Side;
 pub use open::{OpenExchange, Opened};
@@ -64,6 +71,7 @@ use confirm::Gate;
 use follower::FollowerQueue;
 use head::Head;
 use index::Index;
+use indexer::Indexing;
 use job::Job;
 use queue::Queue;
 use reserve::Watch;
@@ -79,9 +87,10 @@ struct Inner {
     head: Arc<Head>,
     gate: Gate,
     tiles: Arc<Tiles>,
-    index: Arc<Index>,
-    reader: entry::Reader,
+    index: Arc<Indexing>,
+    reader: Arc<entry::Reader>,
     vault: Vault,
+    eraser: erase::Eraser,
     verifier: VerifierKey,
     room: Watch,
     commit_bytes: usize,
@@ -94,6 +103,7 @@ struct Threads {
     /// `None` before the ledger is confirmed.
     writer: Option<JoinHandle<()>>,
     follower: Option<JoinHandle<()>>,
+    indexer: Option<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -222,7 +232,7 @@ impl Ledger {
         self.0.gate.passes()?;
         let job = match record {
             Record::Cosigned(note) => self.cosigned_job(note)?,
-            other => other.into_job()?,
+            other => other.into_job(&self.0.vault)?,
         };
         self.0.queue.push(self.limited(job)?)
     }
@@ -296,11 +306,11 @@ impl Ledger {
     /// # Errors
     /// [`ReadError`]. An error is not the same as no entries: it says nothing about the exchange.
     pub fn find(&self, id: ExchangeId) -> Result<Vec<Entry>, ReadError> {
-        self.derived(self.size()).ok_or(ReadError::Stopped)?;
-        let indexes = self.0.index.exchange(id)?;
-        indexes
+        let index = self.index()?;
+        let statements = index.exchange(id)?;
+        statements
             .into_iter()
-            .map(|index| self.0.reader.entry(index, &self.0.index))
+            .map(|statement| self.0.reader.entry(statement.index, &index))
             .collect()
     }
 
@@ -313,8 +323,21 @@ impl Ledger {
         if index >= size {
             return Ok(None);
         }
-        self.derived(size).ok_or(ReadError::Stopped)?;
-        self.0.reader.entry(index, &self.0.index).map(Some)
+        self.0.reader.entry(index, &*self.index()?).map(Some)
+    }
+
+    /// The receipt for the own statement with this index: the consumer's closing statement that cites it. Blocks on disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn receipt(&self, index: u64) -> Result<Option<PeerEntry>, ReadError> {
+        self.0.reader.receipt(index, &*self.index()?)
+    }
+
+    /// Statements that are in the index by now. What asks for more waits.
+    #[must_use]
+    pub fn indexed(&self) -> u64 {
+        self.0.index.size()
     }
 
     /// Ends cleanly: what waits is written, the newest checkpoint is stored, the lock is released with the last clone.
@@ -353,6 +376,13 @@ impl Ledger {
         Ok(Job::cosigned(checkpoint.size, note))
     }
 
+    /// The index, once it reaches all that stands.
+    fn index(&self) -> Result<Arc<Index>, ReadError> {
+        let size = self.size();
+        self.derived(size).ok_or(ReadError::Stopped)?;
+        self.0.index.reaching(size)
+    }
+
     /// Waits until what is derived reaches `size`.
     fn derived(&self, size: u64) -> Option<()> {
         (size <= self.size() && self.0.follower.wait_for(size)).then_some(())
@@ -362,17 +392,18 @@ impl Ledger {
 impl Inner {
     fn stop(&self) {
         self.queue.close();
-        let (writer, follower) = {
+        let (writer, follower, indexer) = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            (threads.writer.take(), threads.follower.take())
+            (threads.writer.take(), threads.follower.take(), threads.indexer.take())
         };
         // What they have to say about a failure they have said: the writer by the fatal hook.
         match writer {
             Some(writer) => drop(writer.join()),
             None => self.follower.close(),
         }
-        if let Some(follower) = follower {
-            let _ = follower.join();
+        // The follower ends behind the writer, the indexer behind the follower.
+        for thread in [follower, indexer].into_iter().flatten() {
+            let _ = thread.join();
         }
     }
 }

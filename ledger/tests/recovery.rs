@@ -278,19 +278,15 @@ fn a_provider_learns_what_it_may_not_run_again_and_what_it_left_open() {
     let settled = append(&ledger, on(Kind::NeverReceived, never)).unwrap();
     ledger.close();
 
-    let (_, opened) = psd.open();
+    let (ledger, opened) = psd.open();
     assert_eq!(opened.newest_us, NOW_US);
     let [open] = opened.open.as_slice() else {
         panic!("{:?}", opened.open)
     };
-    assert_eq!(
-        (open.side, open.entry.statement.kind()),
-        (Side::Provider, Kind::Received)
-    );
-    assert_eq!(
-        open.entry.peer.as_ref().unwrap().statement.leaf(),
-        running.statement.leaf()
-    );
+    let entry = open.entry(&ledger).unwrap();
+    assert_eq!((open.side, entry.statement.kind()), (Side::Provider, Kind::Received));
+    ledger.close();
+    assert_eq!(entry.peer.as_ref().unwrap().statement.leaf(), running.statement.leaf());
 
     let set = ReplaySet::new(100);
     opened
@@ -358,12 +354,8 @@ fn a_consumer_learns_what_it_left_open_also_when_it_asks_itself() {
     ledger.close();
 
     let (_, opened) = world.open();
-    let open: Vec<_> = opened
-        .open
-        .iter()
-        .map(|open| (open.side, open.entry.statement.core().exchange_id.clone()))
-        .collect();
-    let expected = [alone, both].map(|n| (Side::Consumer, bytes::Bytes::copy_from_slice(id(n).as_bytes())));
+    let open: Vec<_> = opened.open.iter().map(|open| (open.side, open.exchange)).collect();
+    let expected = [alone, both].map(|n| (Side::Consumer, id(n)));
     assert_eq!(open, expected);
 }
 

@@ -24,7 +24,7 @@ use crate::directory::NodeRow;
 use crate::facts::Facts;
 use crate::peers::PeerError;
 use crate::provider;
-use crate::question::Question;
+use crate::question::{self, Question};
 
 /// How long a provider lets an asker wait for an exchange that is still running.
 const RUNNING_WAIT: Duration = Duration::from_secs(2);
@@ -158,7 +158,7 @@ async fn answer_gone(
 /// The id is entered in the replay set first, so that a copy of the question that is still on its way finds it taken.
 async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<ExchangeResponse, Fault> {
     let asked = question.asked.statement.core();
-    check_made(closets, asked)?;
+    check_made(closets, question.exchange, asked)?;
     let until_us = asked.expires_us.saturating_add(2 * closets.config.limits.skew_us);
     match closets.replay.enter(
         question.exchange,
@@ -190,7 +190,7 @@ async fn never_received(closets: &Arc<Closets>, question: &Question) -> Result<E
 }
 
 /// What no node could ever have taken on is not worth a statement, nor a place in the replay set.
-fn check_made(closets: &Closets, asked: &Core) -> Result<(), Fault> {
+fn check_made(closets: &Closets, exchange: ExchangeId, asked: &Core) -> Result<(), Fault> {
     let (now, limits) = (closets.now_us(), &closets.config.limits);
     if asked.created_us > now.saturating_add(limits.skew_us) {
         let detail = format!(
@@ -205,7 +205,7 @@ fn check_made(closets: &Closets, asked: &Core) -> Result<(), Fault> {
             "no node takes on a question that lives longer than an hour",
         ));
     }
-    Ok(())
+    question::check_id(closets, exchange, asked.created_us)
 }
 
 fn said(of: &Core, kind: Kind, reason: Reason, now_us: u64) -> Core {
@@ -300,7 +300,10 @@ pub(crate) fn learn_later(closets: &Arc<Closets>, asked: Asked, to: Arc<NodeRow>
 /// After a start, provider: whatever was received and not closed has an unknown outcome. Before the peer door opens.
 pub(crate) async fn close_received(closets: &Arc<Closets>, open: &[OpenExchange]) -> Result<(), Fault> {
     for exchange in open.iter().filter(|exchange| exchange.side == Side::Provider) {
-        let entry = &exchange.entry;
+        let entry = match exchange.entry(&closets.ledger) {
+            Ok(entry) => entry,
+            Err(error) => return Err(Fault::new(Reason::LedgerUnavailable, error.to_string())),
+        };
         let Some(citation) = entry.statement.citation() else {
             continue;
         };
@@ -324,7 +327,11 @@ pub(crate) async fn close_received(closets: &Arc<Closets>, open: &[OpenExchange]
 pub(crate) async fn settle_asked(closets: Arc<Closets>, open: Vec<OpenExchange>) {
     let mut by_provider: HashMap<String, Vec<Asked>> = HashMap::new();
     for exchange in open.iter().filter(|exchange| exchange.side == Side::Consumer) {
-        match asked_of(&closets, &exchange.entry) {
+        let asked = exchange
+            .entry(&closets.ledger)
+            .map_err(|error| Fault::new(Reason::LedgerUnavailable, error.to_string()))
+            .and_then(|entry| asked_of(&closets, &entry));
+        match asked {
             Ok(asked) => by_provider
                 .entry(asked.facts.provider_origin().to_owned())
                 .or_default()

@@ -106,6 +106,18 @@ impl Grower {
         }
     }
 
+    /// The tree of `size` leaves over stored nodes; `None` where a node lacks.
+    pub(crate) fn resume(nodes: &impl Nodes, size: u64) -> Option<Self> {
+        let last = |level: u8| match size >> level {
+            0 => Some(None),
+            complete => nodes.node(level, complete - 1).map(|hash| Some((complete - 1, hash))),
+        };
+        Some(Self {
+            frontier: Frontier::load(nodes, size)?,
+            edge: (0..64).map(last).collect::<Option<_>>()?,
+        })
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.frontier.size()
     }

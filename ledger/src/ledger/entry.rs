@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use jisr_certs::digest::sha256;
 
+use super::fact::Clear;
 use super::index::Index;
 use super::tail::Place;
 use crate::Hash;
@@ -15,7 +16,7 @@ use crate::frame::{
     FRAME_HEADER_BYTES, Form, FrameError, FrameHeader, PeerProof, PeerStatement, Record, Records, StoredPart,
     StoredParts, segment_name,
 };
-use crate::statement::{Opened, Parsed, Part, StatementError, part_hash};
+use crate::statement::{Opened, Parsed, Part, StatementError, Tag, part_hash};
 use crate::vault::{KeyName, Vault, VaultError};
 
 /// An own statement, and what it cites.
@@ -138,6 +139,25 @@ impl Reader {
         Ok(Parsed::from_parts(parts?)?)
     }
 
+    /// Pseudonyms of the persons and the case that a stored statement names. What does not open names nobody.
+    pub(crate) fn pseudonyms(&self, body: &Bytes, stored: &[u8]) -> Result<Vec<Hash>, ReadError> {
+        let mut named = Vec::new();
+        for part in StoredParts::new(stored)? {
+            let part = part?;
+            if !matches!(part.tag, Tag::Case | Tag::Subject) {
+                continue;
+            }
+            match self.part(body, &part) {
+                Ok(part) => named.push(part),
+                Err(ReadError::Vault(error)) => {
+                    tracing::warn!(%error, "a part does not open; the index is without whom it names");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.vault.pseudonyms(&named))
+    }
+
     fn part(&self, body: &Bytes, stored: &StoredPart<'_>) -> Result<Part, ReadError> {
         let Form::Encrypted {
             hash,
@@ -175,7 +195,7 @@ impl Reader {
     fn peer(&self, body: &Bytes, data: &[u8], by: &Index) -> Result<PeerEntry, ReadError> {
         let stored = PeerStatement::parse(data)?;
         let statement = self.statement(body, stored.statement)?;
-        let proof = match by.proof(&statement.leaf())? {
+        let proof = match by.proof(stored.index, &statement.leaf())? {
             Some(place) => Some(self.proof(place, &statement.leaf(), by)?),
             None => None,
         };
@@ -187,6 +207,21 @@ impl Reader {
             statement,
             proof,
         })
+    }
+
+    /// The receipt for the own statement with this index.
+    pub(crate) fn receipt(&self, index: u64, by: &Index) -> Result<Option<PeerEntry>, ReadError> {
+        let Some(place) = by.receipt(index)? else {
+            return Ok(None);
+        };
+        let body = self.frame(place)?;
+        for record in Records::new(&body) {
+            let Record::Receipt(data) = record? else { continue };
+            if Clear::read(PeerStatement::parse(data)?.statement)?.cited_index() == Some(index) {
+                return self.peer(&body, data, by).map(Some);
+            }
+        }
+        Err(ReadError::Index("a receipt"))
     }
 
     fn proof(&self, place: Place, leaf: &Hash, by: &Index) -> Result<FinalProof, ReadError> {

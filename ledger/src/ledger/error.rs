@@ -51,9 +51,6 @@ pub enum OpenError {
     /// The disk failed at the first write.
     #[error(transparent)]
     Fatal(#[from] FatalError),
-    /// An exchange that is still open cannot be read.
-    #[error("{0}")]
-    Read(#[from] super::entry::ReadError),
 }
 
 /// Why statements did not get into the ledger. None of the statements of the call stands.

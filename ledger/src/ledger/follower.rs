@@ -1,17 +1,26 @@
-//! Follows the writer and keeps what is derived: tiles and index. Off the hot path, in batches, on a thread of its own.
+//! Follows the writer and keeps what is derived: tiles, mark, static files; hands on what goes into the index. Off the hot
+//! path, in batches, on a thread of its own.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use jisr_proto::ident::ExchangeId;
+use bytes::Bytes;
 
 use super::commit::Commit;
-use super::index::Index;
+use super::fact::Fact;
+use super::head::Head;
+use super::history::History;
+use super::indexer::Indexing;
 use super::job::Job;
+use super::mark::Mark;
+use super::published::Published;
+use super::recover::MARK;
 use super::tail::Place;
 use super::tiles::Tiles;
 use crate::Hash;
+use crate::files::Disk;
 
 /// Batches are gathered for this long unless somebody waits: long enough to hold most exchanges whole.
 const GATHER: Duration = Duration::from_millis(100);
@@ -19,45 +28,56 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Statements and records that may wait here. The writer waits when there are more.
 const WAITING_MAX: usize = 1 << 16;
 
+/// Bytes of segments after which the mark is written anew, and the least time between two.
+const MARK_BYTES: u64 = 64 << 20;
+const MARK_PAUSE: Duration = Duration::from_secs(5);
+
 /// What a frame adds to the derived data.
 #[derive(Debug)]
 pub(crate) struct Followed {
     pub(crate) place: Place,
+    /// Where it ends.
+    pub(crate) end: Place,
     /// Index of its first statement.
     pub(crate) first: u64,
-    /// Leaf hashes of its statements.
+    /// Leaf hashes of its statements; none in a frame that was read back, for the tiles have them.
     pub(crate) leaves: Vec<Hash>,
-    pub(crate) exchanges: Vec<(ExchangeId, u64)>,
+    pub(crate) facts: Vec<Fact>,
     /// Hashes of its PEER_NOTE records.
     pub(crate) notes: Vec<Hash>,
-    /// Leaf inputs of its PEER_PROOF records.
-    pub(crate) proofs: Vec<Hash>,
-    /// Root of the tree after it.
+    /// Index in the other ledger and leaf input of what its PEER_PROOF records prove.
+    pub(crate) proofs: Vec<(u64, Hash)>,
+    /// Own indexes that its RECEIPT records acknowledge.
+    pub(crate) receipts: Vec<u64>,
+    /// Root of the tree after it, and the checkpoint that says so; no note in a frame that was read back.
     pub(crate) root: Hash,
+    pub(crate) note: Bytes,
 }
 
 impl Followed {
-    pub(crate) fn of(place: Place, commit: &Commit, notes: Vec<Hash>, jobs: &[Job]) -> Self {
-        let first = commit.before();
-        let exchanges = jobs.iter().flat_map(|job| &job.exchanges).zip(first..);
+    pub(crate) fn of((place, end): (Place, Place), commit: &Commit, notes: Vec<Hash>, jobs: &mut [Job]) -> Self {
+        let checkpoint = commit.checkpoint();
         Self {
             place,
-            first,
+            end,
+            first: commit.before(),
             leaves: commit.leaves().to_vec(),
-            exchanges: exchanges.filter_map(|(id, index)| Some(((*id)?, index))).collect(),
+            facts: jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.facts)).collect(),
             notes,
             proofs: jobs.iter().flat_map(|job| job.proofs.iter().copied()).collect(),
-            root: commit.checkpoint().root,
+            receipts: jobs.iter().flat_map(|job| job.receipts.iter().copied()).collect(),
+            root: checkpoint.root,
+            note: checkpoint.note.clone(),
         }
     }
 
     /// Size of the tree after it.
     pub(crate) fn size(&self) -> u64 {
-        self.first + self.leaves.len() as u64
+        self.first + self.facts.len() as u64
     }
 
-    fn weight(&self) -> usize {
-        1 + self.leaves.len() + self.notes.len() + self.proofs.len()
+    pub(crate) fn weight(&self) -> usize {
+        1 + self.facts.len() + self.notes.len() + self.proofs.len()
     }
 }
 
@@ -130,14 +150,20 @@ impl FollowerQueue {
         self.changed.notify_all();
     }
 
-    /// All that waits; `None` at the end.
-    fn take(&self) -> Option<VecDeque<Followed>> {
+    /// All that waits; nothing where nothing came for `idle`; `None` at the end.
+    fn take(&self, idle: Duration) -> Option<VecDeque<Followed>> {
         let mut inner = self.lock();
+        let until = Instant::now() + idle;
         while inner.waiting.is_empty() {
             if inner.closed {
                 return None;
             }
-            inner = self.wait(inner);
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(VecDeque::new());
+            }
+            let waited = self.changed.wait_timeout(inner, left);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if !inner.hurry && !inner.closed {
             inner = self
@@ -182,18 +208,104 @@ impl Drop for Gone<'_> {
     }
 }
 
-/// The thread's whole life.
-pub(crate) fn run(queue: &FollowerQueue, tiles: &Tiles, index: &Index) {
-    let _gone = Gone(queue);
-    while let Some(frames) = queue.take() {
-        let Some(size) = frames.back().map(Followed::size) else {
-            continue;
-        };
-        for leaf in frames.iter().flat_map(|frame| &frame.leaves) {
-            tiles.push(*leaf);
+/// What the follower works with.
+pub(crate) struct Follower {
+    pub(crate) queue: Arc<FollowerQueue>,
+    pub(crate) tiles: Arc<Tiles>,
+    pub(crate) index: Arc<Indexing>,
+    pub(crate) head: Arc<Head>,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// The directory of what is derived.
+    pub(crate) derived: PathBuf,
+    pub(crate) origin: String,
+    pub(crate) history: History,
+    pub(crate) published: Published,
+    pub(crate) standing: Option<Standing>,
+    /// Bytes of segments since the last mark.
+    pub(crate) unmarked: u64,
+}
+
+/// How far the follower is: what a mark says of the ledger.
+pub(crate) struct Standing {
+    /// Where the last frame begins.
+    pub(crate) place: Place,
+    /// Size after it, and the checkpoint of that size; empty where none was signed.
+    pub(crate) size: u64,
+    pub(crate) note: Bytes,
+}
+
+impl Follower {
+    /// The thread's whole life.
+    pub(crate) fn run(mut self) {
+        let queue = Arc::clone(&self.queue);
+        let _gone = Gone(&queue);
+        let mut marked = None;
+        loop {
+            if self.unmarked >= MARK_BYTES && marked.is_none_or(|at: Instant| at.elapsed() >= MARK_PAUSE) {
+                self.mark();
+                marked = Some(Instant::now());
+            }
+            let Some(frames) = queue.take(Published::PAUSE) else {
+                break;
+            };
+            self.follow(frames);
+            self.published.publish(&self.tiles, &self.head, false);
         }
-        index.add(frames.iter());
-        queue.done(size);
+        self.published.publish(&self.tiles, &self.head, true);
+        if self.unmarked > 0 {
+            self.mark();
+        }
+        self.index.close();
     }
-    index.flush();
+
+    fn follow(&mut self, frames: VecDeque<Followed>) {
+        let Some(last) = frames.back() else { return };
+        let size = last.size();
+        self.standing = Some(Standing {
+            place: last.place,
+            size,
+            note: last.note.clone(),
+        });
+        let leaves = frames.iter().flat_map(|frame| frame.leaves.iter().zip(&frame.facts));
+        self.tiles.push(leaves.map(|(leaf, fact)| (*leaf, fact.leaf)));
+        for frame in &frames {
+            self.unmarked += frame.end.offset.saturating_sub(frame.place.offset);
+            for (index, fact) in (frame.first..).zip(&frame.facts) {
+                self.history.add(index, fact);
+            }
+        }
+        self.history.bound();
+        self.index.push(frames);
+        self.queue.done(size);
+    }
+
+    /// Writes the mark. A tile must be durable before it, for a start does not make it again.
+    fn mark(&mut self) {
+        let Some(standing) = self.standing.as_ref().filter(|standing| !standing.note.is_empty()) else {
+            return;
+        };
+        self.unmarked = 0;
+        self.history.forget(self.history.newest_us);
+        let mark = Mark {
+            origin: self.origin.clone(),
+            place: standing.place,
+            size: standing.size,
+            newest_us: self.history.newest_us,
+            note: standing.note.clone(),
+            cosigned: self.head.cosigned(),
+            edges: self.tiles.edges(),
+            open: self.history.open(),
+            replay: self.history.replay(),
+        };
+        let path = self.derived.join(MARK);
+        let written = if self.tiles.is_damaged() {
+            std::fs::remove_file(&path)
+        } else {
+            let synced = self.tiles.sync(&*self.disk);
+            synced.and_then(|()| self.disk.replace(&path, &mark.encode()))
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "the ledger's mark could not be written: the next start reads more than it needs");
+        }
+    }
 }

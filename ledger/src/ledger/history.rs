@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use jisr_proto::ident::ExchangeId;
-use jisr_proto::statement::{Citation, Core, Kind};
-use prost::Message;
+use jisr_proto::statement::Kind;
 
+use super::fact::Fact;
 use crate::Hash;
-use crate::frame::{Form, FrameError, PeerStatement, StoredParts};
 use crate::replay::{ReplayEntry, Seen, State};
-use crate::statement::Tag;
 
 /// On which side of an exchange this node stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,127 +18,121 @@ pub enum Side {
     Provider,
 }
 
-/// A stored statement as far as it rests in the clear.
-pub(crate) struct Clear {
-    pub(crate) core: Core,
-    citation: Option<Citation>,
-    pub(crate) leaf: Hash,
-    /// Content of ACT.
-    pub(crate) act: Option<Bytes>,
-}
-
-impl Clear {
-    pub(crate) fn read(stored: &[u8]) -> Result<Self, FrameError> {
-        let mut hashes = Vec::with_capacity(crate::statement::PARTS_MAX);
-        let (mut core, mut citation, mut act) = (None, None, None);
-        for part in StoredParts::new(stored)? {
-            let part = part?;
-            hashes.push(part.hash());
-            match part.form {
-                Form::Clear { content, .. } if part.tag == Tag::Core => core = Some(decode(content)?),
-                Form::Clear { content, .. } if part.tag == Tag::Peer => citation = Some(decode(content)?),
-                Form::Clear { content, .. } if part.tag == Tag::Act => act = Some(Bytes::copy_from_slice(content)),
-                _ => {}
-            }
-        }
-        let core = core.ok_or(FrameError::Record("a statement has no CORE in the clear"))?;
-        Ok(Self {
-            core,
-            citation,
-            leaf: crate::statement::leaf_input(&hashes),
-            act,
-        })
-    }
-
-    /// Leaf input of the statement that it cites.
-    fn cited(&self) -> Option<Hash> {
-        self.citation
-            .as_ref()
-            .and_then(|citation| citation.leaf.as_ref().try_into().ok())
-    }
-}
-
-/// The ledger's own bytes were checked when they were made; here they need only be read.
-fn decode<M: Message + Default>(content: &[u8]) -> Result<M, FrameError> {
-    M::decode(content).map_err(|_| FrameError::Record("a part in the clear is no message of its kind"))
-}
-
-struct Open {
-    index: u64,
+/// An exchange that is not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Open {
+    pub(crate) side: Side,
+    pub(crate) exchange: ExchangeId,
+    /// Own index of ASKED or RECEIVED.
+    pub(crate) index: u64,
     /// Leaf input of ASKED.
-    asked: Hash,
+    pub(crate) asked: Hash,
 }
 
 /// Follows the exchanges through the ledger. Memory is bounded by what is open and by what a question's lifetime holds.
 pub(crate) struct History {
     origin: String,
-    /// Questions that expired before this are over.
+    /// Questions whose time ended before this are over.
     since_us: u64,
     consumer: HashMap<ExchangeId, Open>,
     provider: HashMap<ExchangeId, Open>,
     replay: HashMap<ExchangeId, Seen>,
+    /// Above this many questions those that are over are forgotten.
+    replay_max: usize,
     /// Newest time in the ledger.
     pub(crate) newest_us: u64,
     grace_us: u64,
 }
 
 impl History {
-    pub(crate) fn new(origin: &str, now_us: u64, grace_us: u64) -> Self {
+    pub(crate) fn new(origin: &str, grace_us: u64) -> Self {
         Self {
             origin: origin.to_owned(),
-            since_us: now_us.saturating_sub(grace_us),
+            since_us: 0,
             consumer: HashMap::new(),
             provider: HashMap::new(),
             replay: HashMap::new(),
+            replay_max: REPLAY_LEAST,
             newest_us: 0,
             grace_us,
         }
     }
 
-    /// One statement, and the peer's that stands with it.
-    pub(crate) fn add(&mut self, index: u64, own: &Clear, peer: Option<&[u8]>) -> Result<(), FrameError> {
-        self.newest_us = self.newest_us.max(own.core.created_us);
-        let (Ok(id), Ok(kind)) = (
-            ExchangeId::try_from(own.core.exchange_id.as_ref()),
-            Kind::try_from(own.core.kind),
-        ) else {
-            return Ok(());
+    /// From what a mark holds.
+    pub(crate) fn restore(&mut self, newest_us: u64, open: &[Open], replay: &[ReplayEntry]) {
+        self.newest_us = newest_us;
+        for open in open {
+            let side = match open.side {
+                Side::Consumer => &mut self.consumer,
+                Side::Provider => &mut self.provider,
+            };
+            side.insert(open.exchange, *open);
+        }
+        self.replay.extend(replay.iter().map(|entry| (entry.id, entry.seen)));
+    }
+
+    /// Forgets the questions that are over at `now_us`, but for those that still run.
+    pub(crate) fn forget(&mut self, now_us: u64) {
+        self.since_us = now_us;
+        let running = &self.provider;
+        self.replay
+            .retain(|id, seen| seen.until_us >= now_us || running.contains_key(id));
+    }
+
+    /// Forgets what is over whenever twice as much is remembered as after the last time.
+    pub(crate) fn bound(&mut self) {
+        if self.replay.len() > self.replay_max {
+            self.forget(self.newest_us);
+            self.replay_max = (2 * self.replay.len()).max(REPLAY_LEAST);
+        }
+    }
+
+    /// The next statement.
+    pub(crate) fn add(&mut self, index: u64, own: &Fact) {
+        self.newest_us = self.newest_us.max(own.created_us);
+        let (Some(exchange), Some(kind)) = (own.exchange, own.kind) else {
+            return;
+        };
+        let open = |side, asked| Open {
+            side,
+            exchange,
+            index,
+            asked,
         };
         match kind {
             Kind::Asked => {
-                self.consumer.insert(id, Open { index, asked: own.leaf });
+                self.consumer.insert(exchange, open(Side::Consumer, own.leaf));
             }
             Kind::Received => {
-                let asked = own.cited().unwrap_or_default();
-                self.provider.insert(id, Open { index, asked });
-                self.remember(id, asked, peer, State::Running)?;
+                let asked = own.cited_leaf().unwrap_or_default();
+                self.provider.insert(exchange, open(Side::Provider, asked));
+                self.remember(exchange, asked, own.expires_us, State::Running);
             }
             Kind::Delivered | Kind::NotSent => {
-                self.consumer.remove(&id);
+                self.consumer.remove(&exchange);
             }
             Kind::LateAnswer => {}
-            _ if self.closes_provider(id, kind, own) => {
-                self.provider.remove(&id);
+            _ if self.closes_provider(exchange, kind, own) => {
+                self.provider.remove(&exchange);
                 let state = State::Closed { kind, index };
-                match self.replay.get_mut(&id) {
+                match self.replay.get_mut(&exchange) {
                     Some(seen) => seen.state = state,
-                    None => self.remember(id, own.cited().unwrap_or_default(), peer, state)?,
+                    None => self.remember(exchange, own.cited_leaf().unwrap_or_default(), own.expires_us, state),
                 }
             }
             _ => {
-                self.consumer.remove(&id);
+                self.consumer.remove(&exchange);
             }
         }
-        Ok(())
     }
 
     /// A node may ask itself, so one ledger may hold both sides: the provider's closing cites ASKED, the consumer's cites the
     /// provider's closing or nothing.
-    fn closes_provider(&self, id: ExchangeId, kind: Kind, own: &Clear) -> bool {
-        if own.core.provider_origin != self.origin {
+    fn closes_provider(&self, id: ExchangeId, kind: Kind, own: &Fact) -> bool {
+        if own.provider_origin != self.origin {
             return false;
         }
-        match (own.cited(), self.provider.get(&id), self.consumer.get(&id)) {
+        match (own.cited_leaf(), self.provider.get(&id), self.consumer.get(&id)) {
             (None, _, _) => false,
             (Some(cited), Some(open), _) => cited == open.asked,
             (Some(cited), None, Some(open)) => cited == open.asked,
@@ -150,38 +141,32 @@ impl History {
         }
     }
 
-    fn remember(&mut self, id: ExchangeId, asked: Hash, peer: Option<&[u8]>, state: State) -> Result<(), FrameError> {
-        let expires_us = match peer {
-            Some(data) => Clear::read(PeerStatement::parse(data)?.statement)?.core.expires_us,
-            // The question itself does not stand here; its id says when it was made, and no question lives longer than this.
-            None => id.time_ms().saturating_mul(1_000).saturating_add(QUESTION_US_MAX),
-        };
-        if expires_us >= self.since_us || state == State::Running {
-            let until_us = expires_us.saturating_add(self.grace_us);
+    fn remember(&mut self, id: ExchangeId, asked: Hash, expires_us: Option<u64>, state: State) {
+        // Where the question itself does not stand here its id says when it was made, and no question lives longer than this.
+        let expires_us =
+            expires_us.unwrap_or_else(|| id.time_ms().saturating_mul(1_000).saturating_add(QUESTION_US_MAX));
+        let until_us = expires_us.saturating_add(self.grace_us);
+        if until_us >= self.since_us || state == State::Running {
             self.replay.insert(id, Seen { asked, until_us, state });
         }
-        Ok(())
     }
 
-    /// Own indexes of what is open, ascending, with the side.
-    pub(crate) fn open(&self) -> Vec<(Side, u64)> {
-        let consumer = self.consumer.values().map(|open| (Side::Consumer, open.index));
-        let provider = self.provider.values().map(|open| (Side::Provider, open.index));
-        let mut open: Vec<_> = consumer.chain(provider).collect();
-        open.sort_unstable_by_key(|(_, index)| *index);
+    /// What is open, by own index.
+    pub(crate) fn open(&self) -> Vec<Open> {
+        let mut open: Vec<Open> = self.consumer.values().chain(self.provider.values()).copied().collect();
+        open.sort_unstable_by_key(|open| open.index);
         open
     }
 
     /// What the replay set must hold.
     pub(crate) fn replay(&self) -> Vec<ReplayEntry> {
-        let running = |id: &ExchangeId| self.provider.contains_key(id);
-        self.replay
-            .iter()
-            .filter(|(id, seen)| seen.until_us >= self.since_us || running(id))
-            .map(|(id, seen)| ReplayEntry { id: *id, seen: *seen })
-            .collect()
+        let entries = self.replay.iter();
+        entries.map(|(id, seen)| ReplayEntry { id: *id, seen: *seen }).collect()
     }
 }
+
+/// So many questions are remembered without looking whether they are over.
+const REPLAY_LEAST: usize = 65_536;
 
 /// An hour: far above the lifetime that any configuration permits a question.
 const QUESTION_US_MAX: u64 = 3_600_000_000;

@@ -1,14 +1,28 @@
-//! The index: where an exchange's entries, peers' notes and final proofs stand. Derived, rebuilt when it does not fit.
+//! The index: where an exchange's entries, peers' notes, proofs and receipts stand, and which exchanges there were with whom,
+//! when, and about whom. Derived, rebuilt when it does not fit.
 //!
-//! One sled tree. Keys are a letter and what is looked for, values the place of a frame:
-//! `x` exchange id ‖ leaf index (value: leaf indexes of further statements, where several came at once) · `i` index of a frame's first statement · `n` note hash · `p` leaf input of a
-//! final proof · `m` how far the index reaches.
+//! One sled tree; numbers are big-endian. What comes in one batch shares rows, so that a busy ledger has few of them:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `i` index of a first statement | frames: index of the first statement ‖ place |
+//! | `n` note hash | place of the frame |
+//! | `p` index in the other ledger ‖ first 8 bytes of the leaf input | place of the frame with its newest final proof |
+//! | `r` own index | place of the frame with the receipt for it |
+//! | `x` time in the exchange ids, 16 ms ‖ an index | statements ([`rows::Statement`]), by id |
+//! | `t` ‖ time ‖ an index, `q` number of an origin ‖ .., `s` pseudonym ‖ .. | exchanges ([`rows::Began`]), by time |
+//! | `o` number | origin |
+//! | `m` | how far the index reaches |
+
+mod batch;
+mod rows;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use jisr_proto::ident::ExchangeId;
 
@@ -16,28 +30,52 @@ use super::follower::Followed;
 use super::tail::Place;
 use crate::Hash;
 
+use batch::Batch;
+use rows::{Began, FRAME_BYTES, SPAN_US, bucket, key, place_bytes, place_of};
+
+pub(crate) use rows::Statement;
+
 /// Milliseconds between sled's own flushes. Nothing rests on them.
 const FLUSH_MS: u64 = 2_000;
 
 /// How far the index reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
-    /// The last frame in it.
-    pub(crate) place: Place,
-    /// Size and root of the tree after that frame.
+    /// Where the last frame in it ends.
+    pub(crate) end: Place,
+    /// Size of the tree after that frame, and its root, which tells one past from another.
     pub(crate) size: u64,
     pub(crate) root: Hash,
 }
 
 pub(crate) struct Index {
     db: sled::Db,
-    /// A write failed: what is not found may still be there, so nothing is answered any more.
-    failed: AtomicBool,
+    /// Origin of this ledger.
+    own: String,
+    /// Numbers of the other ledgers' origins.
+    origins: Mutex<HashMap<String, u32>>,
+}
+
+/// Which exchanges are asked for.
+pub(crate) enum Selection<'a> {
+    Time,
+    Peer(u32),
+    Pseudonym(&'a Hash),
+}
+
+impl Selection<'_> {
+    fn prefix(&self) -> Vec<u8> {
+        match self {
+            Self::Time => key(b't', &[]),
+            Self::Peer(number) => key(b'q', &[&number.to_be_bytes()]),
+            Self::Pseudonym(pseudonym) => rows::pseudonym_key(pseudonym),
+        }
+    }
 }
 
 impl Index {
     /// Opens the index, or begins an empty one where there is none or it is damaged.
-    pub(crate) fn open(directory: &Path, cache_bytes: u64) -> io::Result<Self> {
+    pub(crate) fn open(directory: &Path, cache_bytes: u64, own: &str) -> io::Result<Self> {
         let open = || {
             sled::Config::new()
                 .path(directory)
@@ -53,10 +91,26 @@ impl Index {
                 open().map_err(io::Error::other)?
             }
         };
-        Ok(Self {
+        let index = Self {
             db,
-            failed: AtomicBool::new(false),
-        })
+            own: own.to_owned(),
+            origins: Mutex::default(),
+        };
+        index.read_origins()?;
+        Ok(index)
+    }
+
+    fn read_origins(&self) -> io::Result<()> {
+        let mut origins = HashMap::new();
+        for found in self.db.scan_prefix(b"o") {
+            let (key, origin) = found.map_err(io::Error::other)?;
+            let number = key.get(1..).and_then(|number| number.try_into().ok());
+            let origin = str::from_utf8(&origin).map_err(io::Error::other)?;
+            let number = u32::from_be_bytes(number.ok_or(io::ErrorKind::InvalidData)?);
+            origins.insert(origin.to_owned(), number);
+        }
+        *self.origins.lock().unwrap_or_else(PoisonError::into_inner) = origins;
+        Ok(())
     }
 
     /// How far it reaches; `None` where it is empty.
@@ -65,7 +119,7 @@ impl Index {
         let (place, rest) = bytes.split_at_checked(16)?;
         let (size, root) = rest.split_first_chunk::<8>()?;
         Some(Reach {
-            place: place_of(place)?,
+            end: place_of(place)?,
             size: u64::from_be_bytes(*size),
             root: root.try_into().ok()?,
         })
@@ -73,94 +127,116 @@ impl Index {
 
     /// Forgets everything.
     pub(crate) fn clear(&self) -> io::Result<()> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.db.clear().map_err(io::Error::other)
     }
 
-    /// Adds frames in their order.
-    pub(crate) fn add<'a>(&self, frames: impl Iterator<Item = &'a Followed>) {
-        if self.whole().is_err() {
-            // What follows a hole must not be in it either: the next start then adds all from the hole on.
-            return;
-        }
-        let mut batch = sled::Batch::default();
-        // Most exchanges bring several statements within one batch: one key for all of them.
-        let mut exchanges: HashMap<ExchangeId, Vec<u64>> = HashMap::new();
-        let mut last = None;
-        for frame in frames {
-            let place = place_bytes(frame.place);
-            if !frame.leaves.is_empty() {
-                batch.insert(key(b'i', &[&frame.first.to_be_bytes()]), &place);
-            }
-            for (id, index) in &frame.exchanges {
-                exchanges.entry(*id).or_default().push(*index);
-            }
-            for note in &frame.notes {
-                batch.insert(key(b'n', &[note]), &place);
-            }
-            for leaf in &frame.proofs {
-                batch.insert(key(b'p', &[leaf]), &place);
-            }
-            last = Some(frame);
-        }
-        for (id, indexes) in &exchanges {
-            if let Some((first, further)) = indexes.split_first() {
-                let further: Vec<[u8; 8]> = further.iter().map(|index| index.to_be_bytes()).collect();
-                batch.insert(
-                    key(b'x', &[id.as_bytes(), &first.to_be_bytes()]),
-                    further.as_flattened(),
-                );
-            }
-        }
-        let Some(last) = last else { return };
-        let reach = [
-            place_bytes(last.place).as_slice(),
-            &last.size().to_be_bytes(),
-            &last.root,
-        ]
-        .concat();
-        batch.insert(b"m", reach);
-        if let Err(error) = self.db.apply_batch(batch) {
-            tracing::error!(%error, "the ledger's index could not be written: nothing is looked up before a restart");
-            self.failed.store(true, Ordering::Release);
-        }
+    /// Adds frames in their order, after which it reaches so far.
+    pub(crate) fn add<'a>(&self, frames: impl IntoIterator<Item = &'a Followed>, reach: &Reach) -> io::Result<()> {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = Batch::new(&self.own, &mut origins);
+        frames.into_iter().for_each(|frame| batch.frame(frame));
+        let mut rows = batch.finish();
+        let end = place_bytes(reach.end);
+        let reach = [end.as_slice(), &reach.size.to_be_bytes(), &reach.root].concat();
+        rows.insert(b"m", reach);
+        self.db.apply_batch(rows).map_err(io::Error::other)
     }
 
-    fn whole(&self) -> io::Result<&sled::Db> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(io::Error::other("a write to the index failed"));
+    /// Statements of an exchange, by index.
+    pub(crate) fn exchange(&self, id: ExchangeId) -> io::Result<Vec<Statement>> {
+        let mut found = Vec::new();
+        for row in self.db.scan_prefix(key(b'x', &[&bucket(id.time_ms())])) {
+            let (_, row) = row.map_err(io::Error::other)?;
+            let statements = rows::statements(&row)?;
+            let from = statements.partition_point(|statement| rows::id_of(statement) < id.as_bytes());
+            let same = statements.iter().skip(from);
+            let same = same.take_while(|statement| rows::id_of(statement) == id.as_bytes());
+            found.extend(same.filter_map(Statement::parse));
         }
-        Ok(&self.db)
+        found.sort_unstable_by_key(|statement| statement.index);
+        Ok(found)
     }
 
-    /// Indexes of an exchange's statements, ascending.
-    pub(crate) fn exchange(&self, id: ExchangeId) -> io::Result<Vec<u64>> {
-        let mut indexes = Vec::new();
-        for found in self.whole()?.scan_prefix(key(b'x', &[id.as_bytes()])) {
-            let (key, further) = found.map_err(io::Error::other)?;
-            let first = key.last_chunk::<8>().ok_or(io::ErrorKind::InvalidData)?;
-            let (further, rest) = further.as_chunks::<8>();
-            if !rest.is_empty() {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            indexes.extend(
-                [first]
-                    .into_iter()
-                    .chain(further)
-                    .map(|index| u64::from_be_bytes(*index)),
-            );
+    /// Statements of the exchanges whose id was made in this time, milliseconds, and lies between the two; in no order.
+    pub(crate) fn exchanges(
+        &self,
+        time_ms: &Range<u64>,
+        ids: &RangeInclusive<ExchangeId>,
+        mut take: impl FnMut(Statement),
+    ) -> io::Result<()> {
+        let from = time_ms.start.max(ids.start().time_ms());
+        let until = time_ms.end.min(ids.end().time_ms().saturating_add(1));
+        if from >= until {
+            return Ok(());
         }
-        Ok(indexes)
+        let first = key(b'x', &[&bucket(from)]);
+        let last = key(b'x', &[&bucket(until - 1), &[u8::MAX; 9]]);
+        for row in self.db.range(first..last) {
+            let (_, row) = row.map_err(io::Error::other)?;
+            for statement in rows::statements(&row)?.iter().filter_map(Statement::parse) {
+                if time_ms.contains(&statement.exchange.time_ms()) && ids.contains(&statement.exchange) {
+                    take(statement);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Exchanges of a selection that began in this time, microseconds: time and id, about in the order of their time. Ends when
+    /// `take` says so.
+    pub(crate) fn began(
+        &self,
+        selection: &Selection<'_>,
+        time_us: &Range<u64>,
+        mut take: impl FnMut(u64, ExchangeId) -> bool,
+    ) -> io::Result<()> {
+        let prefix = selection.prefix();
+        // A row holds no more than this time behind the one it is named for.
+        let first = [prefix.as_slice(), &time_us.start.saturating_sub(SPAN_US).to_be_bytes()].concat();
+        let last = [prefix.as_slice(), &time_us.end.to_be_bytes()].concat();
+        if first >= last {
+            return Ok(());
+        }
+        for row in self.db.range(first..last) {
+            let (_, row) = row.map_err(io::Error::other)?;
+            for (us, id) in rows::began(&row)?.iter().filter_map(Began::parse) {
+                if time_us.contains(&us) && !take(us, id) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers of the origins that are so.
+    pub(crate) fn origins(&self, is_so: impl Fn(&str) -> bool) -> Vec<u32> {
+        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = origins.iter().filter(|(origin, _)| is_so(origin));
+        wanted.map(|(_, number)| *number).collect()
+    }
+
+    /// Origins by their numbers.
+    pub(crate) fn numbered(&self) -> HashMap<u32, String> {
+        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        origins
+            .iter()
+            .map(|(origin, number)| (*number, origin.clone()))
+            .collect()
     }
 
     /// The frame in which the statement with this index stands, and the index of the frame's first.
     pub(crate) fn frame(&self, index: u64) -> io::Result<Option<(Place, u64)>> {
         let until = key(b'i', &[&index.to_be_bytes()]);
-        let Some(found) = self.whole()?.range(vec![b'i']..=until).next_back() else {
+        let Some(found) = self.db.range(vec![b'i']..=until).next_back() else {
             return Ok(None);
         };
-        let (key, value) = found.map_err(io::Error::other)?;
-        let first = key.last_chunk::<8>().map(|first| u64::from_be_bytes(*first));
-        Ok(place_of(&value).zip(first))
+        let (_, row) = found.map_err(io::Error::other)?;
+        let (frames, _) = row.as_chunks::<FRAME_BYTES>();
+        let first_of = |frame: &[u8; FRAME_BYTES]| frame.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        let at = frames.partition_point(|frame| first_of(frame) <= index);
+        let frame = at.checked_sub(1).and_then(|at| frames.get(at));
+        Ok(frame.and_then(|frame| Some((place_of(frame.get(8..)?)?, first_of(frame)))))
     }
 
     /// The frame in which a peer's note stands.
@@ -169,12 +245,17 @@ impl Index {
     }
 
     /// The frame in which the newest final proof of a peer's leaf stands.
-    pub(crate) fn proof(&self, leaf: &Hash) -> io::Result<Option<Place>> {
-        self.place(&key(b'p', &[leaf]))
+    pub(crate) fn proof(&self, index: u64, leaf: &Hash) -> io::Result<Option<Place>> {
+        self.place(&rows::proof_key(index, leaf))
+    }
+
+    /// The frame in which the receipt for an own statement stands.
+    pub(crate) fn receipt(&self, index: u64) -> io::Result<Option<Place>> {
+        self.place(&key(b'r', &[&index.to_be_bytes()]))
     }
 
     fn place(&self, key: &[u8]) -> io::Result<Option<Place>> {
-        let found = self.whole()?.get(key).map_err(io::Error::other)?;
+        let found = self.db.get(key).map_err(io::Error::other)?;
         Ok(found.and_then(|value| place_of(&value)))
     }
 
@@ -190,22 +271,4 @@ fn remove(directory: &Path) -> io::Result<()> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
-}
-
-fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = vec![letter];
-    parts.iter().for_each(|part| key.extend_from_slice(part));
-    key
-}
-
-fn place_bytes(place: Place) -> [u8; 16] {
-    (u128::from(place.segment) << 64 | u128::from(place.offset)).to_be_bytes()
-}
-
-fn place_of(bytes: &[u8]) -> Option<Place> {
-    let (segment, offset) = bytes.split_first_chunk::<8>()?;
-    Some(Place {
-        segment: u64::from_be_bytes(*segment),
-        offset: u64::from_be_bytes(*offset.first_chunk()?),
-    })
 }

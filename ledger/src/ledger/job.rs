@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_certs::digest::sha256;
-use jisr_proto::ident::ExchangeId;
 use tokio::sync::oneshot;
 
 use super::commit::Commit;
 use super::error::AppendError;
+use super::fact::Fact;
 use super::waiter::{Landed, Telling, Waiter};
 use crate::Hash;
 use crate::frame::{self, Record};
+use crate::seal::Sealed;
 use crate::statement::{Closed, Opened, Part};
 use crate::tree::leaf_hash;
 use crate::vault::{KeyName, Vault};
@@ -47,10 +48,12 @@ pub(crate) struct Job {
     pub(crate) body: Vec<u8>,
     /// Leaf hashes of the STATEMENT records in the body.
     pub(crate) leaves: Vec<Hash>,
-    /// Exchanges of those statements, in the same order.
-    pub(crate) exchanges: Vec<Option<ExchangeId>>,
-    /// Leaf inputs that PEER_PROOF records in the body prove.
-    pub(crate) proofs: Vec<Hash>,
+    /// What the derived data keep of those statements, in the same order.
+    pub(crate) facts: Vec<Fact>,
+    /// Indexes in the other ledgers and leaf inputs that PEER_PROOF records in the body prove.
+    pub(crate) proofs: Vec<(u64, Hash)>,
+    /// Own indexes that RECEIPT records in the body acknowledge.
+    pub(crate) receipts: Vec<u64>,
     /// A checkpoint of this ledger with cosignatures; its record is made by the writer, which knows the frames.
     pub(crate) cosigned: Option<Signed>,
     waiter: Option<Waiter>,
@@ -59,7 +62,7 @@ pub(crate) struct Job {
 }
 
 /// A checkpoint of this ledger, signed at least by it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signed {
     pub(crate) size: u64,
     pub(crate) note: Bytes,
@@ -76,7 +79,7 @@ impl Job {
             store(&mut stored, statement.parts(), core.created_us, vault)?;
             frame::put_record(&mut job.body, Record::Statement(&stored));
             job.leaves.push(leaf_hash(&statement.leaf()));
-            job.exchanges.push(ExchangeId::try_from(core.exchange_id.as_ref()).ok());
+            job.facts.push(Fact::of(statement, vault));
             if let Some(cited) = statement.attached() {
                 let created_us = cited.statement.core().created_us;
                 stored.clear();
@@ -104,13 +107,32 @@ impl Job {
     /// A final proof, with the note that it rests on.
     pub(crate) fn peer_proof(index: u64, leaf: Hash, note: Bytes, path: &[Hash]) -> Self {
         let mut job = Self {
-            proofs: vec![leaf],
+            proofs: vec![(index, leaf)],
             ..Self::default()
         };
         let hash = sha256(&[&note]);
         frame::put_peer_proof(&mut job.body, index, &leaf, &hash, path);
         job.note(hash, note);
         job
+    }
+
+    /// A receipt: the other side's closing statement that cites one of this ledger.
+    pub(crate) fn receipt(receipt: &Sealed, vault: &Vault) -> Result<Self, AppendError> {
+        let cited = receipt.statement.citation();
+        let cited = cited.ok_or(AppendError::Unsound("a receipt cites nothing"))?;
+        let mut stored = Vec::new();
+        let created_us = receipt.statement.core().created_us;
+        store(&mut stored, receipt.statement.parts(), created_us, vault)?;
+        let mut job = Self {
+            receipts: vec![cited.index],
+            ..Self::default()
+        };
+        let place = (receipt.index, receipt.tree_size);
+        frame::put_receipt(&mut job.body, place, &receipt.note_hash, &receipt.path, |body| {
+            body.extend_from_slice(&stored);
+        });
+        job.note(receipt.note_hash, receipt.note().clone());
+        Ok(job)
     }
 
     /// What binds another ledger's key to its origin.

@@ -10,21 +10,23 @@ use std::thread;
 use std::time::Duration;
 
 use jisr_certs::seal::SealKey;
+use jisr_proto::ident::ExchangeId;
 use jisr_proto::statement::{Started, TornTailCut};
 
 use super::commit::SignedCheckpoint;
 use super::config::Config;
 use super::confirm::{Gate, Waiting};
 use super::entry::{Entry, ReadError, Reader};
+use super::erase::Eraser;
 use super::error::OpenError;
-use super::follower::{self, FollowerQueue};
+use super::follower::{Follower, FollowerQueue, Standing};
 use super::head::Head;
-use super::history::{History, Side};
-use super::index::Index;
+use super::history::{Open, Side};
+use super::indexer::{Indexer, Indexing};
+use super::published::Published;
 use super::queue::Queue;
-use super::recover::{End, Recovered, recover};
+use super::recover::{End, Ground, Recovered};
 use super::reserve::Reserve;
-use super::tiles::Tiles;
 use super::writer::Writer;
 use super::{Inner, Ledger, Threads};
 use crate::clock::Clock;
@@ -48,12 +50,32 @@ pub struct Opened {
 }
 
 /// An exchange that was never closed.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct OpenExchange {
     /// Whether this node asked or was asked.
     pub side: Side,
-    /// ASKED, or RECEIVED with the ASKED that it cites.
-    pub entry: Entry,
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Own index of ASKED, or of RECEIVED, which cites it.
+    pub index: u64,
+}
+
+impl OpenExchange {
+    fn of(open: &Open) -> Self {
+        Self {
+            side: open.side,
+            exchange: open.exchange,
+            index: open.index,
+        }
+    }
+
+    /// ASKED, or RECEIVED with the ASKED that it cites. Blocks on disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn entry(&self, ledger: &Ledger) -> Result<Entry, ReadError> {
+        ledger.entry(self.index)?.ok_or(ReadError::Index("an open exchange"))
+    }
 }
 
 /// Everything that [`Ledger::open`] does.
@@ -71,40 +93,30 @@ pub(crate) fn open(
     for directory in [&config.dir, &segments, &derived, &config.reserve_dir] {
         create_directory(directory).map_err(at(directory))?;
     }
-    let exchanges = derived.join("exchanges");
-    let index = Index::open(&exchanges, config.index_cache_bytes).map_err(at(&exchanges))?;
-    let read = || {
-        let tiles = Tiles::new(derived.join("tile"));
-        let history = History::new(config.origin.as_str(), clock.now_us(), config.replay_grace_us);
-        let recovered = recover(&segments, &key, history, &tiles, &index)?;
-        Ok::<_, OpenError>(recovered.map(|recovered| (recovered, tiles)))
+    // A frame that was being erased is whole again before anything is read.
+    Eraser::new(&config).recover().map_err(at(&derived))?;
+    let ground = Ground {
+        segments: &segments,
+        derived: &derived,
+        key: &key,
+        now_us: clock.now_us(),
+        replay_grace_us: config.replay_grace_us,
     };
-    let (recovered, tiles) = match read()? {
-        Some(found) => found,
-        None => read()?.ok_or_else(|| at(&exchanges)(io::Error::other("the index does not stay empty")))?,
-    };
+    let recovered = ground.recover()?;
     let torn = recovered.end.as_ref().and_then(torn);
     let size = recovered.grower.size();
     let newest_us = recovered.history.newest_us;
-    let (open, replay) = (recovered.history.open(), recovered.history.replay());
+    let open = recovered.history.open().iter().map(OpenExchange::of).collect();
+    let replay = recovered.history.replay();
     let parts = Parts {
         config,
         key,
         vault,
         clock,
-        index,
-        tiles,
         recovered,
         lock,
     };
     let ledger = parts.start(started, torn)?;
-    let entry = |(side, index)| {
-        Ok(OpenExchange {
-            side,
-            entry: ledger.entry(index)?.ok_or(ReadError::Index("an open exchange"))?,
-        })
-    };
-    let open = open.into_iter().map(entry).collect::<Result<_, OpenError>>()?;
     Ok((
         ledger,
         Opened {
@@ -123,8 +135,6 @@ struct Parts {
     key: SealKey,
     vault: Vault,
     clock: Arc<dyn Clock>,
-    index: Index,
-    tiles: Tiles,
     recovered: Recovered,
     lock: File,
 }
@@ -136,12 +146,12 @@ impl Parts {
             key,
             vault,
             clock,
-            index,
-            tiles,
             recovered,
             lock,
         } = self;
         let segments = config.dir.join("segments");
+        let eraser = Eraser::new(&config);
+        let derived = config.dir.join("index");
         let size = recovered.grower.size();
         let newest_us = recovered.history.newest_us;
         let verifier = key
@@ -154,6 +164,13 @@ impl Parts {
             root: recovered.grower.root(),
             note: recovered.signed_head(),
         };
+        let standing = recovered.last.map(|place| Standing {
+            place,
+            size,
+            note: found.note.clone(),
+        });
+        let origin = config.origin.to_string();
+        let disk = Arc::clone(&config.disk);
         let queue = Arc::new(Queue::new(config.queue_bytes, config.queue_items));
         let follower = Arc::new(FollowerQueue::new(size));
         let end = recovered.end.map(|end| end.place());
@@ -207,15 +224,35 @@ impl Parts {
         } else {
             (Gate::closed(waiting), None)
         };
-        let (tiles, index) = (Arc::new(tiles), Arc::new(index));
-        let reader = Reader::new(&segments, vault.clone());
-        let followed = {
-            let (queue, tiles, index) = (Arc::clone(&follower), Arc::clone(&tiles), Arc::clone(&index));
-            spawn("jisr-follower", move || follower::run(&queue, &tiles, &index))?
+        let tiles = Arc::new(recovered.tiles);
+        let reader = Arc::new(Reader::new(&segments, vault.clone()));
+        let index = Arc::new(Indexing::new((end.unwrap_or_default(), size)));
+        let indexer = Indexer {
+            indexing: Arc::clone(&index),
+            tiles: Arc::clone(&tiles),
+            reader: Arc::clone(&reader),
+            directory: derived.join("exchanges"),
+            segments,
+            cache_bytes: config.index_cache_bytes,
+            origin: origin.clone(),
+        };
+        let followed = Follower {
+            queue: Arc::clone(&follower),
+            tiles: Arc::clone(&tiles),
+            index: Arc::clone(&index),
+            head: Arc::clone(&head),
+            disk,
+            published: Published::found(derived.clone()),
+            derived,
+            origin,
+            history: recovered.history,
+            standing,
+            unmarked: recovered.read_bytes,
         };
         let threads = Mutex::new(Threads {
             writer,
-            follower: Some(followed),
+            follower: Some(spawn("jisr-follower", move || followed.run())?),
+            indexer: Some(spawn("jisr-indexer", move || indexer.run())?),
         });
         let inner = Inner {
             queue,
@@ -226,6 +263,7 @@ impl Parts {
             index,
             reader,
             vault,
+            eraser,
             verifier,
             room,
             commit_bytes,

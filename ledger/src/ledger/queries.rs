@@ -1,13 +1,14 @@
 //! What is asked of the index: exchanges by peer, by time, by person or case, and pairs for reconciliation.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use jisr_proto::ident::{ExchangeId, MemberId, Origin};
 use jisr_proto::statement::Kind;
 
 use super::Ledger;
-use super::entry::{Entry, ReadError};
+use super::entry::ReadError;
+use super::index::{Index, Selection, Statement};
 use crate::Hash;
 
 /// Exchanges that were found, in the order in which they began.
@@ -47,9 +48,13 @@ impl Ledger {
     /// # Errors
     /// [`ReadError`].
     pub fn by_peer(&self, member: &MemberId, time_us: Range<u64>, limit: usize) -> Result<Found, ReadError> {
-        self.select(&time_us, limit, |entry| {
-            peer(self, entry).and_then(|peer| peer.member()).as_ref() == Some(member)
-        })
+        let index = self.index()?;
+        let is_of = |origin: &str| {
+            let origin = origin.parse::<Origin>().ok();
+            origin.and_then(|origin| origin.member()).as_ref() == Some(member)
+        };
+        let peers = index.origins(is_of).into_iter().map(Selection::Peer);
+        select(&index, peers, &time_us, limit)
     }
 
     /// Exchanges that began in this time (microseconds since 1970), at most `limit`. Blocks on disk.
@@ -57,7 +62,7 @@ impl Ledger {
     /// # Errors
     /// [`ReadError`].
     pub fn by_time(&self, time_us: Range<u64>, limit: usize) -> Result<Found, ReadError> {
-        self.select(&time_us, limit, |_| true)
+        select(&*self.index()?, [Selection::Time], &time_us, limit)
     }
 
     /// Exchanges about a person or a case that began in this time (microseconds since 1970), at most `limit`; the pseudonym is
@@ -66,12 +71,7 @@ impl Ledger {
     /// # Errors
     /// [`ReadError`].
     pub fn by_pseudonym(&self, pseudonym: &Hash, time_us: Range<u64>, limit: usize) -> Result<Found, ReadError> {
-        self.select(&time_us, limit, |entry| {
-            let statements = std::iter::once(&entry.statement).chain(entry.peer.as_ref().map(|peer| &peer.statement));
-            statements
-                .flat_map(|statement| self.0.vault.pseudonyms(statement.parts()))
-                .any(|found| found == *pseudonym)
-        })
+        select(&*self.index()?, [Selection::Pseudonym(pseudonym)], &time_us, limit)
     }
 
     /// Exchanges with other ledgers whose id was made in this time (milliseconds since 1970, the end excluded) and lies between
@@ -86,77 +86,107 @@ impl Ledger {
         low: ExchangeId,
         high: ExchangeId,
     ) -> Result<Vec<PairRow>, ReadError> {
-        let mut rows: BTreeMap<(ExchangeId, bool), PairRow> = BTreeMap::new();
-        for index in 0..self.size() {
-            let Some(entry) = self.entry(index)? else { break };
-            let core = entry.statement.core();
-            let Ok(exchange) = ExchangeId::try_from(core.exchange_id.as_ref()) else {
-                continue;
-            };
-            let in_time = (from_ms..until_ms).contains(&exchange.time_ms());
-            let Some(other) = peer(self, &entry).filter(|_| in_time && (low..=high).contains(&exchange)) else {
-                continue;
-            };
-            let cited = entry.statement.citation();
-            let cited: Option<Hash> = cited.and_then(|cited| cited.leaf.as_ref().try_into().ok());
-            let kind = entry.statement.kind();
-            let asked_by_us = core.provider_origin != self.checkpoint().origin.as_ref();
-            let asked = match (asked_by_us, kind) {
-                (true, Kind::Asked) => Some(entry.statement.leaf()),
-                (true, _) => None,
-                (false, _) => cited,
-            };
-            let theirs = if asked_by_us { cited } else { Some(entry.statement.leaf()) };
-            let (answered, otherwise) = match kind {
-                Kind::Asked | Kind::Received => (None, None),
-                Kind::Delivered | Kind::LateAnswer | Kind::Answered => (theirs, None),
-                _ => (None, theirs),
-            };
-            let closed = (!matches!(kind, Kind::Asked | Kind::Received)).then_some(index);
-            let row = rows.entry((exchange, asked_by_us)).or_insert_with(|| PairRow {
-                exchange,
-                asked_by_us,
-                peer: other,
-                asked: asked.unwrap_or_default(),
-                answered,
-                otherwise,
-                closed,
-                receipt: false,
-            });
-            row.answered = answered.or(row.answered);
-            row.otherwise = otherwise.or(row.otherwise);
-            row.closed = closed.or(row.closed);
+        if low > high {
+            return Ok(Vec::new());
         }
-        Ok(rows.into_values().filter(|row| row.asked != Hash::default()).collect())
+        let index = self.index()?;
+        let mut statements = Vec::new();
+        index.exchanges(&(from_ms..until_ms), &(low..=high), |statement| {
+            if statement.peer > 0 {
+                statements.push(statement);
+            }
+        })?;
+        statements.sort_unstable_by_key(|found| (found.exchange, found.asked_by_us, found.index));
+        let origins = index.numbered();
+        let same =
+            |one: &Statement, other: &Statement| (one.exchange, one.asked_by_us) == (other.exchange, other.asked_by_us);
+        let mut rows = Vec::new();
+        for exchange in statements.chunk_by(same) {
+            rows.extend(self.pair(&index, exchange, &origins)?);
+        }
+        Ok(rows)
     }
 
-    fn select(&self, time_us: &Range<u64>, limit: usize, holds: impl Fn(&Entry) -> bool) -> Result<Found, ReadError> {
-        let mut found = Found::default();
-        for index in 0..self.size() {
-            let Some(entry) = self.entry(index)? else { break };
-            let core = entry.statement.core();
-            let Ok(exchange) = ExchangeId::try_from(core.exchange_id.as_ref()) else {
-                continue;
-            };
-            if !time_us.contains(&core.created_us) || found.exchanges.contains(&exchange) || !holds(&entry) {
-                continue;
+    /// `None` where the exchange has no ASKED: what was refused at home is nobody else's.
+    fn pair(
+        &self,
+        index: &Index,
+        statements: &[Statement],
+        origins: &HashMap<u32, String>,
+    ) -> Result<Option<PairRow>, ReadError> {
+        let Some(first) = statements.first() else {
+            return Ok(None);
+        };
+        let peer = origins.get(&first.peer).and_then(|origin| origin.parse().ok());
+        let mut row = PairRow {
+            exchange: first.exchange,
+            asked_by_us: first.asked_by_us,
+            peer: peer.ok_or(ReadError::Index("the origin of a peer"))?,
+            asked: Hash::default(),
+            answered: None,
+            otherwise: None,
+            closed: None,
+            receipt: false,
+        };
+        let mut asked = None;
+        for statement in statements {
+            let cited = Some(statement.cited).filter(|cited| *cited != Hash::default());
+            match (statement.asked_by_us, statement.kind) {
+                (true, Kind::Asked) => {
+                    asked = Some(self.leaf(statement.index)?);
+                    continue;
+                }
+                (false, Kind::Received) => {
+                    asked = cited;
+                    continue;
+                }
+                (true, Kind::Delivered | Kind::LateAnswer) => row.answered = cited,
+                (true, _) => row.otherwise = cited.or(row.otherwise),
+                (false, kind) => {
+                    asked = asked.or(cited);
+                    let leaf = Some(self.leaf(statement.index)?);
+                    let said = match kind {
+                        Kind::Answered => &mut row.answered,
+                        _ => &mut row.otherwise,
+                    };
+                    *said = leaf;
+                    row.receipt |= index.receipt(statement.index)?.is_some();
+                }
             }
-            if found.exchanges.len() == limit {
-                found.more = true;
-                break;
-            }
-            found.exchanges.push(exchange);
+            row.closed = Some(statement.index);
         }
-        Ok(found)
+        Ok(asked.map(|asked| PairRow { asked, ..row }))
+    }
+
+    /// Leaf input of a statement.
+    fn leaf(&self, index: u64) -> Result<Hash, ReadError> {
+        self.0.tiles.input(index).ok_or(ReadError::Index("a leaf"))
     }
 }
 
-/// Origin of the other side's ledger.
-fn peer(ledger: &Ledger, entry: &Entry) -> Option<Origin> {
-    let core = entry.statement.core();
-    if core.provider_origin == ledger.checkpoint().origin.as_ref() {
-        entry.statement.citation().and_then(|cited| cited.origin.parse().ok())
-    } else {
-        core.provider_origin.parse().ok()
+/// The exchanges of some selections, each once, by time.
+fn select<'a>(
+    index: &Index,
+    selections: impl IntoIterator<Item = Selection<'a>>,
+    time_us: &Range<u64>,
+    limit: usize,
+) -> Result<Found, ReadError> {
+    let mut seen = HashSet::new();
+    let mut began = Vec::new();
+    for selection in selections {
+        let most = began.len().saturating_add(limit);
+        index.began(&selection, time_us, |us, exchange| {
+            if seen.insert(exchange) {
+                began.push((us, exchange));
+            }
+            began.len() <= most
+        })?;
     }
+    began.sort_unstable();
+    let more = began.len() > limit;
+    began.truncate(limit);
+    Ok(Found {
+        exchanges: began.into_iter().map(|(_, exchange)| exchange).collect(),
+        more,
+    })
 }

@@ -6,10 +6,13 @@ use super::error::AppendError;
 use super::job::Job;
 use crate::Hash;
 use crate::note::NOTE_BYTES_MAX;
+use crate::seal::Sealed;
 use crate::tree::PROOF_HASHES_MAX;
+use crate::vault::Vault;
+use crate::verified::Verified;
 
 /// A record that is not a statement (docs/formats.md, the table of records).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// A checkpoint of this ledger with the cosignatures of the quorum, a C2SP signed note.
     Cosigned(Bytes),
@@ -26,6 +29,8 @@ pub enum Record {
         /// Inclusion path.
         path: Vec<Hash>,
     },
+    /// A receipt: the closing statement of a consumer that cites a statement of this ledger, sealed and verified.
+    PeerReceipt(Box<Verified<Sealed>>),
     /// The certificates that bind another ledger's key to its origin, DER: seal certificate, issuing authority, root.
     /// Written anew only where they were not written lately.
     PeerCertificates {
@@ -38,8 +43,9 @@ pub enum Record {
 
 impl Record {
     /// Everything but an own checkpoint, which must be compared with the tree first.
-    pub(crate) fn into_job(self) -> Result<Job, AppendError> {
+    pub(crate) fn into_job(self, vault: &Vault) -> Result<Job, AppendError> {
         match self {
+            Self::PeerReceipt(receipt) => Job::receipt(&receipt, vault),
             Self::PeerNote(note) if note.len() <= NOTE_BYTES_MAX => Ok(Job::peer_note(note)),
             Self::PeerProof {
                 index,

@@ -1,6 +1,7 @@
-//! Reads a ledger from its first byte to its last: checks every frame, grows the tree, finds a torn tail.
+//! Reads a ledger from its mark, or where none fits from its first byte, to its last: checks every frame, grows the tree, finds
+//! a torn tail.
 //!
-//! Nothing is written here. What a checkpoint in the ledger says must be what the statements before it give, so the next
+//! Nothing is written here but what is derived. What a checkpoint in the ledger says must be what the statements before it give, so the next
 //! checkpoint that is signed continues every one that was signed before.
 
 mod reading;
@@ -15,15 +16,18 @@ use jisr_certs::seal::SealKey;
 use super::commit::Grower;
 use super::error::OpenError;
 use super::history::History;
-use super::index::Index;
 use super::job::Signed;
 use super::known::Known;
-use super::tail::Place;
+use super::mark::Mark;
+use super::tail;
 use super::tiles::Tiles;
 use super::writer::Sizes;
 use crate::frame::{Tear, segment_name, segment_number};
 
 use reading::Reading;
+
+/// File name of the mark.
+pub(crate) const MARK: &str = "mark";
 
 /// Where the ledger ends.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +42,8 @@ pub(crate) struct End {
 
 impl End {
     /// Where the last whole frame ends.
-    pub(crate) fn place(&self) -> Place {
-        Place {
+    pub(crate) fn place(&self) -> tail::Place {
+        tail::Place {
             segment: self.segment,
             offset: self.offset,
         }
@@ -57,6 +61,11 @@ pub(crate) struct Recovered {
     pub(crate) signed: Option<Signed>,
     pub(crate) cosigned: Option<Signed>,
     pub(crate) history: History,
+    pub(crate) tiles: Tiles,
+    /// Where the last frame begins.
+    pub(crate) last: Option<tail::Place>,
+    /// Bytes of frames that were read.
+    pub(crate) read_bytes: u64,
 }
 
 impl Recovered {
@@ -67,22 +76,77 @@ impl Recovered {
     }
 }
 
-/// Reads the ledger and brings the derived data up to date. `None`: the index was one of another past; it is empty now, and
-/// fresh tiles and one more reading fill it.
-pub(crate) fn recover(
-    segments: &Path,
-    key: &SealKey,
-    history: History,
-    tiles: &Tiles,
-    index: &Index,
-) -> Result<Option<Recovered>, OpenError> {
-    let mut reading = Reading::new(key, history, tiles, index);
-    let files = list(segments)?;
-    let last = files.len().checked_sub(1);
-    for (at, path) in files.iter().enumerate() {
-        reading.segment(at as u64, path, Some(at) == last)?;
+/// Where a ledger lies, and whose it is.
+pub(crate) struct Ground<'a> {
+    pub(crate) segments: &'a Path,
+    /// The directory of what is derived.
+    pub(crate) derived: &'a Path,
+    pub(crate) key: &'a SealKey,
+    pub(crate) now_us: u64,
+    pub(crate) replay_grace_us: u64,
+}
+
+impl Ground<'_> {
+    /// Reads what follows the mark, or, where there is none that fits, the whole ledger.
+    pub(crate) fn recover(&self) -> Result<Recovered, OpenError> {
+        let files = list(self.segments)?;
+        match self.from_mark(&files) {
+            Ok(Some(recovered)) => return Ok(recovered),
+            Ok(None) if files.is_empty() => {}
+            Ok(None) => tracing::info!("no mark fits the ledger: it is read whole"),
+            Err(error) => {
+                tracing::warn!(%error, "what follows the ledger's mark does not fit it: the ledger is read whole")
+            }
+        }
+        let tiles = Tiles::new(self.derived.join("tile"));
+        let mut reading = Reading::new(self.key, self.history(), tiles, Grower::new());
+        let last = files.len().checked_sub(1);
+        for (at, path) in files.iter().enumerate() {
+            reading.segment(at as u64, path, Some(at) == last)?;
+        }
+        reading.finish()
     }
-    reading.finish()
+
+    /// `None`: there is no mark, or it is not one of this ledger as it lies there.
+    fn from_mark(&self, files: &[PathBuf]) -> Result<Option<Recovered>, OpenError> {
+        let path = self.derived.join(MARK);
+        let read = fs::read(&path).ok().and_then(|bytes| self.resume(&bytes, files));
+        let Some((mut reading, mark)) = read else {
+            return Ok(None);
+        };
+        let last = files.len().checked_sub(1);
+        let first = usize::try_from(mark.place.segment).unwrap_or(usize::MAX);
+        for (at, path) in files.iter().enumerate().skip(first) {
+            let is_last = Some(at) == last;
+            if at > first {
+                reading.segment(at as u64, path, is_last)?;
+            } else if !reading.resume(mark.place, path, is_last)? {
+                return Ok(None);
+            }
+        }
+        reading.finish().map(Some)
+    }
+
+    fn resume(&self, bytes: &[u8], files: &[PathBuf]) -> Option<(Reading<'_>, Mark)> {
+        let (mark, root) = Mark::parse(bytes, self.key)?;
+        if mark.place.segment >= files.len() as u64 {
+            return None;
+        }
+        let tiles = Tiles::resume(self.derived.join("tile"), mark.size, &mark.edges)?;
+        let grower = Grower::resume(&tiles, mark.size).filter(|grower| grower.root() == root)?;
+        let mut history = self.history();
+        history.restore(mark.newest_us, &mark.open, &mark.replay);
+        history.forget(self.now_us);
+        let mut reading = Reading::new(self.key, history, tiles, grower);
+        reading.adopt(&mark);
+        Some((reading, mark))
+    }
+
+    fn history(&self) -> History {
+        let mut history = History::new(self.key.origin().as_str(), self.replay_grace_us);
+        history.forget(self.now_us);
+        history
+    }
 }
 
 /// The segment files in order. Anything else, or a gap, is not a ledger.

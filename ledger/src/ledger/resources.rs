@@ -36,7 +36,9 @@ impl Ledger {
         let Some(indexes) = within else { return Ok(None) };
         let mut bundle = BytesMut::with_capacity(usize::from(width) * (2 + size_of::<Hash>()));
         for index in indexes {
-            let Some(entry) = self.entry(index)? else { return Ok(None) };
+            let Some(entry) = self.entry(index)? else {
+                return Ok(None);
+            };
             bundle.put_u16(32);
             bundle.put_slice(&entry.statement.leaf());
         }

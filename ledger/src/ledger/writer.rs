@@ -101,7 +101,7 @@ impl Writer {
     }
 
     /// One commit. On success everybody is told; where the disk is full everybody is refused and nothing changed.
-    pub(crate) fn commit(&mut self, jobs: Vec<Job>) -> Result<(), FatalError> {
+    pub(crate) fn commit(&mut self, mut jobs: Vec<Job>) -> Result<(), FatalError> {
         let first = self.grower.size();
         let grown = self.grower.grow(jobs.iter().flat_map(|job| job.leaves.iter().copied()));
         let around = self.around(&jobs);
@@ -133,7 +133,7 @@ impl Writer {
         if let Some(cosigned) = &around.cosigned {
             self.head.publish_cosigned(cosigned);
         }
-        let followed = Followed::of(place, &commit, around.notes, &jobs);
+        let followed = Followed::of((place, durable), &commit, around.notes, &mut jobs);
         let mut next = first;
         let mut telling = Telling::default();
         for job in jobs {

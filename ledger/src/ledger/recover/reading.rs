@@ -2,111 +2,172 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use bytes::Bytes;
 use jisr_certs::digest::sha256;
 use jisr_certs::seal::SealKey;
-use jisr_proto::ident::ExchangeId;
 use jisr_proto::statement::{Kind, Started};
 use prost::Message;
 
 use super::{End, Recovered};
 use crate::Hash;
-use crate::frame::{Next, PeerProof, Record, Records, ScanError, SegmentScan};
+use crate::frame::{Next, Record, Records, ScanError, SegmentScan};
 use crate::ledger::commit::Grower;
 use crate::ledger::error::OpenError;
-use crate::ledger::follower::Followed;
-use crate::ledger::history::{Clear, History};
-use crate::ledger::index::{Index, Reach};
+use crate::ledger::fact::{Clear, Fact};
+use crate::ledger::history::History;
 use crate::ledger::job::Signed;
 use crate::ledger::known::Known;
+use crate::ledger::mark::Mark;
 use crate::ledger::tail::Place;
 use crate::ledger::tiles::Tiles;
 use crate::ledger::writer::Sizes;
 use crate::note::{self, Checkpoint, SignedNote, VerifierKey};
-use crate::tree::leaf_hash;
+use crate::tree::{self, Nodes, leaf_hash};
 
-/// Frames are put into the index this many at a time.
-const INDEX_AT_ONCE: usize = 1_024;
+/// Segments are read in steps of this many bytes.
+const READ_BYTES: usize = 1 << 18;
 
 /// A ledger that is being read, frame by frame.
 pub(super) struct Reading<'a> {
     key: &'a SealKey,
-    tiles: &'a Tiles,
-    index: &'a Index,
-    /// How far the index reached at start, until the scan has come there.
-    reach: Option<Reach>,
-    stale: bool,
-    pending: Vec<Followed>,
+    tiles: Tiles,
     grower: Grower,
     known: Known,
+    /// Size at the mark from which the reading goes on.
+    base: u64,
     /// Sizes and roots after the last frames.
     roots: VecDeque<(u64, Hash)>,
     newest: Option<Signed>,
     cosigned: Option<Signed>,
     history: History,
     end: Option<End>,
+    last: Option<Place>,
+    read_bytes: u64,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(key: &'a SealKey, history: History, tiles: &'a Tiles, index: &'a Index) -> Self {
+    pub(super) fn new(key: &'a SealKey, history: History, tiles: Tiles, grower: Grower) -> Self {
         Self {
             key,
             tiles,
-            index,
-            reach: index.reach(),
-            stale: false,
-            pending: Vec::new(),
-            grower: Grower::new(),
+            base: grower.size(),
+            roots: VecDeque::from([(grower.size(), grower.root())]),
+            grower,
             known: Known::default(),
-            roots: VecDeque::new(),
             newest: None,
             cosigned: None,
             history,
             end: None,
+            last: None,
+            read_bytes: 0,
         }
     }
 
-    pub(super) fn segment(&mut self, number: u64, path: &Path, is_last: bool) -> Result<(), OpenError> {
-        let corrupt = |offset, what: String| OpenError::Corrupt {
-            segment: number,
-            offset,
-            what,
+    /// What a mark says besides its tree, which the tiles have.
+    pub(super) fn adopt(&mut self, mark: &Mark) {
+        self.last = Some(mark.place);
+        self.newest = Some(Signed {
+            size: mark.size,
+            note: mark.note.clone(),
+        });
+        let is_own = |signed: &Signed| {
+            let key: VerifierKey = self.key.vkey().parse().ok()?;
+            let checkpoint = note::open(&signed.note, &key).ok()?;
+            let root = tree::root(&self.tiles, checkpoint.size)?;
+            (checkpoint.size == signed.size && root == checkpoint.root).then(|| signed.clone())
         };
+        self.cosigned = mark.cosigned.as_ref().and_then(is_own);
+    }
+
+    /// Goes on in a segment behind the frame at `place`; false where another frame, or none, stands there.
+    pub(super) fn resume(&mut self, place: Place, path: &Path, is_last: bool) -> Result<bool, OpenError> {
         let failed = |error| OpenError::Io {
             path: path.to_owned(),
             error,
         };
-        let scanned = |e| match e {
-            ScanError::Broken { offset, source } => corrupt(offset, source.to_string()),
-            ScanError::Unreadable(error) => failed(error),
+        let mut file = File::open(path).map_err(failed)?;
+        let Ok(scan) = SegmentScan::open(&mut file) else {
+            return Ok(false);
+        };
+        let header = scan.header();
+        if header.number != place.segment || tree::root(&self.tiles, header.first_index) != Some(header.root) {
+            return Ok(false);
+        }
+        file.seek(SeekFrom::Start(place.offset)).map_err(failed)?;
+        let reader = BufReader::with_capacity(READ_BYTES, file);
+        let mut scan = SegmentScan::resume(reader, header, place.offset);
+        match scan.read_next() {
+            Ok(Next::Frame { body, .. }) if self.ends_in(&body) => self.frames(scan, path, is_last).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the statements of this frame are the last of the tree.
+    fn ends_in(&self, body: &Bytes) -> bool {
+        let leaves: Option<Vec<Hash>> = Records::new(body)
+            .filter_map(|record| match record {
+                Ok(Record::Statement(stored)) => Some(Clear::read(stored).ok().map(|clear| leaf_hash(&clear.leaf))),
+                Ok(_) => None,
+                Err(_) => Some(None),
+            })
+            .collect();
+        let Some(leaves) = leaves else { return false };
+        let Some(first) = self.grower.size().checked_sub(leaves.len() as u64) else {
+            return false;
+        };
+        (first..)
+            .zip(leaves)
+            .all(|(index, leaf)| self.tiles.node(0, index) == Some(leaf))
+    }
+
+    pub(super) fn segment(&mut self, number: u64, path: &Path, is_last: bool) -> Result<(), OpenError> {
+        let failed = |error| OpenError::Io {
+            path: path.to_owned(),
+            error,
         };
         let file = File::open(path).map_err(failed)?;
-        let mut scan = SegmentScan::open(BufReader::with_capacity(1 << 18, file)).map_err(scanned)?;
+        let reader = BufReader::with_capacity(READ_BYTES, file);
+        let scan = SegmentScan::open(reader).map_err(|e| unreadable(number, path, e))?;
         let header = scan.header();
         if (header.number, header.first_index, header.root) != (number, self.grower.size(), self.grower.root()) {
-            return Err(corrupt(0, "its header does not continue the segment before".into()));
+            let what = "its header does not continue the segment before";
+            return Err(corrupt(
+                Place {
+                    segment: number,
+                    offset: 0,
+                },
+                &what,
+            ));
         }
+        self.frames(scan, path, is_last)
+    }
+
+    /// All frames to the end of a segment.
+    fn frames<R: Read>(&mut self, mut scan: SegmentScan<R>, path: &Path, is_last: bool) -> Result<(), OpenError> {
+        let header = scan.header();
+        let segment = header.number;
         loop {
-            let (offset, torn) = match scan.read_next().map_err(scanned)? {
+            let next = scan.read_next().map_err(|e| unreadable(segment, path, e))?;
+            let (offset, torn) = match next {
                 Next::Frame { offset, body } => {
-                    self.frame(
-                        Place {
-                            segment: number,
-                            offset,
-                        },
-                        &body,
-                    )?;
+                    self.frame(Place { segment, offset }, &body)?;
                     continue;
                 }
                 Next::End { offset } => (offset, None),
                 Next::Torn(tear) if is_last => (tear.offset, Some(tear)),
-                Next::Torn(tear) => return Err(corrupt(tear.offset, "a frame is torn, but segments follow".into())),
+                Next::Torn(tear) => {
+                    let offset = tear.offset;
+                    return Err(corrupt(
+                        Place { segment, offset },
+                        &"a frame is torn, but segments follow",
+                    ));
+                }
             };
             self.end = Some(End {
-                segment: number,
+                segment,
                 first_index: header.first_index,
                 offset,
                 torn,
@@ -116,15 +177,8 @@ impl<'a> Reading<'a> {
     }
 
     fn frame(&mut self, place: Place, body: &Bytes) -> Result<(), OpenError> {
-        let mut followed = Followed {
-            place,
-            first: self.grower.size(),
-            leaves: Vec::new(),
-            exchanges: Vec::new(),
-            notes: Vec::new(),
-            proofs: Vec::new(),
-            root: [0; 32],
-        };
+        let first = self.grower.size();
+        let mut leaves = Vec::new();
         let mut records = Records::new(body).peekable();
         while let Some(record) = records.next() {
             match record.map_err(|e| corrupt(place, &e))? {
@@ -133,48 +187,42 @@ impl<'a> Reading<'a> {
                         Some(Ok(Record::PeerStatement(data))) => Some(*data),
                         _ => None,
                     };
-                    self.statement(&mut followed, stored, peer)?;
+                    leaves.push(self.statement(place, stored, peer)?);
                 }
                 Record::Checkpoint(note) => {
-                    self.checkpoint(body.slice_ref(note), followed.first)
+                    self.checkpoint(body.slice_ref(note), first)
                         .map_err(|what| corrupt(place, &what))?;
                 }
-                Record::PeerNote(note) => followed.notes.push(sha256(&[note])),
-                Record::PeerProof(data) => {
-                    followed
-                        .proofs
-                        .push(PeerProof::parse(data).map_err(|e| corrupt(place, &e))?.leaf);
-                }
-                Record::PeerStatement(_) | Record::PeerCertificates(_) | Record::Receipt(_) | Record::Payload(_) => {}
+                Record::PeerNote(note) => self.known.learn(sha256(&[note])),
+                Record::PeerStatement(_)
+                | Record::PeerProof(_)
+                | Record::PeerCertificates(_)
+                | Record::Receipt(_)
+                | Record::Payload(_) => {}
             }
         }
-        followed.notes.iter().for_each(|hash| self.known.learn(*hash));
-        followed.root = self.grower.root();
+        self.tiles.push(leaves);
         if self.roots.len() >= Sizes::KEPT {
             self.roots.pop_front();
         }
-        self.roots.push_back((followed.size(), followed.root));
-        self.follow(followed);
+        self.roots.push_back((self.grower.size(), self.grower.root()));
+        self.last = Some(place);
+        self.read_bytes += body.len() as u64;
         Ok(())
     }
 
-    fn statement(&mut self, followed: &mut Followed, stored: &[u8], peer: Option<&[u8]>) -> Result<(), OpenError> {
-        let clear = Clear::read(stored).map_err(|e| corrupt(followed.place, &e))?;
-        let index = followed.size();
+    /// Leaf hash and leaf input of the next statement.
+    fn statement(&mut self, place: Place, stored: &[u8], peer: Option<&[u8]>) -> Result<(Hash, Hash), OpenError> {
+        let clear = Clear::read(stored).map_err(|e| corrupt(place, &e))?;
+        let fact = Fact::scan(&clear, peer).map_err(|e| corrupt(place, &e))?;
+        let index = self.grower.size();
         if index == 0 {
             self.started(&clear)?;
         }
-        self.history
-            .add(index, &clear, peer)
-            .map_err(|e| corrupt(followed.place, &e))?;
-        let leaf = leaf_hash(&clear.leaf);
+        self.history.add(index, &fact);
+        let leaf = leaf_hash(&fact.leaf);
         self.grower.recover(leaf);
-        self.tiles.push(leaf);
-        followed.leaves.push(leaf);
-        if let Ok(id) = ExchangeId::try_from(clear.core.exchange_id.as_ref()) {
-            followed.exchanges.push((id, index));
-        }
-        Ok(())
+        Ok((leaf, fact.leaf))
     }
 
     /// The first leaf names the ledger and its key.
@@ -205,7 +253,8 @@ impl<'a> Reading<'a> {
             .roots
             .get(at)
             .filter(|(size, _)| *size == checkpoint.size)
-            .map(|(_, root)| *root);
+            .map(|(_, root)| *root)
+            .or_else(|| self.before(checkpoint.size));
         if checkpoint.origin != self.key.origin().as_str() || checkpoint.size > before || root != Some(checkpoint.root)
         {
             return Err(format!(
@@ -229,46 +278,22 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// What the index does not have yet is added.
-    fn follow(&mut self, followed: Followed) {
-        match self.reach {
-            None => {
-                self.pending.push(followed);
-                if self.pending.len() >= INDEX_AT_ONCE {
-                    self.index.add(self.pending.iter());
-                    self.pending.clear();
-                }
-            }
-            Some(reach) if followed.place < reach.place => {}
-            Some(reach) => {
-                let here = Reach {
-                    place: followed.place,
-                    size: followed.size(),
-                    root: followed.root,
-                };
-                self.stale |= here != reach;
-                self.reach = None;
-            }
-        }
+    /// Root of a tree before the mark.
+    fn before(&self, size: u64) -> Option<Hash> {
+        let is_before = (1..self.base).contains(&size);
+        is_before.then(|| tree::root(&self.tiles, size)).flatten()
     }
 
-    pub(super) fn finish(self) -> Result<Option<Recovered>, OpenError> {
-        if self.stale || self.reach.is_some() {
-            let cleared = self.index.clear().map_err(|error| OpenError::Io {
-                path: "index".into(),
-                error,
-            });
-            return cleared.map(|()| None);
-        }
-        self.index.add(self.pending.iter());
+    pub(super) fn finish(self) -> Result<Recovered, OpenError> {
         let mut stored = 0;
         if let Some(newest) = &self.newest {
             self.signed(&newest.note)?;
             stored = newest.size;
         }
         let mut sizes = Sizes::default();
-        self.roots.iter().for_each(|(size, _)| sizes.push(*size));
-        Ok(Some(Recovered {
+        let seen = self.roots.iter().filter(|(size, _)| *size > 0);
+        seen.for_each(|(size, _)| sizes.push(*size));
+        Ok(Recovered {
             end: self.end,
             grower: self.grower,
             known: self.known,
@@ -277,7 +302,10 @@ impl<'a> Reading<'a> {
             signed: self.newest,
             cosigned: self.cosigned,
             history: self.history,
-        }))
+            tiles: self.tiles,
+            last: self.last,
+            read_bytes: self.read_bytes,
+        })
     }
 
     /// The newest stored checkpoint must be signed by the key that will sign the next.
@@ -292,6 +320,16 @@ impl<'a> Reading<'a> {
             .parse()
             .map_err(|e: note::NoteError| wrong(e.to_string()))?;
         note::open(note, &key).map(|_| ()).map_err(|e| wrong(e.to_string()))
+    }
+}
+
+fn unreadable(segment: u64, path: &Path, error: ScanError) -> OpenError {
+    match error {
+        ScanError::Broken { offset, source } => corrupt(Place { segment, offset }, &source),
+        ScanError::Unreadable(error) => OpenError::Io {
+            path: path.to_owned(),
+            error,
+        },
     }
 }
 

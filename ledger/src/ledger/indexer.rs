@@ -1,0 +1,296 @@
+//! Keeps the index, on a thread of its own: opens it, reads what it lacks back from the segments, then goes on with what the
+//! follower hands over. Only who asks the index waits for it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::entry::{ReadError, Reader};
+use super::follower::Followed;
+use super::index::{Index, Reach};
+use super::tail::Place;
+use super::tiles::Tiles;
+use super::walk::Walk;
+use crate::tree;
+
+/// Statements and records that may wait here. The follower, and so the writer, waits when there are more: an index that is
+/// open must not fall behind without bound.
+const WAITING_MAX: usize = 1 << 16;
+/// Frames that are read back at once.
+const READ_AT_ONCE: usize = 256;
+/// With no more than this to read back, in bytes, the index takes what comes.
+const NEAR_BYTES: u64 = 32 << 20;
+/// After a failure it is tried again this much later.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How the index stands, and what it has still to do.
+pub(crate) struct Indexing {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+struct Inner {
+    /// Where the ledger ends as far as it was handed over, and its size there.
+    newest: (Place, u64),
+    /// What comes is kept; otherwise it is read back later.
+    live: bool,
+    waiting: VecDeque<Followed>,
+    weight: usize,
+    index: Option<Arc<Index>>,
+    /// Size up to which all is in the index.
+    done: u64,
+    /// Why it failed, until it goes again.
+    failed: Option<String>,
+    closed: bool,
+    /// The thread is gone.
+    ended: bool,
+}
+
+impl Indexing {
+    /// Of a ledger that ends there and has that size.
+    pub(crate) fn new(newest: (Place, u64)) -> Self {
+        let inner = Inner {
+            newest,
+            live: false,
+            waiting: VecDeque::new(),
+            weight: 0,
+            index: None,
+            done: 0,
+            failed: None,
+            closed: false,
+            ended: false,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Hands over frames in their order.
+    pub(crate) fn push(&self, frames: VecDeque<Followed>) {
+        let Some(last) = frames.back() else { return };
+        let mut inner = self.lock();
+        inner.newest = (last.end, last.size());
+        while inner.live && inner.weight > WAITING_MAX && !inner.ended {
+            inner = self.wait(inner);
+        }
+        if inner.live {
+            inner.weight += frames.iter().map(Followed::weight).sum::<usize>();
+            inner.waiting.extend(frames);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Nothing more is handed over.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Size up to which the index reaches.
+    pub(crate) fn size(&self) -> u64 {
+        self.lock().done
+    }
+
+    /// The index, once it reaches `size`.
+    pub(crate) fn reaching(&self, size: u64) -> Result<Arc<Index>, ReadError> {
+        let mut inner = self.lock();
+        loop {
+            if let Some(why) = &inner.failed {
+                return Err(io::Error::other(why.clone()).into());
+            }
+            if let Some(index) = inner.index.as_ref().filter(|_| inner.done >= size) {
+                return Ok(Arc::clone(index));
+            }
+            if inner.ended {
+                return Err(ReadError::Stopped);
+            }
+            inner = self.wait(inner);
+        }
+    }
+
+    fn opened(&self, index: &Arc<Index>, size: u64) {
+        let mut inner = self.lock();
+        inner.index = Some(Arc::clone(index));
+        inner.failed = None;
+        inner.done = size;
+        self.changed.notify_all();
+    }
+
+    fn done(&self, size: u64) {
+        let mut inner = self.lock();
+        inner.done = size;
+        self.changed.notify_all();
+    }
+
+    /// Up to where to read back now; from there on what comes is kept, where that is near. `None`: the ledger closes.
+    fn target(&self, at: Place) -> Option<(Place, bool)> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return None;
+        }
+        let (newest, _) = inner.newest;
+        let near = newest.segment == at.segment && newest.offset.saturating_sub(at.offset) <= NEAR_BYTES;
+        inner.live = near;
+        Some((newest, near))
+    }
+
+    /// All that waits; `None` at the end.
+    fn take(&self) -> Option<VecDeque<Followed>> {
+        let mut inner = self.lock();
+        while inner.waiting.is_empty() {
+            if inner.closed {
+                return None;
+            }
+            inner = self.wait(inner);
+        }
+        inner.weight = 0;
+        let taken = std::mem::take(&mut inner.waiting);
+        self.changed.notify_all();
+        Some(taken)
+    }
+
+    /// Gives the index up and waits a while; false where the ledger closes.
+    fn give_up(&self, error: &ReadError) -> bool {
+        let mut inner = self.lock();
+        inner.live = false;
+        inner.waiting.clear();
+        inner.weight = 0;
+        inner.index = None;
+        inner.failed = Some(error.to_string());
+        self.changed.notify_all();
+        let waited = self.changed.wait_timeout_while(inner, AGAIN, |inner| !inner.closed);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    fn end(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        inner.index = None;
+        self.changed.notify_all();
+    }
+
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells whoever waits that the indexer is gone, also when it panicked.
+struct Gone<'a>(&'a Indexing);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// What the indexer works with.
+pub(crate) struct Indexer {
+    pub(crate) indexing: Arc<Indexing>,
+    pub(crate) tiles: Arc<Tiles>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) directory: PathBuf,
+    pub(crate) segments: PathBuf,
+    pub(crate) cache_bytes: u64,
+    pub(crate) origin: String,
+}
+
+impl Indexer {
+    /// The thread's whole life.
+    pub(crate) fn run(self) {
+        let _gone = Gone(&self.indexing);
+        while let Err(error) = self.serve() {
+            tracing::error!(%error, "the ledger's index cannot be kept: nothing is looked up until it can");
+            if !self.indexing.give_up(&error) {
+                return;
+            }
+        }
+    }
+
+    /// From opening the index to the end of the ledger.
+    fn serve(&self) -> Result<(), ReadError> {
+        let index = Arc::new(Index::open(&self.directory, self.cache_bytes, &self.origin)?);
+        let reach = self.reach(&index)?;
+        self.indexing.opened(&index, reach.1);
+        if self.catch_up(&index, reach).inspect_err(|_| forget(&index))?.is_none() {
+            return Ok(());
+        }
+        while let Some(frames) = self.indexing.take() {
+            let Some(last) = frames.back() else { continue };
+            let reach = Reach {
+                end: last.end,
+                size: last.size(),
+                root: last.root,
+            };
+            index.add(&frames, &reach)?;
+            self.indexing.done(reach.size);
+        }
+        index.flush();
+        Ok(())
+    }
+
+    /// Where the index ends, and the size there. One of another past, or of a longer ledger, is emptied.
+    fn reach(&self, index: &Index) -> Result<(Place, u64), ReadError> {
+        let Some(reach) = index.reach() else {
+            index.clear()?;
+            return Ok((Place::FIRST, 0));
+        };
+        let (newest, size) = self.indexing.lock().newest;
+        if reach.end <= newest && reach.size <= size && tree::root(&*self.tiles, reach.size) == Some(reach.root) {
+            return Ok((reach.end, reach.size));
+        }
+        tracing::warn!("the index is not one of this ledger as it stands; it is built anew");
+        index.clear()?;
+        Ok((Place::FIRST, 0))
+    }
+
+    /// Reads back what the index lacks. `None`: the ledger closed before the end.
+    fn catch_up(&self, index: &Index, (mut at, mut size): (Place, u64)) -> Result<Option<()>, ReadError> {
+        loop {
+            let Some((until, near)) = self.indexing.target(at) else {
+                return Ok(None);
+            };
+            let mut walk = Walk::new(&self.reader, &self.segments, (at, size), until);
+            loop {
+                let frames = self.some(&mut walk)?;
+                let Some(last) = frames.last() else { break };
+                (at, size) = (last.end, last.size());
+                let root = tree::root(&*self.tiles, size).ok_or(ReadError::Index("the tree"))?;
+                index.add(&frames, &Reach { end: at, size, root })?;
+                self.indexing.done(size);
+                if self.indexing.lock().closed {
+                    return Ok(None);
+                }
+            }
+            if near {
+                return Ok(Some(()));
+            }
+            // The rest of a segment that was left behind is zero.
+            at = until;
+        }
+    }
+
+    fn some(&self, walk: &mut Walk<'_>) -> Result<Vec<Followed>, ReadError> {
+        let mut frames = Vec::with_capacity(READ_AT_ONCE);
+        while frames.len() < READ_AT_ONCE {
+            match walk.next()? {
+                Some(frame) => frames.push(frame),
+                None => break,
+            }
+        }
+        Ok(frames)
+    }
+}
+
+/// What could not be read on from there is not trusted again.
+fn forget(index: &Index) {
+    if let Err(error) = index.clear() {
+        tracing::error!(%error, "the ledger's index could not be emptied");
+    }
+}
