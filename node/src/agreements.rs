@@ -7,7 +7,7 @@ use jisr_proto::ident::{MethodPath, SubsystemId};
 use jisr_proto::reason::Reason;
 use jisr_proto::status::Fault;
 
-use crate::directory::{AgreementRow, View};
+use crate::directory::{self, AgreementRow, View};
 
 /// Who wants to ask whom for what, and on which basis.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(crate) struct Permit {
     schema: Hash,
     mask: String,
     no_side_effects: bool,
+    high: bool,
 }
 
 impl Permit {
@@ -50,6 +51,11 @@ impl Permit {
     /// Field mask in force.
     pub(crate) fn mask(&self) -> &str {
         &self.mask
+    }
+
+    /// The agreement pins the highest evidence class for the method.
+    pub(crate) fn is_high(&self) -> bool {
+        self.high
     }
 
     /// The method has no side effects, as the agreement pins it.
@@ -133,6 +139,7 @@ fn check(view: &View, row: &Arc<AgreementRow>, wanted: &Wanted<'_>, now_us: u64)
         schema,
         mask: agreed.mask.clone(),
         no_side_effects: agreed.no_side_effects,
+        high: directory::is_high(agreed),
     })
 }
 

@@ -69,6 +69,14 @@ impl Archive {
         }
     }
 
+    /// The versions that are kept.
+    pub(crate) fn versions(&self) -> Vec<u64> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten();
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
     /// The snapshot of this version, if it is kept.
     pub(crate) fn find(&self, version: u64) -> Option<SignedSnapshot> {
         let bytes = std::fs::read(self.path(version)).ok()?;

@@ -80,7 +80,7 @@ impl Asked {
                     ..self.facts.core(kind, closets.now_us())
                 };
                 let told = outcome(&closing, response);
-                closets.append_later(Draft::new(core).citing(closing));
+                closets.append_receipt(Draft::new(core).citing(closing), to);
                 match &told {
                     Ok(_) => closets.counters.answered.up(),
                     Err(_) if kind == Kind::Refused => closets.counters.refused.up(),

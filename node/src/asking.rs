@@ -16,7 +16,7 @@ use crate::{closing, settling};
 /// What the own ledger holds of an exchange that this node asked.
 pub(crate) struct Earlier {
     /// ASKED.
-    asked: Entry,
+    pub asked: Entry,
     /// What closed it here.
     pub closing: Option<Entry>,
     /// A late answer stands already.

@@ -20,17 +20,27 @@ use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
 use crate::archive::Archive;
+use crate::away::Away;
 use crate::backends::Backends;
+use crate::budget::Budget;
 use crate::config::Config;
+use crate::cosigning::Cosigning;
 use crate::counters::Counters;
 use crate::directory::{Directory, NodeRow};
+use crate::findings::Findings;
 use crate::identity::Identity;
-use crate::peers::{Greeter, PROTOCOL_VERSION, Peers};
+use crate::mirroring::Mirrors;
+use crate::peers::{Greeter, Heard, PROTOCOL_VERSION, Peers};
 use crate::proofs::Owed;
+use crate::receipts::{Outbox, OwedReceipts};
+use crate::reconciling::Reconciling;
 use crate::refusals::Refusals;
 use crate::registry_link::RegistryLink;
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
+use crate::standing::Standing;
+use crate::trust::Trust;
+use crate::watching::Watching;
 
 /// Everything a corridor may use.
 pub(crate) struct Closets {
@@ -68,12 +78,36 @@ pub(crate) struct Closets {
     pub backends: Backends,
     /// Final proofs that peers owe.
     pub owed: Owed,
+    /// Whether this node takes part.
+    pub standing: Arc<Standing>,
+    /// What was found about other ledgers.
+    pub findings: Arc<Findings>,
+    /// Peers that are refused for it.
+    pub trust: Arc<Trust>,
+    /// Comparison of ledgers.
+    pub watching: Arc<Watching>,
+    /// Witnesses of the own ledger.
+    pub cosigning: Cosigning,
+    /// For how long witnesses have been away.
+    pub away: Away,
+    /// Closing statements that are to be shown to providers.
+    pub outbox: Outbox,
+    /// Answers whose receipt has not come yet.
+    pub receipts_owed: OwedReceipts,
+    /// Comparison of what peers hold of exchanges.
+    pub reconciling: Reconciling,
+    /// Look-ups that each peer may cause.
+    pub lookups: Budget,
     /// Calls to the registry.
     pub registry: RegistryLink,
     /// Numbers for the operator.
     pub counters: Counters,
     /// What was refused without a statement.
     pub refusals: Refusals,
+    /// Copies of the ledger elsewhere.
+    pub mirrors: Mirrors,
+    /// Proofs and cosignatures that peers get in a minute.
+    pub budget: Budget,
     /// Places for exchanges asked here and answered here.
     pub places: Places,
     /// Newest time that stands in the ledger or was given out.
@@ -124,10 +158,13 @@ impl Closets {
     /// Appends statements in one commit; durable when it returns.
     pub(crate) async fn append(&self, statements: Vec<Closed>) -> Result<Vec<Stands>, Fault> {
         self.cites_snapshot(&statements);
-        self.ledger
-            .append(statements)
-            .await
-            .map_err(|error| append_fault(&error))
+        self.ledger.append(statements).await.map_err(|error| match error {
+            // Found while work was under way: nobody can tell any more what of it stands.
+            AppendError::Recovering if self.standing.is_quarantined() => {
+                Fault::new(Reason::LedgerUnavailable, self.standing.told().1)
+            }
+            error => append_fault(&error),
+        })
     }
 
     /// Appends a statement that nobody waits for. If that cannot be done it is said in the log.
@@ -136,6 +173,17 @@ impl Closets {
         self.cites_snapshot(&statements);
         if let Err(error) = self.ledger.append_later(&statements) {
             tracing::error!(%error, "a closing statement could not be appended");
+        }
+    }
+
+    /// Appends a statement that cites the provider's, which nobody waits for, and shows it to the provider as soon as it stands.
+    pub(crate) fn append_receipt(&self, draft: Draft, to: &Arc<NodeRow>) {
+        let closed = draft.close();
+        self.cites_snapshot(std::slice::from_ref(&closed));
+        match self.ledger.append_told(&closed) {
+            Ok(told) if to.origin != self.origin => self.outbox.put(to, closed.statement(), told),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "a closing statement could not be appended"),
         }
     }
 
@@ -151,7 +199,7 @@ impl Closets {
     }
 
     /// Keeps the certificates that bind a peer's seal key to its origin, so that the ledger verifies alone.
-    fn keep_certificates(&self, row: &NodeRow) -> Result<(), AppendError> {
+    pub(crate) fn keep_certificates(&self, row: &NodeRow) -> Result<(), AppendError> {
         let chain = std::iter::once(&row.row.seal_certificate)
             .chain(&self.issuers)
             .cloned()
@@ -174,8 +222,9 @@ impl Closets {
             .verify(sealed, &row.seal_key)
             .map_err(|error| Fault::new(Reason::SealInvalid, format!("{}: {error}", row.id)))?;
         self.archive.cited(verified.statement.core().snapshot_version);
+        let high = self.directory.is_high(verified.statement.core());
         self.owed
-            .note(row, &verified, || self.keep_certificates(row))
+            .note(row, &verified, high, || self.keep_certificates(row))
             .map_err(|error| append_fault(&error))?;
         Ok(verified)
     }
@@ -206,20 +255,31 @@ impl Greeter for Closets {
             origin: self.origin.to_string(),
             snapshot_version: view.as_ref().map_or(0, |view| view.version),
             snapshot: view.map(|view| view.digest.to_vec()).unwrap_or_default().into(),
-            checkpoint: self.ledger.checkpoint().note.clone(),
-            yours: self.owed.newest_checkpoint(&peer.origin),
+            checkpoint: self.watching.shown(),
+            yours: self.watching.checked_note(&peer.origin),
         }
     }
 
-    fn hear(&self, peer: &NodeRow, answer: &HelloResponse) -> Result<(), Fault> {
-        if answer.origin != peer.origin.as_str() {
-            let detail = format!(
-                "{} says its ledger is {}, the snapshot says {}",
-                peer.id, answer.origin, peer.origin
-            );
-            return Err(Fault::new(Reason::OriginUnlisted, detail));
-        }
-        self.compare_snapshots(&peer.id, answer.snapshot_version, &answer.snapshot)
+    fn hear<'a>(&'a self, peer: &'a NodeRow, asked: Bytes, answer: HelloResponse) -> Heard<'a> {
+        Box::pin(async move {
+            if answer.origin != peer.origin.as_str() {
+                let detail = format!(
+                    "{} says its ledger is {}, the snapshot says {}",
+                    peer.id, answer.origin, peer.origin
+                );
+                return Err(Fault::new(Reason::OriginUnlisted, detail));
+            }
+            self.compare_snapshots(&peer.id, answer.snapshot_version, &answer.snapshot)?;
+            // What is checked is put down, and what others hold may lie in tiles: not on a thread that serves exchanges.
+            let (watching, peer) = (Arc::clone(&self.watching), peer.clone());
+            let compared = tokio::task::spawn_blocking(move || {
+                watching.held_of_us(peer.id.as_str(), &answer.yours, false)?;
+                watching.shown_by(&peer, &asked, &answer.checkpoint, &answer.proof)
+            });
+            compared
+                .await
+                .unwrap_or_else(|_| Err(Fault::new(Reason::Internal, "see the node's log")))
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jisr_ledger::Verified;
 use jisr_ledger::seal::Sealed;
 use jisr_ledger::statement::Draft;
+use jisr_proto::ident::ExchangeId;
 use jisr_proto::peer::ExchangeResponse;
 use jisr_proto::statement::{Core, Kind};
 use jisr_proto::status::Fault;
@@ -15,6 +16,7 @@ use crate::asking;
 use crate::closets::{Closets, append_fault};
 use crate::consumer::Answer;
 use crate::directory::NodeRow;
+use crate::facts::Facts;
 
 /// Takes what the provider told of an exchange from an earlier call: closes it if it is open, records a late answer if it
 /// was closed without one, and does nothing where all that is known. Returns what the application is to be told.
@@ -45,13 +47,45 @@ pub(crate) async fn learn(
         && !earlier.late
         && let Some(answered) = answered(closets, asked, to, &verified, &response)
     {
-        let core = Core {
-            status: answered.statement.core().status,
-            ..asked.facts.core(Kind::LateAnswer, closets.now_us())
-        };
-        closets.append_later(Draft::new(core).citing(answered));
+        record_late(closets, &asked.facts, to, answered);
     }
     Ok(asked::outcome(&verified, response))
+}
+
+/// Records an ANSWERED that the provider showed of an exchange that was closed here without it; nothing where that is known,
+/// or the exchange is still open.
+///
+/// # Errors
+/// The own ledger cannot say how the exchange stands.
+pub(crate) async fn answered_late(
+    closets: &Arc<Closets>,
+    exchange: ExchangeId,
+    to: &Arc<NodeRow>,
+    answered: Verified<Sealed>,
+) -> Result<(), Fault> {
+    let _alone = closets.closing.wait(exchange).await;
+    closets.ledger.flush().await.map_err(|error| append_fault(&error))?;
+    let Some(earlier) = asking::earlier(closets, exchange).await? else {
+        return Ok(());
+    };
+    let facts = Facts::of(earlier.asked.statement.core());
+    let closed_without = earlier
+        .closing
+        .is_some_and(|closing| closing.statement.kind() != Kind::Delivered);
+    if closed_without && !earlier.late && facts.same_exchange(answered.statement.core()) {
+        tracing::info!(%exchange, peer = %to.id, "an exchange that was closed without its answer was answered");
+        record_late(closets, &facts, to, answered);
+        closets.ledger.flush().await.map_err(|error| append_fault(&error))?;
+    }
+    Ok(())
+}
+
+fn record_late(closets: &Closets, facts: &Facts, to: &Arc<NodeRow>, answered: Verified<Sealed>) {
+    let core = Core {
+        status: answered.statement.core().status,
+        ..facts.core(Kind::LateAnswer, closets.now_us())
+    };
+    closets.append_receipt(Draft::new(core).citing(answered), to);
 }
 
 /// The ANSWERED that came: the closing itself, or beside an ANSWER_GONE the statement of it.

@@ -1,5 +1,9 @@
 //! Configuration: one TOML file, read into `RawConfig`, checked into [`Config`].
 
+mod mirror;
+mod reconcile;
+mod watch;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +11,13 @@ use std::time::Duration;
 
 use jisr_proto::ident::{NodeId, ServiceName, SubsystemId};
 use serde::Deserialize;
+
+pub use reconcile::{ReceiptTimes, Reconcile};
+pub use watch::{Away, Watch};
+
+use mirror::MirrorRaw;
+use reconcile::{ReceiptsRaw, ReconcileRaw};
+use watch::{WatchRaw, WitnessRaw};
 
 /// What may be wrong with a configuration file. Every text names the key and says what to write.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +64,16 @@ struct RawConfig {
     limits: LimitsRaw,
     #[serde(default)]
     ledger: LedgerRaw,
+    #[serde(default)]
+    watch: WatchRaw,
+    #[serde(default)]
+    witness: WitnessRaw,
+    #[serde(default)]
+    receipts: ReceiptsRaw,
+    #[serde(default)]
+    reconcile: ReconcileRaw,
+    #[serde(default)]
+    mirror: Vec<MirrorRaw>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +115,8 @@ struct LimitsRaw {
     lifetime_max_s: u64,
     skew_s: u64,
     replies_kept_bytes_max: usize,
+    receipts_owed_max: u64,
+    proofs_per_minute: u32,
     threads: usize,
 }
 
@@ -111,6 +134,8 @@ impl Default for LimitsRaw {
             lifetime_max_s: 300,
             skew_s: 60,
             replies_kept_bytes_max: 64 << 20,
+            receipts_owed_max: 65_536,
+            proofs_per_minute: 6_000,
             threads: 0,
         }
     }
@@ -149,6 +174,16 @@ pub struct Config {
     pub limits: Limits,
     /// Bytes of a ledger segment, preallocated.
     pub segment_bytes: u64,
+    /// How often ledgers are compared.
+    pub watch: Watch,
+    /// For how long witnesses may be away.
+    pub away: Away,
+    /// When receipts are sent and missed.
+    pub receipts: ReceiptTimes,
+    /// When nodes compare what they hold about each other.
+    pub reconcile: Reconcile,
+    /// Where the ledger is mirrored.
+    pub mirrors: Vec<crate::mirroring::Mirror>,
     /// SHA-256 of the file's bytes; stands in the CONFIGURED statement.
     pub digest: [u8; 32],
 }
@@ -209,6 +244,10 @@ pub struct Limits {
     pub skew_us: u64,
     /// Bytes of replies kept for calls with effects.
     pub replies_kept_bytes_max: usize,
+    /// Receipts that one consumer's node may owe before its questions are refused; 0: no limit.
+    pub receipts_owed_max: u64,
+    /// Proofs, tiles and cosignatures that one peer may ask for in a minute.
+    pub proofs_per_minute: u32,
     /// Worker threads; 0 in the file means one per core.
     pub threads: usize,
 }
@@ -227,6 +266,20 @@ impl Config {
             source: Box::new(source),
         })?;
         Reader { path: &path }.check(raw, data, jisr_certs::digest::sha256(&[&bytes]))
+    }
+}
+
+impl Config {
+    /// Files in the data directory that this configuration names, relative to it.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let of_backends = self.backends.values().filter_map(|backend| backend.tls_ca.as_deref());
+        let of_mirrors = self.mirrors.iter().filter_map(|mirror| match &mirror.location {
+            crate::mirroring::Location::Bucket(s3) => s3.access.ca.as_deref(),
+            crate::mirroring::Location::Directory(_) => None,
+        });
+        let within = |path: &Path| path.strip_prefix(&self.data).ok()?.to_str().map(str::to_owned);
+        of_backends.chain(of_mirrors).filter_map(within).collect()
     }
 }
 
@@ -264,9 +317,25 @@ impl Reader<'_> {
             backends,
             limits: self.limits(raw.limits)?,
             segment_bytes: self.segment_bytes(raw.ledger.segment_bytes)?,
+            watch: raw.watch.check().map_err(|(key, rule)| self.wrong(key, rule))?,
+            away: raw.witness.check().map_err(|(key, rule)| self.wrong(key, rule))?,
+            receipts: raw.receipts.check().map_err(|(key, rule)| self.wrong(key, rule))?,
+            reconcile: raw.reconcile.check().map_err(|(key, rule)| self.wrong(key, rule))?,
+            mirrors: self.mirrors(raw.mirror, data)?,
             node,
             digest,
         })
+    }
+
+    fn mirrors(&self, rows: Vec<MirrorRaw>, data: &Path) -> Result<Vec<crate::mirroring::Mirror>, ConfigError> {
+        let check = |row: MirrorRaw| row.check(data).map_err(|(key, rule)| self.wrong(key, rule));
+        let mirrors: Vec<_> = rows.into_iter().map(check).collect::<Result<_, _>>()?;
+        for (at, mirror) in mirrors.iter().enumerate() {
+            if mirrors.iter().skip(at + 1).any(|other| other.location == mirror.location) {
+                return Err(self.wrong("mirror.url", format!("`{}` stands twice; leave one", mirror.location)));
+            }
+        }
+        Ok(mirrors)
     }
 
     fn host_port(&self, key: &str, value: String) -> Result<String, ConfigError> {
@@ -373,6 +442,8 @@ impl Reader<'_> {
             lifetime_max_us: raw.lifetime_max_s * 1_000_000,
             skew_us: raw.skew_s.saturating_mul(1_000_000),
             replies_kept_bytes_max: raw.replies_kept_bytes_max,
+            receipts_owed_max: raw.receipts_owed_max,
+            proofs_per_minute: raw.proofs_per_minute,
             threads: if raw.threads == 0 { cores } else { raw.threads.min(256) },
         })
     }

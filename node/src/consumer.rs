@@ -23,7 +23,7 @@ use crate::directory::{NodeRow, View};
 use crate::facts::{Facts, Parties};
 use crate::grpc::Status;
 use crate::peers::{self, PeerError};
-use crate::{asking, routes, settling};
+use crate::{asking, question, routes, settling};
 
 /// What an application wants, as it came through the local door.
 #[derive(Debug)]
@@ -102,6 +102,12 @@ pub(crate) async fn ask(
         Ok(earlier) => earlier,
         Err(fault) => return (Some(exchange), Err(fault)),
     };
+    if earlier.is_none()
+        && let Err(fault) = question::check_id(&closets, exchange, closets.now_us())
+    {
+        count_refused(&closets, &call, &fault);
+        return (Some(exchange), Err(fault));
+    }
     let allowed = match allow(&closets, call, exchange, earlier.is_none()).await {
         Ok(allowed) => allowed,
         Err(fault) => return (Some(exchange), Err(fault)),
@@ -219,6 +225,7 @@ fn permit(closets: &Closets, view: &View, call: &Call, parties: &Parties<'_>, no
     };
     let permit = agreements::permit(view, &wanted, now_us).map_err(|denied| closer(closets, view, parties, denied))?;
     closets.schemas.check_unary(permit.schema(), &call.path)?;
+    closets.away.admits(permit.is_high())?;
     Ok(permit)
 }
 
@@ -265,6 +272,7 @@ async fn attempt(
 ) -> Result<Answer, Fault> {
     let counted = |fault: &Fault| count_refused(closets, &allowed.call, fault);
     let to = routes::node(closets, allowed, exchange).inspect_err(counted)?;
+    closets.trust.admits(&to).inspect_err(counted)?;
     let (facts, closed) = asked(closets, allowed, exchange, repeats, &to).inspect_err(counted)?;
     let stands = closets.append(vec![closed.clone()]).await.inspect_err(counted)?;
     let stands = stands.first().expect("the one statement appended stands somewhere");

@@ -9,19 +9,20 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use jisr_certs::digest::{self, Hash};
-use jisr_ledger::anchor::Anchor;
+use jisr_ledger::anchor::{Anchor, QuorumClass};
 use jisr_ledger::note::VerifierKey;
+use jisr_ledger::policy::Policy;
 use jisr_proto::ident::{MemberId, NodeId, Origin, ServiceName, SubsystemId};
 use jisr_proto::reason::Reason;
 use jisr_proto::snapshot::{self, SignedSnapshot, Snapshot};
-use jisr_proto::statement::{AgreedMethod, Agreement};
+use jisr_proto::statement::{AgreedMethod, Agreement, Core};
 use jisr_proto::status::Fault;
 use prost::Message as _;
 
 use crate::snapshots::{self, SnapshotError};
 
 /// A node as the snapshot lists it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NodeRow {
     /// Its id.
     pub id: NodeId,
@@ -93,13 +94,22 @@ pub(crate) struct View {
     origins: HashMap<Origin, Arc<NodeRow>>,
     services: HashMap<ServiceName, Vec<Arc<ServiceRow>>>,
     agreements: HashMap<SubsystemId, Vec<Arc<AgreementRow>>>,
+    /// Agreements that have methods of the highest evidence class, by digest.
+    high: HashMap<Hash, Arc<AgreementRow>>,
     revoked: HashSet<Hash>,
+    /// Whose cosignatures count.
+    policy: Arc<Policy>,
 }
 
 impl View {
     /// Builds the look-ups. Rows that break a rule of the format make the whole snapshot unusable: the registry is at
     /// fault, and a half-read picture would be worse than yesterday's.
-    pub(crate) fn build(signed: SignedSnapshot, snapshot: &Snapshot, digest: Hash) -> Result<View, SnapshotError> {
+    pub(crate) fn build(
+        anchor: &Anchor,
+        signed: SignedSnapshot,
+        snapshot: &Snapshot,
+        digest: Hash,
+    ) -> Result<View, SnapshotError> {
         let mut view = View {
             version: snapshot.version,
             digest,
@@ -111,6 +121,8 @@ impl View {
             origins: HashMap::new(),
             services: HashMap::new(),
             agreements: HashMap::new(),
+            high: HashMap::new(),
+            policy: Arc::new(anchor.with(snapshot)),
             revoked: snapshot.revoked.iter().filter_map(|digest| hash(digest)).collect(),
         };
         for row in &snapshot.witnesses {
@@ -130,6 +142,9 @@ impl View {
         }
         for row in &snapshot.agreements {
             let row = Arc::new(agreement_row(row)?);
+            if row.document.methods.iter().any(is_high) {
+                view.high.insert(row.digest, Arc::clone(&row));
+            }
             view.agreements.entry(row.consumer.clone()).or_default().push(row);
         }
         Ok(view)
@@ -148,6 +163,11 @@ impl View {
     /// All nodes of a member, by id.
     pub(crate) fn nodes_of(&self, member: &MemberId) -> &[Arc<NodeRow>] {
         self.members.get(member).map_or(&[], Vec::as_slice)
+    }
+
+    /// All listed nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Arc<NodeRow>> {
+        self.nodes.values()
     }
 
     /// Who publishes this service.
@@ -180,6 +200,25 @@ impl View {
         })
     }
 
+    /// Whether the agreement that a statement cites pins the highest evidence class for its method.
+    pub(crate) fn is_high(&self, core: &Core) -> bool {
+        let agreement = self.high.get(core.agreement.as_ref());
+        let method = agreement.and_then(|agreement| {
+            let methods = agreement.document.methods.iter();
+            methods.into_iter().find(|row| row.service == core.service && row.method == core.method)
+        });
+        method.is_some_and(is_high)
+    }
+
+    /// Whether the members of these two nodes have an agreement, whoever asks.
+    pub(crate) fn are_partners(&self, one: &NodeId, other: &NodeId) -> bool {
+        let pair = [one.member(), other.member()];
+        self.agreements.values().flatten().any(|row| {
+            let parties = [row.consumer.member(), row.provider.member()];
+            parties == pair || (parties.first() == pair.last() && parties.last() == pair.first())
+        })
+    }
+
     /// The agreement with this digest.
     pub(crate) fn agreement(&self, consumer: &SubsystemId, digest: &[u8]) -> Option<&Arc<AgreementRow>> {
         self.agreements_of(consumer).iter().find(|row| row.digest == digest)
@@ -204,6 +243,11 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// Whether the agreement pins the highest evidence class for it.
+pub(crate) fn is_high(method: &AgreedMethod) -> bool {
+    QuorumClass::from_evidence_class(method.evidence_class) == QuorumClass::High
 }
 
 /// Key-set digest of both nodes of an exchange (docs/formats.md, key sets).
@@ -296,6 +340,19 @@ impl Directory {
         &self.anchor
     }
 
+    /// Whose cosignatures count: the anchor's witnesses and those of the newest snapshot.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        match &*self.current.load() {
+            Some(view) => Arc::clone(&view.policy),
+            None => Arc::new(Policy::new(&self.anchor)),
+        }
+    }
+
+    /// Whether an exchange is of the highest evidence class, by the newest snapshot.
+    pub(crate) fn is_high(&self, core: &Core) -> bool {
+        self.current.load().as_ref().is_some_and(|view| view.is_high(core))
+    }
+
     /// The newest view, whether expired or not.
     pub(crate) fn newest(&self) -> Option<Arc<View>> {
         self.current.load_full()
@@ -326,7 +383,7 @@ impl Directory {
     pub(crate) fn verify(&self, signed: SignedSnapshot, now_us: u64) -> Result<Option<View>, SnapshotError> {
         let held = self.newest().map(|view| (view.version, view.digest));
         match snapshots::verify(&self.anchor, signed, held, now_us)? {
-            Some((signed, snapshot, digest)) => View::build(signed, &snapshot, digest).map(Some),
+            Some((signed, snapshot, digest)) => View::build(&self.anchor, signed, &snapshot, digest).map(Some),
             None => Ok(None),
         }
     }
@@ -336,5 +393,24 @@ impl Directory {
         let version = view.version;
         self.current.store(Some(Arc::new(view)));
         self.changed.send_replace(version);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A row of the snapshot with a key of its own.
+    pub(crate) fn row(id: &str, seed: u8) -> NodeRow {
+        use ring::signature::{Ed25519KeyPair, KeyPair as _};
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let id: NodeId = id.parse().unwrap();
+        node_row(&snapshot::Node {
+            id: id.to_string(),
+            origin: id.origin(&"2026".parse().unwrap()).to_string(),
+            seal_key: Bytes::copy_from_slice(pair.public_key().as_ref()),
+            ..snapshot::Node::default()
+        })
+        .unwrap()
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jisr_certs::CertError;
 use jisr_ledger::ledger::{ConfirmError, OpenError};
 use jisr_ledger::vault::VaultError;
+use jisr_ledger::witness::WitnessError;
 use jisr_proto::status::Fault;
 
 /// Why a node does not start. Each text names who has to act and what to do.
@@ -31,6 +32,9 @@ pub enum StartError {
     /// The ledger cannot be written to.
     #[error(transparent)]
     Confirm(#[from] ConfirmError),
+    /// The memory of this node's witness cannot be used.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The keys of personal parts cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -51,6 +55,9 @@ pub enum StartError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A new ledger was prepared and is not in place.
+    #[error("own node: a succession was begun and did not come to its end; run `jisr node succeed` again")]
+    Succession,
     /// Files or threads.
     #[error("own node: {0}")]
     Io(#[from] std::io::Error),

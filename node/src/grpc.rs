@@ -56,6 +56,14 @@ impl Chunks {
         }
     }
 
+    /// A body of text, not framed.
+    pub(crate) fn text(text: Bytes) -> Chunks {
+        Chunks {
+            data: VecDeque::from([text]),
+            trailers: None,
+        }
+    }
+
     /// A response body without a message.
     pub(crate) fn trailers(trailers: HeaderMap) -> Chunks {
         Chunks {

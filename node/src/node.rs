@@ -10,6 +10,7 @@ use jisr_ledger::files::{Disk, RealDisk};
 use jisr_ledger::ledger::{Fatal, Opened};
 use jisr_ledger::statement::Draft;
 use jisr_proto::statement::{Configured, Core, Kind};
+use jisr_proto::status::Fault;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,11 +24,9 @@ use crate::doors::local::Callers;
 use crate::doors::{Door, Stopped, admin, local, peer};
 use crate::error::StartError;
 use crate::opening::{self, Material};
-use crate::proofs::{self};
-use crate::registry_link::{self};
-use crate::settling;
 use crate::setup::Layout;
 use crate::workers::Workers;
+use crate::{away, cosigning, evidence, findings, proofs, receipts, reconciling, recovering, registry_link, watching};
 
 /// How long exchanges in flight may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -72,7 +71,8 @@ impl std::fmt::Debug for Node {
 }
 
 impl Node {
-    /// Starts a node that has been enrolled. When this returns, its doors are open.
+    /// Starts a node that has been enrolled. When this returns, its doors are open; exchanges are let in once somebody outside has
+    /// confirmed the ledger, where it is not new ([`Node::taking_part`]).
     ///
     /// # Errors
     /// The configuration, a key, a certificate, the ledger or an address cannot be used.
@@ -92,10 +92,11 @@ impl Node {
         let local_listener = bind(closets.config.local_door.listen).await?;
         let peer_listener = bind(closets.config.peer_door.listen).await?;
         let (local_address, peer_address) = (local_listener.local_addr()?, peer_listener.local_addr()?);
-        settling::close_received(&closets, &opened.open)
-            .await
-            .map_err(StartError::Settling)?;
-        configured(&closets).await?;
+        // A new ledger needs nobody's word.
+        if closets.ledger.is_confirmed() {
+            recovering::settle(&closets, &opened).await.map_err(StartError::Settling)?;
+            closets.standing.run();
+        }
         let workers = Arc::new(Workers::start(closets.config.limits.threads)?);
         let stop = watch::Sender::new(false);
         let (health, _) = tonic_health::server::health_reporter();
@@ -120,6 +121,11 @@ impl Node {
         node.keep_house(opened, health);
         tracing::info!(node = %node.closets.node, origin = %node.closets.origin, local = %local_address, peer = %peer_address, "node is open");
         Ok(node)
+    }
+
+    /// Resolves once exchanges are let in. Never in a quarantine.
+    pub async fn taking_part(&self) {
+        self.closets.standing.running().await;
     }
 
     /// Address of the local door.
@@ -152,6 +158,7 @@ impl Node {
         }
         sum_up(&self.closets);
         self.closets.ledger.clone().close();
+        self.closets.mirrors.stop();
         tracing::info!("node is closed");
     }
 
@@ -165,6 +172,7 @@ impl Node {
             workers.stop();
         }
         silent();
+        self.closets.mirrors.abandon();
     }
 
     fn open_local_door(&mut self, listener: TcpListener, callers: Callers, health: HealthReporter) {
@@ -208,14 +216,29 @@ impl Node {
     /// What goes on beside the exchanges.
     fn keep_house(&mut self, opened: Opened, health: HealthReporter) {
         self.tend("follower of the registry", registry_link::follow);
-        self.tend("cosigning", registry_link::cosign);
-        self.tend("collecting proofs", |closets, stopped| {
-            every(Duration::from_secs(1), stopped, async move || {
-                proofs::collect(&closets).await
+        self.tend("cosigning", cosigning::cosign);
+        self.tend("comparing with the registry", cosigning::compare_with_registry);
+        self.tend("comparing with peers", watching::watch);
+        self.tend("witnesses", away::look);
+        self.tend("findings", findings::record);
+        self.tend("collecting proofs", proofs::collect);
+        self.tend("sending receipts", receipts::send);
+        self.tend("missing receipts", receipts::mind);
+        self.tend("reconciliation", reconciling::run);
+        self.tend("quarantine", |closets, stopped| {
+            every(recovering::REMIND_EVERY, stopped, async move || {
+                recovering::remind(&closets);
             })
         });
         self.tend("summing refusals up", |closets, stopped| {
             every(Duration::from_secs(60), stopped, async move || sum_up(&closets))
+        });
+        let kept = Arc::default();
+        self.tend("keeping the registry's entries", move |closets, stopped| {
+            let kept = Arc::clone(&kept);
+            every(Duration::from_secs(60), stopped, async move || {
+                evidence::keep_entries(&closets, &kept).await
+            })
         });
         self.tend("health", move |closets, stopped| {
             let health = health.clone();
@@ -223,14 +246,16 @@ impl Node {
                 mind(&closets, &health).await
             })
         });
-        let settling = Arc::clone(&self.closets);
-        let mut stopped = self.stop.subscribe();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = settling::settle_asked(settling, opened.open) => {}
-                _ = stopped.wait_for(|stop| *stop) => {}
-            }
-        });
+        self.tasks.spawn(receipts::recall(
+            Arc::clone(&self.closets),
+            opened.newest_us,
+            self.stop.subscribe(),
+        ));
+        self.tasks.spawn(recovering::recover(
+            Arc::clone(&self.closets),
+            opened,
+            self.stop.subscribe(),
+        ));
     }
 }
 
@@ -299,6 +324,9 @@ async fn every<W: AsyncFn()>(period: Duration, mut stopped: Stopped, work: W) {
 
 /// One statement a peer and minute for what was refused without one.
 fn sum_up(closets: &Closets) {
+    if !closets.standing.is_running() {
+        return;
+    }
     let until_us = closets.now_us();
     for act in closets.refusals.sum_up(until_us) {
         closets.append_later(Draft::new(administrative(closets, Kind::RefusalsSummed)).act(&act));
@@ -311,7 +339,7 @@ async fn mind(closets: &Closets, health: &HealthReporter) {
     if let Ok(view) = &current {
         registry_link::fetch_schemas(closets, view).await;
     }
-    let serving = if current.is_ok() {
+    let serving = if current.is_ok() && closets.standing.is_running() {
         ServingStatus::Serving
     } else {
         ServingStatus::NotServing
@@ -335,7 +363,8 @@ pub(crate) fn administrative(closets: &Closets, kind: Kind) -> Core {
     }
 }
 
-async fn configured(closets: &Closets) -> Result<(), StartError> {
+/// States the configuration that is in force from now on.
+pub(crate) async fn configured(closets: &Closets) -> Result<(), Fault> {
     let act = Configured {
         digest: Bytes::copy_from_slice(&closets.config.digest),
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -345,7 +374,6 @@ async fn configured(closets: &Closets) -> Result<(), StartError> {
         .append(vec![statement])
         .await
         .map(drop)
-        .map_err(StartError::Settling)
 }
 
 #[cfg(test)]

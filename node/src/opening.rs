@@ -1,20 +1,23 @@
 //! From a data directory to the closets of a node: keys and certificates, the ledger, the snapshot kept on disk.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jisr_certs::keys::KeyStore;
-use jisr_certs::seal::SealKey;
+use jisr_certs::seal::{SealKey, WitnessKey};
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
 use jisr_certs::{issue::LocalCa, pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::Clock;
+use jisr_ledger::files::Disk;
 use jisr_ledger::ledger::{Ledger, Opened};
+use jisr_ledger::note::VerifierKey;
 use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::vault::Vault;
+use jisr_ledger::witness::WitnessState;
 use jisr_proto::ident::Origin;
 use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::statement::Started;
@@ -25,23 +28,37 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::answers::Answers;
 use crate::archive::Archive;
+use crate::away::Away;
 use crate::backends::Backends;
+use crate::budget::Budget;
 use crate::closets::{Closets, Places};
 use crate::config::Config;
+use crate::cosigning::Cosigning;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::doors::local::Callers;
 use crate::error::StartError;
+use crate::findings::Findings;
 use crate::identity::Identity;
+use crate::mirroring::Mirrors;
 use crate::node::Storage;
 use crate::peers::Peers;
 use crate::proofs::Owed;
+use crate::receipts::{Outbox, OwedReceipts};
+use crate::reconciling::Reconciling;
+use crate::quarantine::Quarantine;
 use crate::refusals::Refusals;
 use crate::registry_link::{self, RegistryLink};
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
 use crate::setup::Layout;
+use crate::succession;
+use crate::standing::Standing;
+use crate::trust::Trust;
+use crate::watching::Watching;
 
+/// Look-ups that one peer may cause in a minute by receipts nobody awaits and by questions about windows.
+const LOOKUPS_PER_MINUTE: u32 = 6_000;
 /// Exchanges remembered so that none runs twice.
 const REPLAY_MAX: usize = 4_000_000;
 /// Keys and certificates as they lie in the data directory.
@@ -57,6 +74,9 @@ pub(crate) struct Material {
 impl Material {
     pub(crate) fn read(config: &Config, clock: &Arc<dyn Clock>) -> Result<Material, StartError> {
         let layout = Layout::new(&config.data);
+        if succession::is_unfinished(&config.data) {
+            return Err(StartError::Succession);
+        }
         let now = clock.now_us();
         let read =
             |path: std::path::PathBuf| std::fs::read(&path).map_err(|source| StartError::NotEnrolled { path, source });
@@ -123,6 +143,8 @@ pub(crate) fn open(
     let registry = registry_link::channel(&config.registry, connector, name)
         .map_err(|error| StartError::Anchor(error.to_string()))?;
     let seal_key = SealKey::load_or_make(&material.store, &material.origin)?;
+    let own_key = VerifierKey::new_seal(material.origin.as_str(), *seal_key.public().as_bytes())
+        .map_err(|error| StartError::Anchor(error.to_string()))?;
     let started = Started {
         origin: material.origin.to_string(),
         certificates: material
@@ -131,7 +153,7 @@ pub(crate) fn open(
             .map(|der| Bytes::copy_from_slice(der))
             .collect(),
         seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
-        succeeds: Vec::new(),
+        succeeds: succession::heads(&config.data)?,
     };
     let mut ledger_config = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
     ledger_config.segment_bytes = config.segment_bytes;
@@ -139,9 +161,8 @@ pub(crate) fn open(
     ledger_config.disk = storage.disk;
     ledger_config.fatal = storage.fatal;
     let vault = Vault::open(&material.store)?;
+    let witness = open_witness(&material.store, &config, &layout, Arc::clone(&ledger_config.disk))?;
     let (ledger, opened) = Ledger::open(ledger_config, seal_key, vault, Arc::clone(&clock), started)?;
-    // Confirmed here, at once and without anybody's word.
-    ledger.confirm("", None)?;
     let replay = ReplaySet::new(REPLAY_MAX);
     for entry in &opened.replay {
         replay
@@ -149,12 +170,16 @@ pub(crate) fn open(
             .map_err(|error| StartError::Replay(error.to_string()))?;
     }
     let limits = &config.limits;
+    let watching = Arc::new(watching(&config, &witness, &ledger, own_key, &clock)?);
+    let mirrors = Mirrors::start(&config.mirrors, (&config.data, &config.files()), &ledger, &clock)?;
     let closets = Closets {
+        mirrors,
         node: config.node.clone(),
         origin: material.origin,
         directory,
         archive,
         schemas,
+        cosigning: Cosigning::new(ledger.cosigned()),
         ledger,
         seals: SealVerifier::new(),
         replay,
@@ -166,9 +191,19 @@ pub(crate) fn open(
         identity,
         backends: Backends::new(&config, &tls_clock(&clock)).map_err(StartError::Backend)?,
         owed: Owed::default(),
+        away: Away::default(),
+        standing: Arc::clone(&watching.standing),
+        findings: Arc::clone(&watching.findings),
+        trust: Arc::clone(&watching.trust),
+        watching,
+        outbox: Outbox::default(),
+        receipts_owed: OwedReceipts::new(limits.receipts_owed_max),
+        reconciling: Reconciling::default(),
+        lookups: Budget::new(LOOKUPS_PER_MINUTE),
         registry: RegistryLink::new(registry),
         counters: Counters::default(),
         refusals: Refusals::new(clock.now_us()),
+        budget: Budget::new(limits.proofs_per_minute),
         places: Places {
             asked: Arc::new(Semaphore::new(limits.exchanges_max)),
             answered: Arc::new(Semaphore::new(limits.exchanges_max)),
@@ -185,6 +220,46 @@ pub(crate) fn open(
         config,
     };
     Ok((Arc::new(closets), opened, acceptor))
+}
+
+/// The memory of this node's witness, with its key.
+fn open_witness(
+    store: &KeyStore,
+    config: &Config,
+    layout: &Layout,
+    disk: Arc<dyn Disk>,
+) -> Result<Arc<WitnessState>, StartError> {
+    let key = WitnessKey::of_node(store, &config.node)?;
+    let witness = WitnessState::open(&layout.witness(), layout.witness_begun(), key, disk)?;
+    Ok(Arc::new(witness))
+}
+
+/// What compares ledgers. A node with the mark of a quarantine is quarantined from the start.
+fn watching(
+    config: &Config,
+    witness: &Arc<WitnessState>,
+    ledger: &Ledger,
+    own_key: VerifierKey,
+    clock: &Arc<dyn Clock>,
+) -> Result<Watching, StartError> {
+    let standing = Standing::recovering();
+    let mark = Quarantine::read(&config.data);
+    if let Some(text) = mark.map_or_else(|error| Some(error.to_string()), |mark| mark.map(|mark| mark.text)) {
+        ledger.refuse();
+        standing.quarantine(text);
+    }
+    Ok(Watching {
+        ledger: ledger.clone(),
+        own_key,
+        witness: Arc::clone(witness),
+        standing: Arc::new(standing),
+        findings: Arc::new(Findings::default()),
+        trust: Arc::new(Trust::open(&config.data)?),
+        data: config.data.clone(),
+        clock: Arc::clone(clock),
+        registry_doubted: AtomicBool::new(false),
+        checked: Mutex::default(),
+    })
 }
 
 /// Takes up the snapshot kept on disk, so that the node works before, and without, the registry. One that has expired is

@@ -22,8 +22,9 @@ pub(crate) async fn prove(closets: &Arc<Closets>, request: ProveRequest) -> Resu
         );
         return Err(Fault::new(Reason::MalformedFrame, detail));
     }
-    let Some((size, checkpoint)) = closets.ledger.cosigned() else {
-        closets.registry.cosign_now();
+    let last = request.indexes.iter().max().copied().unwrap_or_default();
+    let Some((size, checkpoint)) = closets.cosigning.covering(last) else {
+        closets.cosigning.cosign_now();
         return Ok(ProveResponse::default());
     };
     let ledger = closets.ledger.clone();
@@ -70,12 +71,12 @@ fn is_party(peer: &NodeId, core: &Core) -> bool {
 
 /// A statement of this ledger under the newest cosigned checkpoint, if that covers it, else under the newest own one.
 pub(crate) fn under_cosigned(closets: &Closets, entry: &jisr_ledger::ledger::Entry) -> Result<Sealed, Fault> {
-    match closets.ledger.cosigned() {
+    match closets.cosigning.covering(entry.index) {
         Some((size, checkpoint)) if entry.index < size => {
             settling::sealed_under(entry, closets.ledger.prove(entry.index, size), checkpoint)
         }
         _ => {
-            closets.registry.cosign_now();
+            closets.cosigning.cosign_now();
             settling::sealed(closets, entry)
         }
     }

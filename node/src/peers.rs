@@ -1,10 +1,14 @@
 //! The closet that talks to other nodes: connections, `Hello`, typed calls.
 
+mod comparing;
+
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Uri, header};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http2::SendRequest;
 use jisr_proto::ident::NodeId;
 use jisr_proto::peer::{
@@ -44,9 +48,12 @@ pub(crate) enum PeerError {
 pub(crate) trait Greeter: Send + Sync {
     /// What this node says on a new connection to `peer`.
     fn greet(&self, peer: &NodeRow) -> HelloRequest;
-    /// Judges the answer; an error closes the connection.
-    fn hear(&self, peer: &NodeRow, answer: &HelloResponse) -> Result<(), Fault>;
+    /// Judges the answer; an error closes the connection. `asked` is the checkpoint of the peer's ledger that was sent.
+    fn hear<'a>(&'a self, peer: &'a NodeRow, asked: Bytes, answer: HelloResponse) -> Heard<'a>;
 }
+
+/// What a judgement of an answer comes to.
+pub(crate) type Heard<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
 
 /// Connections to peers.
 pub(crate) struct Peers {
@@ -170,10 +177,7 @@ impl Peers {
     ) -> Result<R, PeerError> {
         let response = connections::send(sender, request(path, head, tail))
             .await
-            .map_err(|error| match error {
-                CallError::Unsent(text) => PeerError::Unsent(text),
-                CallError::Broken(text) => PeerError::Broken(text),
-            })?;
+            .map_err(call_error)?;
         let received = grpc::read_response(response, self.response_bytes_max)
             .await
             .map_err(broken)?;
@@ -220,9 +224,10 @@ impl Peers {
         greeter: &dyn Greeter,
         to: &NodeRow,
     ) -> Result<(), PeerError> {
-        let hello = greeter.greet(to).encode_to_vec().into();
+        let hello = greeter.greet(to);
+        let asked = hello.yours.clone();
         let answered = self
-            .call_on(sender, "/jisr.peer.v1.Peer/Hello", hello, Bytes::new())
+            .call_on(sender, "/jisr.peer.v1.Peer/Hello", hello.encode_to_vec().into(), Bytes::new())
             .await;
         let answer: HelloResponse = answered.map_err(|error| match error {
             // Whatever became of the Hello, no question has left.
@@ -236,8 +241,91 @@ impl Peers {
             );
             return Err(PeerError::Refused(Fault::new(Reason::ProtocolVersion, detail)));
         }
-        greeter.hear(to, &answer).map_err(PeerError::Refused)
+        greeter.hear(to, asked, answer).await.map_err(PeerError::Refused)
     }
+
+    /// Both sides show once more how their ledgers went on.
+    pub(crate) async fn greet(&self, greeter: &dyn Greeter, to: &NodeRow) -> Result<(), PeerError> {
+        let mut is_new = false;
+        let connect = async || {
+            is_new = true;
+            Box::pin(self.connect(greeter, to)).await
+        };
+        let mut sender = self.connections.sender(&to.id, connect).await?;
+        if is_new {
+            return Ok(());
+        }
+        let silent = || PeerError::Unsent(format!("{} at {} did not answer in time", to.id, to.address));
+        tokio::time::timeout(self.connect_timeout, self.hello(&mut sender, greeter, to))
+            .await
+            .unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// Posts a text, as C2SP tlog-witness does. Returns status, content type and body.
+    pub(crate) async fn post(
+        &self,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+        path: &'static str,
+        body: Bytes,
+    ) -> Result<Posted, PeerError> {
+        let mut sender = self
+            .connections
+            .sender(&to.id, async || Box::pin(self.connect(greeter, to)).await)
+            .await?;
+        let response = connections::send(&mut sender, text_request(path, body))
+            .await
+            .map_err(call_error)?;
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = Limited::new(response.into_body(), POSTED_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| PeerError::Broken(error.to_string()))?.to_bytes();
+        Ok(Posted {
+            status,
+            content_type,
+            body,
+        })
+    }
+}
+
+/// The answer to a text.
+#[derive(Debug)]
+pub(crate) struct Posted {
+    /// HTTP status.
+    pub status: u16,
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Longest answer to a text.
+pub(crate) const POSTED_BYTES_MAX: usize = 64 << 10;
+
+fn call_error(error: CallError) -> PeerError {
+    match error {
+        CallError::Unsent(text) => PeerError::Unsent(text),
+        CallError::Broken(text) => PeerError::Broken(text),
+    }
+}
+
+fn text_request(path: &'static str, body: Bytes) -> Request<Chunks> {
+    let mut request = Request::new(Chunks::text(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri(path);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    request.headers_mut().insert(header::CONTENT_TYPE, plain);
+    request
+}
+
+fn uri(path: &'static str) -> Uri {
+    Uri::builder()
+        .scheme("https")
+        .authority("jisr")
+        .path_and_query(path)
+        .build()
+        .expect("a constant path is a valid URI")
 }
 
 fn broken(error: FrameError) -> PeerError {
@@ -261,12 +349,7 @@ fn refused(status: &grpc::Status) -> Fault {
 fn request(path: &'static str, head: Bytes, tail: Bytes) -> Request<Chunks> {
     let mut request = Request::new(Chunks::message(head, tail));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = Uri::builder()
-        .scheme("https")
-        .authority("jisr")
-        .path_and_query(path)
-        .build()
-        .expect("a constant path is a valid URI");
+    *request.uri_mut() = uri(path);
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(header::TE, HeaderValue::from_static("trailers"));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jisr_ledger::Hash;
 use jisr_ledger::replay::ReplayError;
 use jisr_ledger::statement::{Closed, Draft};
 use jisr_proto::ident::NodeId;
@@ -43,12 +44,17 @@ pub(crate) async fn answer(
     cancelled: Cancelled,
 ) -> Result<ExchangeResponse, Fault> {
     let view = closets.directory.current(closets.now_us())?;
+    if let Some(from) = view.node(peer) {
+        closets.trust.admits(from)?;
+    }
+    closets.receipts_owed.admits(peer)?;
     let asked = request
         .asked
         .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along".to_owned()))?;
     let question = question::verify(closets, &view, peer, &asked)?;
     let view = question::up_to_date(closets, view, question.asked.statement.core().snapshot_version).await?;
     question::check_time(closets, question.asked.statement.core())?;
+    question::check_id(closets, question.exchange, question.asked.statement.core().created_us)?;
     let core = question.asked.statement.core();
     let until_us = core.expires_us.saturating_add(2 * closets.config.limits.skew_us);
     match closets.replay.enter(
@@ -128,6 +134,7 @@ fn permit(closets: &Closets, view: &View, question: &Question, payload: &Bytes) 
         );
         return Err(Fault::new(Reason::BackendUnreachable, detail));
     }
+    closets.away.admits(permit.is_high())?;
     Ok(permit)
 }
 
@@ -318,9 +325,21 @@ pub(crate) async fn close(
     drafts: Vec<Draft>,
     kind: Kind,
 ) -> Result<Sealed, Fault> {
-    let (sealed, index) = append_sealed(closets, drafts).await?;
+    let statements: Vec<Closed> = drafts.into_iter().map(Draft::close).collect();
+    let leaf = statements.last().map(Closed::leaf);
+    let (sealed, index) = append_closed(closets, statements).await?;
+    owes_receipt(closets, question, kind, leaf);
     closets.replay.close(question.exchange, kind, index);
     Ok(sealed)
+}
+
+/// From now on the consumer's node owes the receipt of an answer.
+fn owes_receipt(closets: &Closets, question: &Question, kind: Kind, leaf: Option<Hash>) {
+    if let Some(leaf) = leaf.filter(|_| kind == Kind::Answered && question.from.origin != closets.origin) {
+        closets
+            .receipts_owed
+            .note(&question.from, question.exchange, leaf, closets.now_us());
+    }
 }
 
 /// The same for an exchange that has run: its end is written as soon as there is room, however long that takes. The reply
@@ -350,6 +369,7 @@ async fn close_at_last(
                 closets
                     .answers
                     .keep(question.exchange, &response, until_us, closets.now_us());
+                owes_receipt(closets, question, kind, statements.last().map(Closed::leaf));
                 closets.replay.close(question.exchange, kind, index);
                 return Ok(response);
             }

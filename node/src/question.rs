@@ -11,6 +11,7 @@ use jisr_proto::status::Fault;
 
 use crate::closets::Closets;
 use crate::directory::{NodeRow, View};
+use crate::reconciling::ID_AGE_US_MAX;
 
 /// How long a question waits for the snapshot it cites.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
@@ -123,4 +124,17 @@ pub(crate) fn check_time(closets: &Closets, core: &Core) -> Result<(), Fault> {
         return Err(Fault::new(Reason::Expired, clocks));
     }
     Ok(())
+}
+
+/// The time in an exchange id is about that of its ASKED: windows of ids are compared between nodes, and must come to an end.
+pub(crate) fn check_id(closets: &Closets, exchange: ExchangeId, created_us: u64) -> Result<(), Fault> {
+    let (made_us, limits) = (exchange.time_ms().saturating_mul(1000), &closets.config.limits);
+    if made_us.abs_diff(created_us) <= ID_AGE_US_MAX.saturating_add(limits.skew_us) {
+        return Ok(());
+    }
+    let detail = format!(
+        "exchange id {exchange} was made at {made_us} µs, the question at {created_us} µs: they lie more than {} s apart",
+        ID_AGE_US_MAX / 1_000_000
+    );
+    Err(Fault::new(Reason::ExchangeIdInvalid, detail))
 }

@@ -1,25 +1,26 @@
-//! The closet that talks to the registry: follows the snapshot, has checkpoints cosigned. Never on the path of an exchange.
+//! The closet that talks to the registry: follows the snapshot, posts texts to its witness. Never on the path of an exchange.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use jisr_ledger::files::{Disk as _, RealDisk};
-use jisr_ledger::ledger::Record;
 use jisr_proto::registry::registry_client::RegistryClient;
-use jisr_proto::registry::{AddCheckpointRequest, FollowRequest, SchemaRequest};
+use jisr_proto::registry::{FollowRequest, SchemaRequest};
 use jisr_proto::snapshot::SignedSnapshot;
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt as _;
 
 use crate::closets::Closets;
+use crate::peers::{POSTED_BYTES_MAX, Posted};
 
-/// Between two cosignatures under traffic.
-const COSIGN_EVERY: Duration = Duration::from_secs(1);
 /// First pause before the registry is tried again; doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Longest pause.
@@ -30,8 +31,8 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// The way to the registry.
 pub(crate) struct RegistryLink {
     client: RegistryClient<Channel>,
+    channel: Channel,
     again: Notify,
-    cosign: Notify,
 }
 
 /// A channel to the registry that connects when first used, and again whenever it broke.
@@ -60,11 +61,11 @@ pub(crate) fn channel(
 impl RegistryLink {
     /// A link over this channel.
     pub(crate) fn new(channel: Channel) -> RegistryLink {
-        let client = RegistryClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let client = RegistryClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         RegistryLink {
             client,
+            channel,
             again: Notify::new(),
-            cosign: Notify::new(),
         }
     }
 
@@ -78,9 +79,26 @@ impl RegistryLink {
         self.again.notify_one();
     }
 
-    /// Has the newest checkpoint cosigned now rather than within the second.
-    pub(crate) fn cosign_now(&self) {
-        self.cosign.notify_one();
+    /// Posts a text over the same connection, as C2SP tlog-witness does.
+    ///
+    /// # Errors
+    /// The registry cannot be reached, or its answer breaks off, in words.
+    pub(crate) async fn post(&self, path: &'static str, body: Bytes) -> Result<Posted, String> {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+            .body(tonic::body::Body::new(Full::new(body)))
+            .expect("a constant path is a valid request");
+        let response = self.channel.clone().oneshot(request).await;
+        let response = response.map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = Limited::new(response.into_body(), POSTED_BYTES_MAX).collect().await;
+        Ok(Posted {
+            status,
+            content_type,
+            body: body.map_err(|error| error.to_string())?.to_bytes(),
+        })
     }
 }
 
@@ -175,57 +193,4 @@ pub(crate) async fn fetch_schemas(closets: &Closets, view: &crate::directory::Vi
             tracing::error!(%service, error, "a schema could not be fetched; calls of this service are refused until it is");
         }
     }
-}
-
-/// Has the own checkpoint cosigned about once a second while there is something new, until `stopped`.
-pub(crate) async fn cosign(closets: Arc<Closets>, mut stopped: watch::Receiver<bool>) {
-    let mut cosigned_size = closets.ledger.cosigned().map_or(0, |(size, _)| size);
-    loop {
-        match cosign_once(&closets, cosigned_size).await {
-            Ok(size) => cosigned_size = size,
-            Err(error) => tracing::warn!(error, "the own checkpoint could not be cosigned; it is tried again"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(COSIGN_EVERY) => {}
-            () = closets.registry.cosign.notified() => {}
-            _ = stopped.wait_for(|stop| *stop) => return,
-        }
-    }
-}
-
-/// Returns the size that the witness has cosigned.
-async fn cosign_once(closets: &Closets, old_size: u64) -> Result<u64, String> {
-    let newest = closets.ledger.checkpoint();
-    let (size, checkpoint) = (newest.size, &newest.note);
-    if size <= old_size {
-        return Ok(old_size);
-    }
-    let proof = closets
-        .ledger
-        .consistency(old_size, size)
-        .ok_or("no consistency proof can be made")?;
-    let request = AddCheckpointRequest {
-        old_size,
-        proof: proof.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
-        checkpoint: checkpoint.clone(),
-    };
-    let response = closets
-        .registry
-        .client()
-        .add_checkpoint(request)
-        .await
-        .map_err(|status| status.to_string())?
-        .into_inner();
-    if response.cosignatures.is_empty() {
-        // The witness remembers another size than this node: begin from there.
-        return Ok(response.size.min(size));
-    }
-    let mut cosigned = checkpoint.to_vec();
-    cosigned.extend_from_slice(response.cosignatures.as_bytes());
-    closets
-        .ledger
-        .note_later(Record::Cosigned(cosigned.into()))
-        .map_err(|error| error.to_string())?;
-    closets.counters.cosigned_us.set(closets.clock.now_us());
-    Ok(size)
 }

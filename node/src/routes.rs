@@ -94,7 +94,10 @@ pub(crate) fn node(closets: &Closets, allowed: &Allowed, exchange: ExchangeId) -
     let chosen = if allowed.permit.no_side_effects() {
         nodes
             .iter()
-            .max_by_key(|row| (closets.peers.connected(&row.id), score(row)))
+            .max_by_key(|row| {
+                let is_admitted = closets.trust.admits(row).is_ok();
+                (is_admitted, closets.peers.connected(&row.id), score(row))
+            })
     } else {
         nodes.iter().max_by_key(|row| score(row))
     };

@@ -96,6 +96,18 @@ impl Layout {
         self.data.join("keys")
     }
 
+    /// What this node's witness remembers of other ledgers.
+    #[must_use]
+    pub fn witness(&self) -> PathBuf {
+        self.data.join("witness")
+    }
+
+    /// Beside the witness key: of how many ledgers the witness must have a memory.
+    #[must_use]
+    pub fn witness_begun(&self) -> PathBuf {
+        self.keys().join("witness.begun")
+    }
+
     /// TLS certificate of the node, with its issuers (PEM).
     #[must_use]
     pub fn tls_chain(&self) -> PathBuf {
@@ -133,7 +145,8 @@ impl Layout {
     }
 }
 
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SetupError {
+/// The error for a file of this machine.
+pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SetupError + use<> {
     let path = path.to_owned();
     move |source| SetupError::Io { action, path, source }
 }
@@ -181,9 +194,71 @@ pub fn read_token(text: &str) -> Result<Token, SetupError> {
 /// # Errors
 /// The token, the registry or its answer; nothing is kept of an answer that does not hold.
 pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, SetupError> {
-    let token = read_token(token)?;
+    let read = read_token(token)?;
     let config = init(data, now_us)?;
     let layout = Layout::new(data);
+    check_token(&config, &read, now_us)?;
+    if layout.ledger().join("segments").exists() {
+        return Err(SetupError::State(format!(
+            "{} holds a ledger already; a new origin begins in an empty directory, or in this one with `jisr node succeed`",
+            data.display()
+        )));
+    }
+    let store = KeyStore::open(layout.keys())?;
+    let enrolled = ask_for(&config, (&store, &store), &read, now_us).await?;
+    for (path, bytes) in enrolled.files(&layout) {
+        RealDisk.replace(&path, &bytes).map_err(io("write", &path))?;
+    }
+    Ok(enrolled.origin)
+}
+
+/// A token that is for the node of this configuration, now.
+pub(crate) fn token_for(config: &Config, token: &str, now_us: u64) -> Result<Token, SetupError> {
+    let token = read_token(token)?;
+    check_token(config, &token, now_us)?;
+    Ok(token)
+}
+
+/// Enrols a node once more: for a new ledger, with a seal key and a witness key that are made in the key store `made`.
+pub(crate) async fn enrol_anew(
+    config: &Config,
+    made: &Path,
+    token: &Token,
+    now_us: u64,
+) -> Result<Enrolled, SetupError> {
+    let store = KeyStore::open(Layout::new(&config.data).keys())?;
+    ask_for(config, (&store, &KeyStore::open(made)?), token, now_us).await
+}
+
+/// What the registry answered, checked.
+pub(crate) struct Enrolled {
+    /// Origin of the new ledger.
+    pub(crate) origin: Origin,
+    response: EnrolResponse,
+}
+
+impl Enrolled {
+    /// What is kept of it, and where.
+    pub(crate) fn files(&self, layout: &Layout) -> Vec<(PathBuf, Vec<u8>)> {
+        let response = &self.response;
+        let chain =
+            |leaf: &Bytes| pem::certificates_to_pem(std::iter::once(leaf).chain(&response.issuers).map(Bytes::as_ref));
+        let snapshot = response
+            .snapshot
+            .as_ref()
+            .map(prost::Message::encode_to_vec)
+            .unwrap_or_default();
+        vec![
+            (layout.tls_chain(), chain(&response.tls_certificate).into_bytes()),
+            (layout.seal_chain(), chain(&response.seal_certificate).into_bytes()),
+            (layout.snapshot(), snapshot),
+            // Last: a node with an anchor is enrolled.
+            (layout.anchor(), response.anchor.clone().into_bytes()),
+        ]
+    }
+}
+
+fn check_token(config: &Config, token: &Token, now_us: u64) -> Result<(), SetupError> {
     if token.node != config.node.as_str() {
         return Err(SetupError::Token(format!(
             "is for {}, this is {}",
@@ -196,47 +271,50 @@ pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, Setu
             (now_us - token.expires_us) / 1_000_000
         )));
     }
-    if layout.ledger().join("segments").exists() {
-        return Err(SetupError::State(format!(
-            "{} holds a ledger already; a new origin begins in an empty directory",
-            data.display()
-        )));
-    }
-    let store = KeyStore::open(layout.keys())?;
+    Ok(())
+}
+
+/// Asks the registry, with the node's lasting keys in the first store and those of the ledger in the second.
+async fn ask_for(
+    config: &Config,
+    (lasting, of_ledger): (&KeyStore, &KeyStore),
+    token: &Token,
+    now_us: u64,
+) -> Result<Enrolled, SetupError> {
     // The registry names the origin; until then the key stands under an epoch that no ledger has.
     let pending = config
         .node
         .origin(&PENDING_EPOCH.parse::<Epoch>().expect("four digits are an epoch"));
-    store.destroy(&key_file(&pending))?;
-    let response = ask(&config, &store, &pending, &token, now_us).await?;
-    let origin = check(&config, &token, &response, now_us)?;
-    let key = store
+    of_ledger.destroy(&key_file(&pending))?;
+    let response = ask(config, (lasting, of_ledger), &pending, token, now_us).await?;
+    let origin = check(config, token, &response, now_us)?;
+    let key = of_ledger
         .read(&key_file(&pending))?
         .ok_or_else(|| SetupError::State("the seal key vanished".to_owned()))?;
-    store.write(&key_file(&origin), &key)?;
-    store.destroy(&key_file(&pending))?;
-    keep(&layout, &response)?;
-    Ok(origin)
+    of_ledger.write(&key_file(&origin), &key)?;
+    of_ledger.destroy(&key_file(&pending))?;
+    Ok(Enrolled { origin, response })
 }
 
 /// Epoch under which a seal key waits for its origin.
 const PENDING_EPOCH: &str = "0000";
 
-fn key_file(origin: &Origin) -> String {
+/// Name of the file that holds the seal key of an origin.
+pub(crate) fn key_file(origin: &Origin) -> String {
     format!("seal-{}.pem", origin.as_str().replace('/', "."))
 }
 
 async fn ask(
     config: &Config,
-    store: &KeyStore,
+    (lasting, of_ledger): (&KeyStore, &KeyStore),
     pending: &Origin,
     token: &Token,
     now_us: u64,
 ) -> Result<EnrolResponse, SetupError> {
-    let tls_key = TlsKey::load_or_make(store, "tls")?;
-    let seal_key = SealKey::load_or_make(store, pending)?;
-    let witness = WitnessKey::of_node(store, &config.node)?;
-    let local_ca = LocalCa::open(store, &config.node.member(), now_us)?;
+    let tls_key = TlsKey::load_or_make(lasting, "tls")?;
+    let seal_key = SealKey::load_or_make(of_ledger, pending)?;
+    let witness = WitnessKey::of_node(of_ledger, &config.node)?;
+    let local_ca = LocalCa::open(lasting, &config.node.member(), now_us)?;
     let request = EnrolRequest {
         token: token.secret.clone(),
         node: config.node.to_string(),
@@ -311,27 +389,6 @@ fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) 
     } else {
         Err(wrong("its snapshot does not list this node with these certificates"))
     }
-}
-
-fn keep(layout: &Layout, response: &EnrolResponse) -> Result<(), SetupError> {
-    let chain =
-        |leaf: &Bytes| pem::certificates_to_pem(std::iter::once(leaf).chain(&response.issuers).map(Bytes::as_ref));
-    let snapshot = response
-        .snapshot
-        .as_ref()
-        .map(prost::Message::encode_to_vec)
-        .unwrap_or_default();
-    let kept = [
-        (layout.tls_chain(), chain(&response.tls_certificate).into_bytes()),
-        (layout.seal_chain(), chain(&response.seal_certificate).into_bytes()),
-        (layout.snapshot(), snapshot),
-        // Last: a node with an anchor is enrolled.
-        (layout.anchor(), response.anchor.clone().into_bytes()),
-    ];
-    for (path, bytes) in kept {
-        RealDisk.replace(&path, &bytes).map_err(io("write", &path))?;
-    }
-    Ok(())
 }
 
 /// Issues a credential for an application that may ask as `subsystem`.

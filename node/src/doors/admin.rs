@@ -13,10 +13,11 @@ use jisr_proto::reason::Reason;
 use jisr_proto::registry;
 use jisr_proto::status::Fault;
 use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status};
 
-use super::Stopped;
+use super::{Stopped, status};
 use crate::closets::Closets;
 use crate::{agreeing, evidence};
 
@@ -94,7 +95,7 @@ fn relay(status: Status) -> Status {
 #[tonic::async_trait]
 impl Admin for Door {
     async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::StatusResponse>, Status> {
-        Ok(Response::new(status(&self.closets, self.addresses)))
+        Ok(Response::new(status::tell(&self.closets, self.addresses)))
     }
 
     async fn publish(
@@ -208,13 +209,23 @@ impl Admin for Door {
         Ok(Response::new(wire::ExportEvidenceResponse { evidence, lacks }))
     }
 
-    type ExportEvidenceSetStream = tokio_stream::Empty<Result<wire::EvidenceChunk, Status>>;
+    type ExportEvidenceSetStream = ReceiverStream<Result<wire::EvidenceChunk, Status>>;
 
     async fn export_evidence_set(
         &self,
-        _: Request<wire::ExportEvidenceSetRequest>,
+        request: Request<wire::ExportEvidenceSetRequest>,
     ) -> Result<Response<Self::ExportEvidenceSetStream>, Status> {
-        Err(Status::unimplemented("ExportEvidenceSet"))
+        let (chunks, stream) = mpsc::channel(4);
+        let closets = Arc::clone(&self.closets);
+        // Ends when it has sent the file, or when nobody takes what it sends.
+        drop(tokio::spawn(async move {
+            if let Err(fault) = evidence::export_set(&closets, request.into_inner(), chunks.clone()).await
+                && chunks.send(Err(fault.into())).await.is_err()
+            {
+                tracing::debug!("whoever asked for evidence has gone away");
+            }
+        }));
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn erase(&self, _: Request<wire::EraseRequest>) -> Result<Response<wire::EraseResponse>, Status> {
@@ -231,41 +242,6 @@ impl Admin for Door {
 
     async fn payload(&self, _: Request<wire::PayloadRequest>) -> Result<Response<wire::PayloadResponse>, Status> {
         Err(Status::unimplemented("Payload"))
-    }
-}
-
-fn status(closets: &Closets, addresses: Addresses) -> wire::StatusResponse {
-    let view = closets.directory.newest();
-    let checkpoint = closets.ledger.checkpoint();
-    let owed = closets.owed.counts();
-    let peers = owed.iter().map(|(node, count)| wire::PeerStatus {
-        node: node.to_string(),
-        connected: closets.peers.connected(node),
-        proofs_owed: *count,
-        failures: closets.refusals.of(node.as_str()),
-        ..wire::PeerStatus::default()
-    });
-    wire::StatusResponse {
-        node: closets.node.to_string(),
-        origin: closets.origin.to_string(),
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        ledger_size: checkpoint.size,
-        ledger_root: Bytes::copy_from_slice(&checkpoint.root),
-        cosigned_size: closets.ledger.cosigned().map_or(0, |(size, _)| size),
-        cosigned_us: closets.counters.cosigned_us.value(),
-        snapshot_version: view.as_ref().map_or(0, |view| view.version),
-        snapshot_expires_us: view.map_or(0, |view| view.expires_us),
-        tls_certificate_expires_us: closets.identity.expires_us(),
-        open_exchanges: closets.counters.open.value(),
-        exchanges_answered: closets.counters.answered.value(),
-        exchanges_refused: closets.counters.refused.value(),
-        exchanges_failed: closets.counters.failed.value(),
-        registry_connected: closets.counters.registry_connected.value() == 1,
-        local_address: addresses.local.to_string(),
-        peer_address: addresses.peer.to_string(),
-        proofs_owed: owed.iter().map(|(_, count)| count).sum(),
-        peers: peers.collect(),
-        ..wire::StatusResponse::default()
     }
 }
 

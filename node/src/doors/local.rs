@@ -110,6 +110,9 @@ async fn exchange(closets: Arc<Closets>, callers: Arc<[SubsystemId]>, request: R
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
         refuse(&fault, headers)
     };
+    if let Err(fault) = closets.standing.admits() {
+        return refused(fault);
+    }
     let Ok(place) = Arc::clone(&closets.places.asked).try_acquire_owned() else {
         return refused(Fault::new(
             Reason::Overloaded,

@@ -5,6 +5,9 @@ pub(crate) mod admin;
 pub(crate) mod local;
 pub(crate) mod peer;
 mod reflection;
+mod status;
+mod tiles;
+mod witness;
 
 pub(crate) use accept::{Door, Stopped};
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use jisr_certs::digest::{self, Hash};
+use jisr_ledger::tlog::{ADD_CHECKPOINT, Resource};
 use jisr_proto::ident::NodeId;
 use jisr_proto::peer::{
     ExchangeRequest, ExchangeResponse, HelloRequest, HelloResponse, ProveRequest, SettleRequest, ShowRequest,
@@ -18,12 +19,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::accept::{Stopped, serve_connection};
-use super::{body_fault, not_grpc, refuse};
+use super::{body_fault, not_grpc, refuse, tiles, witness};
 use crate::cancelled::Cancelled;
 use crate::closets::Closets;
 use crate::grpc::{self, Chunks, FrameError, Status};
 use crate::peers::{ENVELOPE_BYTES_MAX, PROTOCOL_VERSION, head_before_payload};
-use crate::{paying, provider, question, settling};
+use crate::{paying, provider, question, receipts, reconciling, settling};
 
 /// How long a peer may take to send one request.
 const REQUEST_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -64,7 +65,10 @@ pub(crate) async fn serve(closets: Arc<Closets>, acceptor: TlsAcceptor, stream: 
 }
 
 async fn handle(closets: Arc<Closets>, caller: Arc<Caller>, request: Request<Incoming>) -> Response<Chunks> {
-    if request.method() != Method::POST || !grpc::is_grpc(request.headers()) {
+    if !grpc::is_grpc(request.headers()) {
+        return Box::pin(plain(&closets, &caller, request)).await;
+    }
+    if request.method() != Method::POST {
         return not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     match dispatch(&closets, &caller, request).await {
@@ -78,6 +82,21 @@ async fn handle(closets: Arc<Closets>, caller: Arc<Caller>, request: Request<Inc
             closets.counters.refused.up();
             refuse(&fault, grpc::response_headers())
         }
+    }
+}
+
+/// What C2SP asks of a witness and of a log, beside gRPC: these callers know no `Hello`.
+async fn plain(closets: &Arc<Closets>, caller: &Caller, request: Request<Incoming>) -> Response<Chunks> {
+    if let Err(fault) = still_listed(closets, caller) {
+        closets.refusals.count(caller.node.as_str(), fault.reason);
+        return witness::refused(&fault);
+    }
+    let (parts, body) = request.into_parts();
+    match (&parts.method, parts.uri.path(), Resource::parse(parts.uri.path())) {
+        (&Method::POST, ADD_CHECKPOINT, _) => witness::add_checkpoint(closets, &caller.node, body).await,
+        (&Method::GET, _, Some(resource)) => tiles::fetch(closets, &caller.node, resource).await,
+        (&Method::GET, ..) => not_grpc(StatusCode::NOT_FOUND),
+        _ => not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE),
     }
 }
 
@@ -95,7 +114,8 @@ async fn dispatch(
         .map_err(|error| body_fault(&error, Reason::MalformedFrame))?;
     let method = parts.uri.path().strip_prefix("/jisr.peer.v1.Peer/").unwrap_or_default();
     if method == "Hello" {
-        return hello(closets, caller, decode(message)?)
+        return Box::pin(hello(closets, caller, decode(message)?))
+            .await
             .map(|response| (response.encode_to_vec().into(), Bytes::new()));
     }
     if !caller.greeted.load(Ordering::Acquire) {
@@ -104,10 +124,15 @@ async fn dispatch(
             "the first call on a connection is Hello",
         ));
     }
+    // A node that waits still says what others may rest on; one in quarantine says nothing any more.
+    if method != "Prove" || closets.standing.is_quarantined() {
+        closets.standing.admits()?;
+    }
     match method {
         "Exchange" => exchange(closets, caller, decode(message)?).await.map(split),
         "Settle" => Box::pin(settle(closets, caller, decode(message)?)).await.map(split),
         "Prove" => {
+            closets.budget.spend(&caller.node, closets.clock.now_us())?;
             let request: ProveRequest = decode(message)?;
             Box::pin(paying::prove(closets, request))
                 .await
@@ -117,6 +142,14 @@ async fn dispatch(
             let request: ShowRequest = decode(message)?;
             let shown = Box::pin(paying::show(closets, &caller.node, &request)).await?;
             Ok((shown.encode_to_vec().into(), Bytes::new()))
+        }
+        "Receipts" => {
+            let taken = Box::pin(receipts::take(closets, &caller.node, decode(message)?)).await?;
+            Ok((taken.encode_to_vec().into(), Bytes::new()))
+        }
+        "Reconcile" => {
+            let held = Box::pin(reconciling::answer(closets, &caller.node, decode(message)?)).await?;
+            Ok((held.encode_to_vec().into(), Bytes::new()))
         }
         _ => Err(Fault::new(
             Reason::UnknownMethod,
@@ -141,7 +174,7 @@ fn still_listed(closets: &Closets, caller: &Caller) -> Result<(), Fault> {
         .map_err(|detail| Fault::new(Reason::CertificateRevoked, detail))
 }
 
-fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<HelloResponse, Fault> {
+async fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<HelloResponse, Fault> {
     if !request.versions.contains(&PROTOCOL_VERSION) {
         let detail = format!(
             "this node speaks version {PROTOCOL_VERSION}, the caller {:?}",
@@ -161,16 +194,33 @@ fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<He
         return Err(Fault::new(Reason::OriginUnlisted, detail));
     }
     closets.compare_snapshots(&caller.node, request.snapshot_version, &request.snapshot)?;
+    // A seal that was seen says more of the caller's ledger than what was checked, where it is newer.
+    let (seen_size, seen) = closets.owed.newest_checkpoint(&row.origin);
+    let (watching, row) = (Arc::clone(&closets.watching), Arc::clone(row));
+    let compared = tokio::task::spawn_blocking(move || {
+        watching.held_of_us(row.id.as_str(), &request.yours, false)?;
+        watching.shown_by_caller(&row, &request.checkpoint)?;
+        let yours = match watching.witness.newest(&row.origin) {
+            Some((checked, note)) if checked.size >= seen_size => note,
+            _ => seen,
+        };
+        let checkpoint = watching.shown();
+        let proof = watching.proof_from(&request.yours, &checkpoint);
+        Ok::<_, Fault>((checkpoint, proof, yours))
+    });
+    let (checkpoint, proof, yours) = compared
+        .await
+        .map_err(|_| Fault::new(Reason::Internal, "see the node's log"))??;
     caller.greeted.store(true, Ordering::Release);
     Ok(HelloResponse {
         version: PROTOCOL_VERSION,
         origin: closets.origin.to_string(),
         snapshot_version: view.version,
         snapshot: Bytes::copy_from_slice(&view.digest),
-        checkpoint: closets.ledger.checkpoint().note.clone(),
-        yours: closets.owed.newest_checkpoint(&row.origin),
-        proof: Vec::new(),
-        recovering: false,
+        recovering: checkpoint.is_empty(),
+        checkpoint,
+        yours,
+        proof,
     })
 }
 

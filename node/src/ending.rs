@@ -1,0 +1,252 @@
+//! The planned end of a ledger: ENDED as its last leaf, sealed, and shown to the registry.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jisr_certs::keys::KeyStore;
+use jisr_certs::seal::SealKey;
+use jisr_certs::tls_key::TlsKey;
+use jisr_certs::{pem, profile, tls};
+use jisr_ledger::anchor::Anchor;
+use jisr_ledger::clock::Clock;
+use jisr_ledger::ledger::{ConfirmError, Ledger, OpenError, Opened};
+use jisr_ledger::note::{self, Checkpoint, VerifierKey};
+use jisr_ledger::statement::Draft;
+use jisr_ledger::vault::Vault;
+use jisr_proto::ident::Origin;
+use jisr_proto::registry::HelloRequest;
+use jisr_proto::registry::registry_client::RegistryClient;
+use jisr_proto::statement::{Core, Head, Kind, Started};
+use tokio_rustls::TlsConnector;
+use tonic::transport::Channel;
+
+use crate::config::Config;
+use crate::quarantine::Quarantine;
+use crate::registry_link;
+use crate::setup::{Layout, SetupError, io};
+use crate::succession::{head_of, runs};
+
+/// How a ledger came to its end.
+pub(crate) enum Ended {
+    /// By this call.
+    Now(Head),
+    /// Before: a succession that was begun and did not come to its end.
+    Before(Head),
+}
+
+/// Ends the ledger of a node that does not run. The registry must confirm it first, as after every start.
+///
+/// # Errors
+/// [`SetupError`]: the node runs, exchanges are open, the registry is not there, or it holds more of the ledger than this machine:
+/// then the quarantine is put down, and the next try cites both heads.
+pub(crate) async fn end(config: &Config, clock: Arc<dyn Clock>) -> Result<Ended, SetupError> {
+    let node = Node::read(config, &clock)?;
+    let (config_of_open, clock_of_open) = (config.clone(), Arc::clone(&clock));
+    let (ledger, opened, node) = blocking(move || {
+        let (ledger, opened) = node.open(&config_of_open, clock_of_open)?;
+        Ok((ledger, opened, node))
+    })
+    .await?;
+    let ended = finish(config, &clock, &ledger, &opened, &node).await;
+    let closing = ledger.clone();
+    blocking(move || {
+        closing.close();
+        Ok(())
+    })
+    .await?;
+    drop(ledger);
+    ended
+}
+
+async fn finish(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    ledger: &Ledger,
+    opened: &Opened,
+    node: &Node,
+) -> Result<Ended, SetupError> {
+    let head = |ledger: &Ledger| {
+        let checkpoint = ledger.checkpoint();
+        let signed = ledger.signed().and_then(|(_, note)| head_of(&note));
+        let size = checkpoint.size;
+        signed.filter(|head| head.size == size).unwrap_or(Head {
+            origin: checkpoint.origin.to_string(),
+            size,
+            root: Bytes::copy_from_slice(&checkpoint.root),
+            checkpoint: Bytes::new(),
+        })
+    };
+    let last = ledger.size().saturating_sub(1);
+    let newest = ledger.entry(last).map_err(|error| unreadable(&error))?;
+    if newest.is_some_and(|entry| entry.statement.kind() == Kind::Ended) {
+        return Ok(Ended::Before(head(ledger)));
+    }
+    if !opened.open.is_empty() {
+        return Err(SetupError::State(format!(
+            "{} exchanges of the ledger are open; start the node, let it settle them, stop it, and run the command again",
+            opened.open.len()
+        )));
+    }
+    let mut registry = node.registry(config, clock)?;
+    let shown = greet(&mut registry, node, ledger).await?;
+    confirm(config, clock, ledger, node, shown).await?;
+    let core = Core {
+        format: 1,
+        kind: Kind::Ended.into(),
+        instance: config.node.instance().to_string(),
+        created_us: clock.now_us().max(opened.newest_us),
+        ..Core::default()
+    };
+    let appended = ledger.append(vec![Draft::new(core).close()]).await;
+    appended.map_err(|error| unreadable(&error))?;
+    let head = head(ledger);
+    // The registry's witness remembers how it ended. Without that it is only as good as the old operator's word.
+    if let Err(error) = greet(&mut registry, node, ledger).await {
+        tracing::warn!(%error, "the registry was not shown the end of the ledger");
+    }
+    Ok(Ended::Now(head))
+}
+
+/// Shows the registry the own newest checkpoint; returns the newest of this ledger that it holds.
+async fn greet(registry: &mut RegistryClient<Channel>, node: &Node, ledger: &Ledger) -> Result<Bytes, SetupError> {
+    let request = HelloRequest {
+        origin: node.origin.to_string(),
+        checkpoint: ledger.signed().map(|(_, note)| note).unwrap_or_default(),
+        yours: Bytes::new(),
+    };
+    registry
+        .hello(request)
+        .await
+        .map(|answer| answer.into_inner().yours)
+        .map_err(|status| node.refused(&status))
+}
+
+async fn confirm(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    ledger: &Ledger,
+    node: &Node,
+    shown: Bytes,
+) -> Result<(), SetupError> {
+    let theirs: Option<Checkpoint> = match shown.is_empty() {
+        true => None,
+        false => Some(
+            note::open(&shown, &node.key)
+                .map_err(|error| SetupError::Answer(format!("what it holds of this ledger: {error}")))?
+                .into_inner(),
+        ),
+    };
+    let (by, of) = (config.node.instance().registry(), ledger.clone());
+    let (told, theirs) = blocking(move || Ok((of.confirm(&by, theirs.as_ref()), theirs))).await?;
+    let text = match told {
+        Ok(()) => return Ok(()),
+        Err(error @ (ConfirmError::Ahead { .. } | ConfirmError::Differs { .. })) => error.to_string(),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    let mark = Quarantine {
+        shown_by: config.node.instance().registry(),
+        found_us: clock.now_us(),
+        text: text.clone(),
+        own_size: ledger.size(),
+        own_checkpoint: ledger
+            .signed()
+            .map(|(_, note)| String::from_utf8_lossy(&note).into_owned())
+            .unwrap_or_default(),
+        shown_size: theirs.map_or(0, |theirs| theirs.size),
+        shown_checkpoint: String::from_utf8_lossy(&shown).into_owned(),
+    };
+    mark.write(&config.data).map_err(io("write", &config.data))?;
+    Err(SetupError::State(format!(
+        "the registry holds more of this ledger than this machine, or another history ({text}). The node is quarantined now. Restore \
+         it from its mirror (jisr node recover), or run this command again: the new ledger then cites both heads, and what this \
+         machine lost stays lost"
+    )))
+}
+
+/// What of a data directory is needed to end its ledger.
+struct Node {
+    store: KeyStore,
+    origin: Origin,
+    key: VerifierKey,
+    identity: tls::Identity,
+    root: jisr_certs::Verified<profile::Authority>,
+    address: String,
+}
+
+impl Node {
+    fn read(config: &Config, clock: &Arc<dyn Clock>) -> Result<Node, SetupError> {
+        let layout = Layout::new(&config.data);
+        let read = |path: &Path| std::fs::read(path).map_err(io("read", path));
+        let anchor: Anchor = String::from_utf8_lossy(&read(&layout.anchor())?)
+            .parse()
+            .map_err(|error| SetupError::State(format!("the anchor cannot be used: {error}")))?;
+        let tls_chain = pem::certificates_from_pem(&read(&layout.tls_chain())?)?;
+        let seal_chain = pem::certificates_from_pem(&read(&layout.seal_chain())?)?;
+        let now_us = clock.now_us();
+        let root = profile::root_by_fingerprint(&tls_chain, &anchor.root, now_us)?;
+        let seal = profile::check_seal(&seal_chain, &root, now_us)?;
+        let store = KeyStore::open(layout.keys())?;
+        let key = VerifierKey::new_seal(seal.origin.as_str(), *seal.key.as_bytes());
+        Ok(Node {
+            origin: seal.origin.clone(),
+            key: key.map_err(|error| SetupError::State(error.to_string()))?,
+            identity: tls::Identity::new(&TlsKey::load_or_make(&store, "tls")?, tls_chain)?,
+            store,
+            root,
+            address: config.registry.clone(),
+        })
+    }
+
+    /// Opens the ledger, which must be there.
+    fn open(&self, config: &Config, clock: Arc<dyn Clock>) -> Result<(Ledger, Opened), SetupError> {
+        if !Layout::new(&config.data).ledger().join("segments").exists() {
+            let text = "there is no ledger to succeed; start the node, or enrol it";
+            return Err(SetupError::State(text.to_owned()));
+        }
+        let key = SealKey::load_or_make(&self.store, &self.origin)?;
+        let mut ledger = jisr_ledger::ledger::Config::in_data_directory(&config.data, self.origin.clone());
+        ledger.segment_bytes = config.segment_bytes;
+        let vault = Vault::open(&self.store).map_err(|error| unreadable(&error))?;
+        Ledger::open(ledger, key, vault, clock, Started::default()).map_err(|error| match error {
+            OpenError::Locked(_) => runs(&config.data),
+            error => SetupError::State(error.to_string()),
+        })
+    }
+
+    fn registry(&self, config: &Config, clock: &Arc<dyn Clock>) -> Result<RegistryClient<Channel>, SetupError> {
+        let clock = Arc::clone(clock);
+        let clock: tls::Clock = Arc::new(move || clock.now_us());
+        let client = tls::registry_client(Some(&self.identity), &self.root, config.node.instance(), &clock)?;
+        let channel = registry_link::channel(&config.registry, TlsConnector::from(client), tls::server_name());
+        channel
+            .map(RegistryClient::new)
+            .map_err(|error| self.unreachable(error.to_string()))
+    }
+
+    fn refused(&self, status: &tonic::Status) -> SetupError {
+        match jisr_proto::status::Fault::from_tonic(status) {
+            Some(fault) => SetupError::Refused(fault),
+            None => self.unreachable(status.to_string()),
+        }
+    }
+
+    fn unreachable(&self, detail: String) -> SetupError {
+        SetupError::Unreachable {
+            address: self.address.clone(),
+            detail,
+        }
+    }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> SetupError {
+    SetupError::State(error.to_string())
+}
+
+/// Runs what waits for the disk.
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, SetupError> + Send + 'static,
+) -> Result<R, SetupError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(SetupError::State(format!("a step ended by a defect: {error}"))))
+}
