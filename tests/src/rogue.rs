@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,8 +19,9 @@ use jisr_certs::{Verified, pem, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::ledger::{Config, Ledger};
-use jisr_ledger::note::VerifierKey;
+use jisr_ledger::note::{Checkpoint, SignedNote, VerifierKey};
 use jisr_ledger::statement::{Draft, leaf_input};
+use jisr_ledger::tlog::{ADD_CHECKPOINT, AddCheckpoint, Answer};
 use jisr_ledger::tree;
 use jisr_ledger::vault::Vault;
 use jisr_node::Layout;
@@ -57,6 +58,7 @@ pub struct Rogue {
     identity: tls::Identity,
     root: Verified<Authority>,
     template: Option<Core>,
+    shown: Mutex<Option<Bytes>>,
 }
 
 impl Rogue {
@@ -117,6 +119,37 @@ impl Rogue {
             identity,
             root,
             template,
+            shown: Mutex::default(),
+        }
+    }
+
+    /// From now on it shows this checkpoint at `Hello`, whatever its ledger holds.
+    pub fn show(&self, checkpoint: Bytes) {
+        *self.shown.lock().expect("nobody panicked") = Some(checkpoint);
+    }
+
+    /// A checkpoint of its ledger that it signs although no such tree stands there.
+    #[must_use]
+    pub fn another_tree(&self, size: u64) -> Bytes {
+        self.seal_key.checkpoint(size, &[0x77; 32]).into()
+    }
+
+    /// Its newest checkpoint with the cosignature of a node, which a member that keeps to the rules can get any time.
+    pub async fn cosigned_by(&self, world: &World, code: &str) -> Bytes {
+        let newest = self.ledger.checkpoint();
+        let mut line = self.connect(world, code).await.expect("a listed certificate gets in");
+        let mut old_size = 0;
+        loop {
+            let request = AddCheckpoint {
+                old_size,
+                proof: self.ledger.consistency(old_size, newest.size).expect("it can be proven"),
+                checkpoint: newest.note.clone(),
+            };
+            match line.add_checkpoint(request.print().into()).await {
+                Answer::Cosigned(lines) => return [&newest.note, lines.as_bytes()].concat().into(),
+                Answer::Conflict(size) if size != old_size => old_size = size,
+                answer => panic!("{answer:?}"),
+            }
         }
     }
 
@@ -231,9 +264,28 @@ impl Rogue {
             origin: self.origin.to_string(),
             snapshot_version: self.snapshot.version,
             snapshot: Bytes::copy_from_slice(&jisr_certs::digest::domain("jisr.snapshot", &[&self.signed.snapshot])),
-            checkpoint: self.ledger.checkpoint().note.clone(),
+            checkpoint: self.checkpoint(),
             yours: Bytes::new(),
         }
+    }
+
+    /// The checkpoint that it shows.
+    fn checkpoint(&self) -> Bytes {
+        let shown = self.shown.lock().expect("nobody panicked").clone();
+        shown.unwrap_or_else(|| self.ledger.checkpoint().note.clone())
+    }
+
+    /// Proof that its ledger goes on from a checkpoint of it that somebody holds.
+    fn proof_from(&self, yours: &[u8], shown: &[u8]) -> Vec<Bytes> {
+        let size = |note: &[u8]| {
+            let note = SignedNote::parse(note).ok()?;
+            Checkpoint::parse(note.text).ok().map(|checkpoint| checkpoint.size)
+        };
+        let (Some(from), Some(to)) = (size(yours), size(shown)) else {
+            return Vec::new();
+        };
+        let proof = self.ledger.consistency(from, to).unwrap_or_default();
+        proof.iter().map(|hash| Bytes::copy_from_slice(hash)).collect()
     }
 
     /// A connection to a peer door, before Hello.
@@ -293,7 +345,7 @@ impl Rogue {
     pub async fn serve<F, R>(self: Arc<Self>, address: SocketAddr, answer: F) -> Door
     where
         F: Fn(String, Bytes) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = ExchangeResponse> + Send + 'static,
+        R: Future<Output: Message> + Send + 'static,
     {
         let config = tls::peer_server(&self.identity, &self.root, Arc::new(|_, _| Ok(())), &clock());
         let acceptor = TlsAcceptor::from(config.expect("settings of a server"));
@@ -320,7 +372,7 @@ impl Rogue {
     async fn reply<F, R>(&self, request: Request<Incoming>, answer: F) -> Response<Frames>
     where
         F: Fn(String, Bytes) -> R,
-        R: Future<Output = ExchangeResponse>,
+        R: Future<Output: Message>,
     {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let body = request
@@ -332,14 +384,15 @@ impl Rogue {
         let message = body.slice(5.min(body.len())..);
         let reply = if method == "Hello" {
             let hello = self.hello();
+            let asked = HelloRequest::decode(message).unwrap_or_default();
             let answer = HelloResponse {
                 version: 1,
                 origin: hello.origin,
                 snapshot_version: hello.snapshot_version,
                 snapshot: hello.snapshot,
+                proof: self.proof_from(&asked.yours, &hello.checkpoint),
                 checkpoint: hello.checkpoint,
                 yours: Bytes::new(),
-                proof: Vec::new(),
                 recovering: false,
             };
             answer.encode_to_vec()
@@ -439,6 +492,24 @@ impl PeerLine {
         status
             .is_none_or(|status| status.code() == tonic::Code::Ok)
             .then_some(())
+    }
+
+    /// Shows a witness a checkpoint (C2SP tlog-witness).
+    ///
+    /// # Panics
+    /// The door does not answer.
+    pub async fn add_checkpoint(&mut self, body: Bytes) -> Answer {
+        let request = Request::post(format!("https://jisr{ADD_CHECKPOINT}"))
+            .header("content-type", "text/plain")
+            .body(Full::new(body))
+            .expect("a constant path is a request");
+        self.sender.ready().await.expect("the connection is open");
+        let response = self.sender.send_request(request).await.expect("the door answers");
+        let status = response.status().as_u16();
+        let kind = response.headers().get("content-type").cloned();
+        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
+        let body = response.into_body().collect().await.expect("the door answers").to_bytes();
+        Answer::read(status, kind, &body)
     }
 
     /// Posts any bytes to a method, with one more header. Returns what the door answers, if it does.

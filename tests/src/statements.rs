@@ -9,7 +9,7 @@ use jisr_ledger::frame::{Form, Next, Record, Records, SegmentScan, StoredParts};
 use jisr_ledger::statement::Tag;
 use jisr_node::Layout;
 use jisr_proto::reason::Reason;
-use jisr_proto::statement::{Citation, Core, Kind, RefusalsSummed};
+use jisr_proto::statement::{Citation, Core, Finding, Kind, RefusalsSummed};
 use prost::Message as _;
 
 use crate::world::World;
@@ -40,6 +40,16 @@ impl World {
         let exchange: jisr_proto::ident::ExchangeId = exchange.parse().expect("an exchange id");
         let all = self.statements(code).into_iter();
         all.filter(|stood| stood.core.exchange_id == exchange.as_bytes().as_slice())
+            .collect()
+    }
+
+    /// What the ledger of a member's node holds as found.
+    #[must_use]
+    pub fn findings(&self, code: &str) -> Vec<Finding> {
+        let all = self.statements(code).into_iter();
+        let found = all.filter(|stood| stood.core.kind() == Kind::Finding);
+        found
+            .map(|stood| Finding::decode(stood.act).expect("an act of its kind"))
             .collect()
     }
 

@@ -260,13 +260,26 @@ impl World {
             .map(drop)
     }
 
-    /// Starts an enrolled node.
+    /// Starts an enrolled node and waits until somebody has confirmed its ledger.
     pub async fn start_node(&mut self, code: &str) {
         self.start_node_by(code, Arc::clone(&self.clock)).await;
     }
 
-    /// Starts an enrolled node whose clock is its own.
+    /// Starts an enrolled node whose clock is its own, and waits as [`World::start_node`].
     pub async fn start_node_by(&mut self, code: &str, clock: Arc<dyn Clock>) {
+        self.open_node_by(code, clock).await;
+        let node = self.party(code).node.as_ref().expect("it was started");
+        tokio::time::timeout(Duration::from_secs(20), node.taking_part())
+            .await
+            .expect("somebody confirms its ledger");
+    }
+
+    /// Starts an enrolled node that nobody may confirm yet.
+    pub async fn open_node(&mut self, code: &str) {
+        self.open_node_by(code, Arc::clone(&self.clock)).await;
+    }
+
+    async fn open_node_by(&mut self, code: &str, clock: Arc<dyn Clock>) {
         let party = self.parties.get_mut(code).expect("a party of the story");
         party.disk = FaultyDisk::default();
         let storage = Storage {

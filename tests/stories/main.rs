@@ -12,8 +12,25 @@ mod doors;
 mod enrolment;
 mod evidence;
 mod first_exchange;
+mod forks;
 mod limits;
 mod metadata;
+mod recovering;
 mod refusals;
 mod registry_away;
 mod samples;
+mod witnesses;
+
+use jisr_tests::World;
+
+/// The same world with nodes that compare ledgers and ask for proofs more often than they would.
+async fn quick(mut world: World) -> World {
+    let codes: Vec<String> = world.parties.keys().cloned().collect();
+    for code in codes {
+        world.stop_node(&code).await;
+        let quicker = "[watch]\nbusy_s = 1\nidle_s = 2\nunproven_s = 2\n\n[ledger]\n";
+        world.reconfigure(&code, "[ledger]\n", quicker);
+        world.start_node(&code).await;
+    }
+    world
+}

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jisr_proto::admin::admin_client::AdminClient;
-use jisr_proto::admin::{StatusRequest, StatusResponse};
+use jisr_proto::admin::{PeerStatus, StatusRequest, StatusResponse};
 use serde_json::{Value, json};
 
 use super::Dir;
@@ -38,17 +38,53 @@ impl Status {
             output::line(format!("{name:<14} {value}"));
         }
         for peer in &status.peers {
-            let there = if peer.connected { "connected" } else { "not connected" };
-            output::line(format!(
-                "{:<14} {} {there}, {} proofs owed, {} failures",
-                "peer", peer.node, peer.proofs_owed, peer.failures
-            ));
+            output::line(format!("{:<14} {}", "peer", peer_line(peer)));
         }
         Ok(())
     }
 }
 
-fn lines(status: &StatusResponse) -> [(&'static str, String); 11] {
+fn peer_line(peer: &PeerStatus) -> String {
+    let there = if peer.connected { "connected" } else { "not connected" };
+    let mut line = format!(
+        "{} {there}, {} proofs owed, {} failures",
+        peer.node, peer.proofs_owed, peer.failures
+    );
+    if peer.checked_us > 0 {
+        line.push_str(&format!(
+            ", ledger checked to size {} at {}",
+            peer.checked_size,
+            show(peer.checked_us)
+        ));
+    }
+    if !peer.refused.is_empty() {
+        line.push_str(&format!(", REFUSED {}", peer.refused));
+    }
+    line
+}
+
+/// State, and why it is not running.
+fn state(status: &StatusResponse) -> String {
+    if status.state_text.is_empty() {
+        status.state.clone()
+    } else {
+        format!("{}: {}", status.state, status.state_text)
+    }
+}
+
+/// Whether a quorum of witnesses is reached.
+fn witnesses(status: &StatusResponse) -> String {
+    if status.witness_away_since_us == 0 {
+        return status.witness_state.clone();
+    }
+    format!(
+        "{}: no quorum has cosigned what was made since {}",
+        status.witness_state,
+        show(status.witness_away_since_us)
+    )
+}
+
+fn lines(status: &StatusResponse) -> [(&'static str, String); 14] {
     let registry = if status.registry_connected {
         "connected"
     } else {
@@ -60,6 +96,7 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 11] {
     );
     [
         ("node", status.node.clone()),
+        ("state", state(status)),
         ("program", status.program.clone()),
         ("local door", status.local_address.clone()),
         ("peer door", status.peer_address.clone()),
@@ -76,6 +113,7 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 11] {
             "cosigned",
             format!("size {} at {}", status.cosigned_size, show(status.cosigned_us)),
         ),
+        ("witnesses", witnesses(status)),
         ("registry", registry.to_owned()),
         (
             "snapshot",
@@ -91,6 +129,7 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 11] {
         ),
         ("exchanges", exchanges),
         ("proofs owed", status.proofs_owed.to_string()),
+        ("findings", status.findings.to_string()),
     ]
 }
 
@@ -104,6 +143,9 @@ fn object(status: &StatusResponse) -> Value {
                 "connected": peer.connected,
                 "proofs_owed": peer.proofs_owed,
                 "failures": peer.failures,
+                "refused": peer.refused,
+                "checked_size": peer.checked_size,
+                "checked_us": peer.checked_us,
             })
         })
         .collect();
@@ -111,10 +153,14 @@ fn object(status: &StatusResponse) -> Value {
         "node": status.node,
         "origin": status.origin,
         "program": status.program,
+        "state": status.state,
+        "state_text": status.state_text,
         "ledger_size": status.ledger_size,
         "ledger_root": output::base64(&status.ledger_root),
         "cosigned_size": status.cosigned_size,
         "cosigned_us": status.cosigned_us,
+        "witness_state": status.witness_state,
+        "witness_away_since_us": status.witness_away_since_us,
         "snapshot_version": status.snapshot_version,
         "snapshot_expires_us": status.snapshot_expires_us,
         "tls_certificate_expires_us": status.tls_certificate_expires_us,
@@ -126,6 +172,7 @@ fn object(status: &StatusResponse) -> Value {
         "local_address": status.local_address,
         "peer_address": status.peer_address,
         "proofs_owed": status.proofs_owed,
+        "findings": status.findings,
         "peers": peers,
     })
 }
