@@ -1,0 +1,107 @@
+//! Ledgers as arguments: a directory as it lies, or an `s3://` address, which is fetched first.
+
+use std::path::{Path, PathBuf};
+
+use jisr_node::mirroring::{self, Location, MirrorError};
+
+use crate::failure::Failure;
+
+/// A ledger directory on this machine, for as long as the value lives.
+pub(crate) struct Archive {
+    dir: PathBuf,
+    /// Removed, with what was fetched, when the value is dropped.
+    _fetched: Option<Fetched>,
+}
+
+impl Archive {
+    /// The ledger directory that `place` means: a path, `file:///DIR`, or
+    /// `s3://BUCKET/PREFIX/ledger?endpoint=URL&region=NAME&credentials=FILE&ca=FILE`. Blocks while it is fetched.
+    ///
+    /// # Errors
+    /// Usage where the address is wrong; unreadable where nothing can be had from there.
+    pub(crate) fn open(place: &str) -> Result<Archive, Failure> {
+        let location = Location::parse(place).map_err(failure)?;
+        match location {
+            Location::Directory(dir) => Ok(Archive { dir, _fetched: None }),
+            Location::Bucket(_) => {
+                let fetched = Fetched::make()?;
+                mirroring::fetch_ledger(&location, &fetched.0).map_err(failure)?;
+                Ok(Archive {
+                    dir: fetched.0.clone(),
+                    _fetched: Some(fetched),
+                })
+            }
+        }
+    }
+
+    /// The directory that holds `segments/`.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// A directory that only this user may enter, gone when the value is.
+struct Fetched(PathBuf);
+
+impl Fetched {
+    fn make() -> Result<Fetched, Failure> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let base = std::env::temp_dir();
+        for number in 0..1000u32 {
+            let dir = base.join(format!("jisr-archive-{}-{number}", std::process::id()));
+            match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+                Ok(()) => return Ok(Fetched(dir)),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Failure::unwritable(&dir, error)),
+            }
+        }
+        Err(Failure::unwritable(&base, "it is full of archives that were fetched before"))
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(dir = %self.0.display(), %error, "what was fetched could not be removed");
+        }
+    }
+}
+
+/// Errors of mirrors name the remedy themselves.
+pub(crate) fn failure(error: MirrorError) -> Failure {
+    let what = error.to_string();
+    match error {
+        MirrorError::Location(_) | MirrorError::Target(_) => Failure::usage(what, ""),
+        MirrorError::Storage { .. } => Failure::refused(what, "the object storage", "", ""),
+        MirrorError::Unusable(_) | MirrorError::Ahead(_) | MirrorError::Differs(_) => Failure::Unreadable {
+            what,
+            remedy: String::new(),
+        },
+        MirrorError::Io { .. } | MirrorError::Ledger(_) | MirrorError::Certs(_) => Failure::fault(what, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_as_it_is() {
+        assert_eq!(Archive::open("/var/lib/x").unwrap().dir(), Path::new("/var/lib/x"));
+        assert_eq!(Archive::open("./copy").unwrap().dir(), Path::new("./copy"));
+        assert_eq!(
+            Archive::open("s3://bucket/prefix").err().unwrap().code(),
+            crate::failure::USAGE,
+            "no credentials are named"
+        );
+    }
+
+    #[test]
+    fn what_was_fetched_goes_with_the_value() {
+        let fetched = Fetched::make().unwrap();
+        let dir = fetched.0.clone();
+        std::fs::write(dir.join("x"), "x").unwrap();
+        drop(fetched);
+        assert!(!dir.exists());
+    }
+}
