@@ -50,8 +50,8 @@ impl RegistryAdmin for AdminService {
         answer(Ok(self.office.status()))
     }
 
-    async fn confirm(&self, _: Request<wire::ConfirmRequest>) -> Result<Response<wire::ConfirmResponse>, Status> {
-        Err(Status::unimplemented("Confirm"))
+    async fn confirm(&self, request: Request<wire::ConfirmRequest>) -> Result<Response<wire::ConfirmResponse>, Status> {
+        answer(self.office.confirm(request.into_inner()).await)
     }
 }
 

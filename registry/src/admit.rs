@@ -102,7 +102,9 @@ impl Office {
             secret: &secret,
             root: &self.base.root,
             registry_key: &self.base.registry_key,
-            checkpoint: &self.base.ledger.checkpoint().note,
+            checkpoint: &self
+                .newest_cosigned()
+                .map_or_else(|| self.base.ledger.checkpoint().note.clone(), |(_, cosigned)| cosigned),
             expires_us: done.value,
         }
         .text();
@@ -147,27 +149,47 @@ impl Office {
     pub(crate) fn status(&self) -> wire::RegistryStatusResponse {
         let checkpoint = self.base.ledger.checkpoint();
         let newest = self.desk.newest();
-        self.desk.look(|state| wire::RegistryStatusResponse {
+        let (state, state_text) = self.told();
+        self.desk.look(|rows| wire::RegistryStatusResponse {
             instance: self.base.config.instance.to_string(),
             origin: checkpoint.origin.to_string(),
             size: checkpoint.size,
             root: checkpoint.root.to_vec().into(),
             snapshot_version: newest.version,
             snapshot_expires_us: newest.expires_us,
-            members: state.members().keys().map(MemberId::to_string).collect(),
-            nodes: state.nodes().keys().map(NodeId::to_string).collect(),
-            services: state
+            members: rows.members().keys().map(MemberId::to_string).collect(),
+            nodes: rows.nodes().keys().map(NodeId::to_string).collect(),
+            services: rows
                 .services()
                 .keys()
                 .map(|(name, provider)| format!("{name} {provider}"))
                 .collect(),
-            agreements: state
+            agreements: rows
                 .agreements()
                 .keys()
                 .map(|digest| crate::text::hex(digest))
                 .collect(),
-            ..wire::RegistryStatusResponse::default()
+            state: state.to_owned(),
+            state_text,
+            cosigned_size: self.newest_cosigned().map_or(0, |(size, _)| size),
         })
+    }
+}
+
+impl Office {
+    /// How the registry stands; a witness that lost its memory is said even where everything else runs.
+    fn told(&self) -> (&'static str, String) {
+        let (state, text) = self.standing.told();
+        match self.base.witness.lost() {
+            Some(lost) => (
+                state,
+                format!(
+                    "{text}{}the witness cosigns nothing: {lost}",
+                    if text.is_empty() { "" } else { "; " }
+                ),
+            ),
+            None => (state, text),
+        }
     }
 }
 

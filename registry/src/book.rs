@@ -12,6 +12,7 @@ use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::statement::{Core, Sealed};
 
 use crate::error::Error;
+use crate::kept::Kept;
 use crate::refusal::Refusal;
 use crate::snapshot::{self, Frame, Published};
 use crate::state::{Act, State};
@@ -23,6 +24,7 @@ pub(crate) struct Book {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) key: SnapshotKey,
     pub(crate) frame: Frame,
+    pub(crate) kept: Kept,
     /// Time of the newest entry, microseconds: time in the ledger never goes back, whatever the clock does.
     pub(crate) newest_us: u64,
 }
@@ -80,6 +82,9 @@ impl Book {
             note: Bytes::from(note),
             entry: Some(entry),
         };
+        let (kept, shown) = (self.kept.clone(), signed.clone());
+        let kept = tokio::task::spawn_blocking(move || kept.keep(&shown)).await;
+        kept.map_err(|_| Failed::Fatal(Error::Task("snapshot")))?;
         tracing::debug!(version = act.version, "snapshot published");
         Ok(Published {
             version: act.version,

@@ -63,6 +63,8 @@ pub struct Limits {
     pub enrolments_per_minute: u32,
     /// Calls a minute of one node.
     pub requests_per_minute: u32,
+    /// Proofs, tiles and cosignatures a minute of one node.
+    pub proofs_per_minute: u32,
     /// Proposed agreements of one member that wait for the other party.
     pub proposals_per_member: usize,
 }
@@ -79,6 +81,7 @@ impl Default for Limits {
             enrol_bytes_max: 64 << 10,
             enrolments_per_minute: 60,
             requests_per_minute: 6000,
+            proofs_per_minute: 6000,
             proposals_per_member: 256,
         }
     }
@@ -182,6 +185,7 @@ struct RawLimits {
     enrol_bytes_max: Option<Spanned<u64>>,
     enrolments_per_minute: Option<Spanned<u64>>,
     requests_per_minute: Option<Spanned<u64>>,
+    proofs_per_minute: Option<Spanned<u64>>,
     proposals_per_member: Option<Spanned<u64>>,
 }
 
@@ -291,6 +295,12 @@ impl RawLimits {
                 &self.requests_per_minute,
                 10_000_000,
                 standard.requests_per_minute,
+            )?,
+            proofs_per_minute: count(
+                "limits.proofs_per_minute",
+                &self.proofs_per_minute,
+                10_000_000,
+                standard.proofs_per_minute,
             )?,
             proposals_per_member: size(
                 "limits.proposals_per_member",

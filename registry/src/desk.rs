@@ -2,7 +2,7 @@
 //!
 //! Whoever wants an act submits a check. The desk asks it, with the state as it then is, appends the act, and applies it
 //! when it is durable. Acts that wait together share the snapshot that shows them; nobody is answered before it is
-//! published. Because the work is the desk's own, a caller who hangs up leaves nothing half done.
+//! published. While the registry may seal nothing everything is refused. Because the work is the desk's own, a caller who hangs up leaves nothing half done.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::book::{Book, Failed};
 use crate::error::Error;
 use crate::refusal::Refusal;
 use crate::snapshot::Published;
+use crate::standing::Stand;
 use crate::state::{Act, State};
 
 /// Acts that may wait; beyond it callers wait for a place.
@@ -127,18 +128,30 @@ pub(crate) struct Clerk {
     book: Book,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     published: watch::Sender<Published>,
+    stand: watch::Receiver<Stand>,
     refresh: Interval,
 }
 
-/// Publishes a first snapshot of the state and opens the desk; the caller runs the clerk.
+/// Opens the desk, with a first snapshot of the state; where nothing may be sealed yet, with the one that was kept. The caller
+/// runs the clerk.
 ///
 /// # Errors
 /// [`Error::Ledger`].
-pub(crate) async fn open(mut book: Book, refresh: Duration) -> Result<(Desk, Clerk), Error> {
-    let first = book.publish().await.map_err(|failed| match failed {
-        Failed::Refused(refusal) => Error::Ledger(refusal.to_string()),
-        Failed::Fatal(error) => error,
-    })?;
+pub(crate) async fn open(
+    mut book: Book,
+    refresh: Duration,
+    stand: watch::Receiver<Stand>,
+    kept: Option<Published>,
+) -> Result<(Desk, Clerk), Error> {
+    let running = *stand.borrow() == Stand::Running;
+    let first = if running {
+        book.publish().await.map_err(|failed| match failed {
+            Failed::Refused(refusal) => Error::Ledger(refusal.to_string()),
+            Failed::Fatal(error) => error,
+        })?
+    } else {
+        kept.unwrap_or_else(Published::none)
+    };
     let (jobs, waiting) = mpsc::channel(QUEUE);
     let (published, watched) = watch::channel(first);
     let desk = Desk {
@@ -155,6 +168,7 @@ pub(crate) async fn open(mut book: Book, refresh: Duration) -> Result<(Desk, Cle
             book,
             jobs: waiting,
             published,
+            stand,
             refresh,
         },
     ))
@@ -168,6 +182,7 @@ impl Clerk {
     pub(crate) async fn run(mut self, mut last: watch::Receiver<bool>) -> Result<(), Error> {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            let running = *self.stand.borrow_and_update() == Stand::Running;
             let found = tokio::select! {
                 biased;
                 _ = last.wait_for(|last| *last), if !self.jobs.is_closed() => {
@@ -175,8 +190,10 @@ impl Clerk {
                     self.jobs.close();
                     continue;
                 }
+                // Confirmed: what nodes wait for is a fresh snapshot. Its sender lives as long as the office.
+                Ok(()) = self.stand.changed() => None,
                 found = self.jobs.recv_many(&mut batch, BATCH) => Some(found),
-                _ = self.refresh.tick() => None,
+                _ = self.refresh.tick(), if running => None,
             };
             match found {
                 Some(0) => return Ok(()),
@@ -187,6 +204,10 @@ impl Clerk {
     }
 
     async fn work(&mut self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Error> {
+        if let Err(refusal) = self.admits() {
+            batch.drain(..).for_each(|job| job.refuse(refusal.clone()));
+            return Ok(());
+        }
         let mut done = Vec::with_capacity(batch.len());
         let mut shows = false;
         for mut job in batch.drain(..) {
@@ -218,7 +239,14 @@ impl Clerk {
         Ok(())
     }
 
+    fn admits(&self) -> Result<(), Refusal> {
+        self.stand.borrow().admits()
+    }
+
     async fn refresh(&mut self) -> Result<(), Error> {
+        if self.admits().is_err() {
+            return Ok(());
+        }
         if let Some(refusal) = self.publish().await? {
             tracing::error!(%refusal, "no new snapshot could be published; the last one expires in time");
         }

@@ -14,11 +14,15 @@ use jisr_proto::snapshot as wire;
 
 use crate::office::{Office, SKEW_US};
 use crate::refusal::Refusal;
-use crate::state::{Act, EnrolAct, Hash, State};
+use crate::snapshot::Published;
+use crate::state::{Act, EnrolAct, Hash, RevokeNodeAct, State};
 use crate::{text, token};
 
 /// Largest certificate or request that is read, bytes.
 const DER_BYTES_MAX: usize = 8 << 10;
+
+/// RFC 5280 section 5.3.1: superseded.
+const SUPERSEDED: u32 = 4;
 
 /// A request to enrol whose form is right; the token and the keys are still to be checked.
 struct Enrolment {
@@ -70,6 +74,13 @@ impl Office {
             .await?;
         let row = done.value;
         tracing::info!(node = row.id, origin = row.origin, "node enrolled");
+        let snapshot = match self.revoke_superseded().await {
+            Ok(revoked) => revoked.unwrap_or(done.snapshot),
+            Err(refusal) => {
+                tracing::error!(%refusal, "the certificate of a ledger that was succeeded is not revoked yet; the next enrolment does it");
+                done.snapshot
+            }
+        };
         Ok(EnrolResponse {
             tls_certificate: row.tls_certificate,
             seal_certificate: row.seal_certificate,
@@ -81,9 +92,36 @@ impl Office {
                 .map(|der| Bytes::copy_from_slice(der))
                 .collect(),
             origin: row.origin,
-            snapshot: Some(done.snapshot.signed.as_ref().clone()),
+            snapshot: Some(snapshot.signed.as_ref().clone()),
             anchor: self.base.anchor.clone(),
         })
+    }
+
+    /// Revokes the seal certificates of ledgers that were succeeded; the snapshot that shows the last of them, if there were any.
+    /// What a crash kept from being revoked is, at the next enrolment.
+    async fn revoke_superseded(&self) -> Result<Option<Published>, Refusal> {
+        let mut shown = None;
+        while self.desk.look(|state| state.superseded().is_some()) {
+            let done = self.desk.submit(|state, _| {
+                let (certificate, row) = state
+                    .superseded()
+                    .ok_or_else(|| Refusal::invalid("there is no ledger that was succeeded"))?;
+                let act = RevokeNodeAct {
+                    certificates: vec![*certificate],
+                    reason: SUPERSEDED,
+                    node: row.node.clone(),
+                    administrator: row.administrator.clone(),
+                };
+                Ok((Act::RevokeNode(act), ()))
+            });
+            match done.await {
+                Ok(done) => shown = Some(done.snapshot),
+                // Somebody else revoked it meanwhile.
+                Err(_) if self.desk.look(|state| state.superseded().is_none()) => break,
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(shown)
     }
 
     fn check_clock(&self, theirs_us: u64) -> Result<(), Refusal> {

@@ -31,14 +31,35 @@ impl Office {
             return Err(Refusal::invalid(rule));
         }
         let ledger = self.base.ledger.clone();
-        let read = tokio::task::spawn_blocking(move || read(&ledger, &request.indexes));
+        let last = request.indexes.iter().copied().max().unwrap_or_default();
+        let head = self.head(last)?;
+        let read = tokio::task::spawn_blocking(move || read(&ledger, &head, &request.indexes));
         let stopped = |_| Refusal::new(Reason::Internal, "the ledger's reader stopped unexpectedly");
         read.await.map_err(stopped)?.map(|entries| EntriesResponse { entries })
     }
 }
 
-fn read(ledger: &Ledger, indexes: &[u64]) -> Result<Vec<Sealed>, Refusal> {
-    let checkpoint = ledger.checkpoint();
+/// A signed checkpoint under which entries are shown.
+struct Head {
+    size: u64,
+    note: Bytes,
+}
+
+impl Office {
+    /// The newest checkpoint that nodes cosigned, where it covers `last`; otherwise the newest own one.
+    fn head(&self, last: u64) -> Result<Head, Refusal> {
+        let cosigned = self.newest_cosigned().filter(|(size, _)| last < *size);
+        let (size, note) = cosigned.or_else(|| self.base.ledger.signed()).ok_or_else(|| {
+            Refusal::new(
+                Reason::LedgerUnavailable,
+                "no checkpoint is signed yet; ask again when the registry is confirmed",
+            )
+        })?;
+        Ok(Head { size, note })
+    }
+}
+
+fn read(ledger: &Ledger, checkpoint: &Head, indexes: &[u64]) -> Result<Vec<Sealed>, Refusal> {
     let mut bytes = 0;
     let mut entries = Vec::with_capacity(indexes.len());
     for index in indexes {

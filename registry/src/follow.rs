@@ -39,7 +39,8 @@ impl Follow {
         stop: watch::Receiver<bool>,
     ) -> Result<Follow, Refusal> {
         let newest = office.desk.newest().version;
-        if held > newest {
+        // A registry that has none to show yet, version 0, contradicts nobody.
+        if held > newest && newest > 0 {
             let rule = format!(
                 "{} holds snapshot {held}, this registry published {newest} as its newest: one of them was restored from a backup",
                 caller.node

@@ -1,7 +1,7 @@
 //! Making a registry's directory, and opening it again.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use jisr_certs::tls_key::TlsKey;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::{Disk, RealDisk, create_directory};
 use jisr_ledger::ledger::{self, Ledger};
+use jisr_ledger::note::VerifierKey;
 use jisr_ledger::vault::Vault;
 use jisr_ledger::witness::WitnessState;
 use tokio_rustls::TlsAcceptor;
@@ -24,10 +25,12 @@ use crate::book::Book;
 use crate::config::Config;
 use crate::door::Settings;
 use crate::error::Error;
+use crate::kept::Kept;
 use crate::keys::{Keys, identity};
 use crate::proposals::Proposals;
 use crate::schemas::Schemas;
-use crate::snapshot::Frame;
+use crate::snapshot::{Frame, Published};
+use crate::standing::Standing;
 use crate::state::{Act, Hash, State};
 
 /// Where things lie in the data directory.
@@ -63,6 +66,15 @@ impl Layout {
         self.keys().join("witness.begun")
     }
 
+    /// In the key store: the ledger has begun, so that its files cannot just be missing.
+    fn ledger_begun(&self) -> PathBuf {
+        self.keys().join("ledger.begun")
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.data.join("snapshot")
+    }
+
     pub(crate) fn anchor(&self) -> PathBuf {
         self.data.join("anchor")
     }
@@ -72,10 +84,11 @@ impl Layout {
     }
 }
 
-/// Makes directory, keys, ledger and anchor file of a new registry; returns the path of the anchor file. Blocks.
+/// Makes directory, keys and anchor file of a new registry; returns the path of the anchor file. The ledger begins with the first
+/// start: what has not begun needs nobody who confirms it. Blocks.
 ///
 /// # Errors
-/// [`Error::Certificates`] where the directory holds a registry already; [`Error::Io`], [`Error::Ledger`].
+/// [`Error::Certificates`] where the directory holds a registry already; [`Error::Io`].
 pub fn init(config: &Config, clock: Arc<dyn Clock>) -> Result<PathBuf, Error> {
     let layout = Layout::of(config);
     create_directory(&layout.data).map_err(|e| Error::io("make", &layout.data, e))?;
@@ -83,7 +96,6 @@ pub fn init(config: &Config, clock: Arc<dyn Clock>) -> Result<PathBuf, Error> {
     // A name that cannot stand in a certificate is found now rather than at the first start.
     identity(&keys.tls, &keys.issuing, &config.names, clock.now_us())?;
     let anchor = keys.anchor(config)?.to_string();
-    open_ledger(config, keys, clock)?.1.close();
     let path = layout.anchor();
     RealDisk
         .replace(&path, anchor.as_bytes())
@@ -96,6 +108,9 @@ pub(crate) struct Opened {
     pub(crate) ledger: Ledger,
     pub(crate) book: Book,
     pub(crate) base: Base,
+    pub(crate) standing: Standing,
+    /// The snapshot on disk.
+    pub(crate) kept: Option<Published>,
     pub(crate) settings: Settings,
     pub(crate) root: Verified<Authority>,
 }
@@ -111,7 +126,9 @@ pub(crate) struct Base {
     pub(crate) issuing: Arc<Issuing>,
     /// SHA-256 of the root certificate.
     pub(crate) root: Hash,
-    /// Key of the registry's ledger as text.
+    /// Key of the registry's ledger.
+    pub(crate) own_key: VerifierKey,
+    /// The same as text.
     pub(crate) registry_key: String,
     /// Text of the anchor file.
     pub(crate) anchor: String,
@@ -142,9 +159,20 @@ impl Opened {
         let (state, newest_us) = replay(&ledger, &config)?;
         let read = |stored: &_| agree::read_stored(stored, &config.instance);
         let proposals = Proposals::open(layout.proposals(), config.limits.proposals_per_member, read)?;
-        let witness = WitnessState::open(&layout.witness(), layout.witness_begun(), keys.witness, Arc::new(RealDisk))
-            .map_err(|e| Error::Directory(e.to_string()))?;
+        let witness = WitnessState::open(
+            &layout.witness(),
+            layout.witness_begun(),
+            keys.witness,
+            Arc::new(RealDisk),
+        )
+        .map_err(|e| Error::Directory(e.to_string()))?;
+        let standing = Standing::open(ledger.clone(), layout.data.clone())
+            .map_err(|e| Error::io("read or remove the mark of a quarantine in", &layout.data, e))?;
+        let snapshot_key = key(&keys.snapshot.vkey())?;
+        let kept = Kept::at(layout.kept());
+        let published = kept.read(&snapshot_key, state.snapshot().map_or(0, |act| act.version));
         let book = Book {
+            kept,
             ledger: ledger.clone(),
             state: Arc::new(RwLock::new(state)),
             clock: Arc::clone(&clock),
@@ -160,6 +188,7 @@ impl Opened {
             witness: Arc::new(witness),
             issuing,
             root: root.sha256,
+            own_key: key(&registry_key)?,
             registry_key,
             anchor,
             ledger: ledger.clone(),
@@ -170,10 +199,18 @@ impl Opened {
             ledger,
             book,
             base,
+            standing,
+            kept: published,
             settings,
             root,
         })
     }
+}
+
+/// An own key as whoever verifies reads it.
+fn key(vkey: &str) -> Result<VerifierKey, Error> {
+    vkey.parse()
+        .map_err(|e| Error::Directory(format!("an own key cannot be read: {e}")))
 }
 
 /// The keys that are left when the ledger has taken its own.
@@ -191,9 +228,21 @@ fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Re
         segment_bytes: config.segment_bytes,
         ..ledger::Config::in_data_directory(&config.data, config.origin())
     };
+    let begun = Layout::of(config).ledger_begun();
+    if begun.exists() && !has_begun(&at.dir) {
+        let rule = format!(
+            "the registry's ledger has begun and {} holds nothing of it; restore the newest backup: a second ledger under the same key would be \
+             a second history",
+            at.dir.display()
+        );
+        return Err(Error::Directory(rule));
+    }
     let (ledger, opened) = Ledger::open(at, keys.seal, vault, clock, started).map_err(|e| failed(e.to_string()))?;
-    // Confirmed here, at once and without anybody's word.
-    ledger.confirm("", None).map_err(|e| failed(e.to_string()))?;
+    if !begun.exists() {
+        RealDisk
+            .replace(&begun, b"")
+            .map_err(|e| Error::io("write", &begun, e))?;
+    }
     if let Some(torn) = opened.torn {
         tracing::warn!(
             ?torn,
@@ -208,6 +257,11 @@ fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Re
         },
         ledger,
     ))
+}
+
+/// Whether the directory of a ledger holds anything of one.
+fn has_begun(directory: &Path) -> bool {
+    std::fs::read_dir(directory.join("segments")).is_ok_and(|mut files| files.next().is_some())
 }
 
 /// Folds the ledger into the state; also the time of its newest entry, microseconds.

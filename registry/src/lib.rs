@@ -4,10 +4,11 @@
 //! every node holds is made from the state, and each version of it is an entry too. The registry is on the path of no exchange.
 //!
 //! - [`Config`] what it is told, [`init`] how its directory is made, [`Registry`] the running one (`server`);
-//! - `door`, `gate`, `service`, `admin` who comes in, and the table of contents of what can be asked;
-//! - `office` and its tasks `admit`, `enrol`, `publish`, `agree`, `cosign`, `entries`, `follow`;
+//! - `door`, `gate`, `service`, `beside`, `admin` who comes in, and the table of contents of what can be asked;
+//! - `office` and its tasks `admit`, `enrol`, `publish`, `agree`, `hello`, `witness`, `report`, `entries`, `follow`, `confirm`;
+//! - `standing` whether anything may be sealed, `quarantine` the mark that it may not;
 //! - `desk` and `book` the one writer; `state` the fold over the acts and the rules that they alone decide;
-//! - `snapshot` what is published; `schemas`, `proposals` files beside the ledger;
+//! - `snapshot` what is published, `kept` its newest version on disk; `schemas`, `proposals` files beside the ledger;
 //! - `agreement` what a document must say, `agreed` when a party's yes to it counts.
 //!
 //! Invariants:
@@ -15,31 +16,40 @@
 //! - A token's secret is nowhere but in the token; the ledger knows its digest.
 //! - Whoever calls is a node that is listed at this moment; only enrolment needs no certificate.
 //! - Nobody is answered before the snapshot that shows the act is published.
+//! - After a start nothing is sealed before a node has shown that it holds nothing newer of the registry's ledger.
 
 mod config;
 mod init;
 mod server;
 
 mod admin;
+mod beside;
 mod door;
 mod gate;
 mod service;
 
 mod admit;
 mod agree;
-mod cosign;
+mod confirm;
 mod enrol;
 mod entries;
 mod follow;
+mod hello;
 mod office;
 mod publish;
+mod report;
+mod witness;
 
 mod book;
+mod cosigned;
 mod desk;
 mod keys;
+mod kept;
 mod proposals;
+mod quarantine;
 mod rate;
 mod schemas;
+mod standing;
 mod text;
 mod token;
 

@@ -3,15 +3,19 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use jisr_ledger::ledger::Record;
 use jisr_ledger::seal::SealVerifier;
 use jisr_proto::ident::{MemberId, NodeId};
 use jisr_proto::reason::Reason;
 
+use crate::cosigned::Cosigned;
 use crate::desk::Desk;
 use crate::door::Peer;
 use crate::init::Base;
 use crate::rate::Rate;
 use crate::refusal::Refusal;
+use crate::standing::Standing;
 use crate::state::{Hash, State};
 
 /// How far a caller's clock may be off, microseconds.
@@ -22,6 +26,10 @@ pub(crate) struct Office {
     pub(crate) desk: Desk,
     pub(crate) base: Base,
     pub(crate) verifier: Arc<SealVerifier>,
+    pub(crate) standing: Arc<Standing>,
+    /// What nodes cosigned of the own ledger.
+    pub(crate) cosigned: Cosigned,
+    proofs: Rate<NodeId>,
     strangers: Rate<IpAddr>,
     callers: Rate<NodeId>,
 }
@@ -41,12 +49,15 @@ pub(crate) struct Caller {
 
 impl Office {
     /// Opens the office.
-    pub(crate) fn new(desk: Desk, base: Base) -> Office {
+    pub(crate) fn new(desk: Desk, base: Base, standing: Arc<Standing>) -> Office {
         let limits = &base.config.limits;
         Office {
             strangers: Rate::new(limits.enrolments_per_minute),
             callers: Rate::new(limits.requests_per_minute),
+            proofs: Rate::new(limits.proofs_per_minute),
             verifier: Arc::new(SealVerifier::new()),
+            cosigned: Cosigned::default(),
+            standing,
             desk,
             base,
         }
@@ -94,6 +105,26 @@ impl Office {
             return Err(Refusal::new(Reason::CertificateInvalid, rule));
         }
         self.desk.look(|state| caller.listed(state))
+    }
+
+    /// Counts a proof, a tile or a cosignature that a node asks for.
+    ///
+    /// # Errors
+    /// PROOF_BUDGET.
+    pub(crate) fn spend_proof(&self, caller: &Caller) -> Result<(), Refusal> {
+        if self.proofs.admit(caller.node.clone(), self.base.clock.now_us()) {
+            return Ok(());
+        }
+        let rule = format!("{} asked for more in this minute than the registry proves", caller.node);
+        Err(Refusal::new(Reason::ProofBudget, rule))
+    }
+
+    /// Puts a checkpoint with cosignatures of nodes down in the own ledger, if there is one to put down.
+    pub(crate) fn record(&self, cosigned: Option<Bytes>) {
+        let Some(note) = cosigned else { return };
+        if let Err(error) = self.base.ledger.note_later(Record::Cosigned(note)) {
+            tracing::warn!(%error, "a cosigned checkpoint could not be recorded");
+        }
     }
 
     /// Counts a call without a certificate.

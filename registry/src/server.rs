@@ -15,8 +15,11 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::transport::Server;
+use tower::Layer;
+use tower::layer::layer_fn;
 
 use crate::admin::{AdminService, AdminSocket};
+use crate::beside::{self, Beside};
 use crate::config::Config;
 use crate::desk;
 use crate::door::{self, Door};
@@ -70,8 +73,9 @@ impl Registry {
         let opened = opened.await.unwrap_or(Err(Error::Task("start")))?;
         let ledger = opened.ledger.clone();
         let (settings, root) = (opened.settings, opened.root);
-        let (desk, clerk) = desk::open(opened.book, opened.base.config.snapshot_refresh).await?;
-        let office = Arc::new(Office::new(desk, opened.base));
+        let refresh = opened.base.config.snapshot_refresh;
+        let (desk, clerk) = desk::open(opened.book, refresh, opened.standing.watch(), opened.kept).await?;
+        let office = Arc::new(Office::new(desk, opened.base, Arc::new(opened.standing)));
         office
             .forget_settled()
             .await
@@ -208,6 +212,7 @@ fn serve_nodes(
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .layer(beside(office, beside::Door::Nodes))
         .add_service(gate)
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), stopped(stopping.clone()));
     doors.spawn(async move { server.await.map_err(Error::Serve) });
@@ -216,6 +221,16 @@ fn serve_nodes(
         door.run(ready, stop).await;
         Ok(())
     });
+}
+
+/// Puts what C2SP asks of a witness and a log beside what a door serves.
+fn beside<S>(office: &Arc<Office>, door: beside::Door) -> impl Layer<S, Service = Beside<S>> + Clone + use<S> {
+    let office = Arc::clone(office);
+    layer_fn(move |inner| Beside {
+        inner,
+        office: Arc::clone(&office),
+        door,
+    })
 }
 
 fn serve_administrators(
@@ -228,6 +243,7 @@ fn serve_administrators(
         office: Arc::clone(office),
     });
     let server = Server::builder()
+        .layer(beside(office, beside::Door::Administrators))
         .add_service(service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(admin), stopped(stopping.clone()));
     doors.spawn(async move { server.await.map_err(Error::Serve) });

@@ -84,19 +84,22 @@ impl Registry for NodeService {
         request: Request<wire::AddCheckpointRequest>,
     ) -> Result<Response<wire::AddCheckpointResponse>, Status> {
         let caller = self.caller(&request)?;
-        answer(self.office.add_checkpoint(&caller, request.into_inner()).await)
+        answer(self.office.add_checkpoint_rpc(&caller, request.into_inner()).await)
     }
 
-    async fn hello(&self, _: Request<wire::HelloRequest>) -> Result<Response<wire::HelloResponse>, Status> {
-        Err(Status::unimplemented("Hello"))
+    async fn hello(&self, request: Request<wire::HelloRequest>) -> Result<Response<wire::HelloResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.hello(&caller, request.into_inner()).await)
     }
 
-    async fn cosign(&self, _: Request<wire::CosignRequest>) -> Result<Response<wire::CosignResponse>, Status> {
-        Err(Status::unimplemented("Cosign"))
+    async fn cosign(&self, request: Request<wire::CosignRequest>) -> Result<Response<wire::CosignResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.cosign(&caller, request.into_inner()).await)
     }
 
-    async fn report(&self, _: Request<wire::ReportRequest>) -> Result<Response<wire::ReportResponse>, Status> {
-        Err(Status::unimplemented("Report"))
+    async fn report(&self, request: Request<wire::ReportRequest>) -> Result<Response<wire::ReportResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.report(&caller, request.into_inner()).await)
     }
 }
 

@@ -46,6 +46,17 @@ pub(crate) struct Published {
     pub(crate) signed: Arc<wire::SignedSnapshot>,
 }
 
+impl Published {
+    /// None: a registry that waits to be confirmed and has none on disk. It is shown to nobody.
+    pub(crate) fn none() -> Published {
+        Published {
+            version: 0,
+            expires_us: 0,
+            signed: Arc::new(wire::SignedSnapshot::default()),
+        }
+    }
+}
+
 /// Makes the next snapshot of this state.
 pub(crate) fn draft(state: &State, frame: &Frame, now_us: u64) -> Draft {
     let last = state.snapshot();

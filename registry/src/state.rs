@@ -13,7 +13,7 @@ pub(crate) use act::{
     Act, AgreementAct, EnrolAct, Hash, MemberAct, RevokeAgreementAct, RevokeNodeAct, SnapshotAct, TokenAct,
 };
 pub(crate) use contracts::agreement_digest;
-pub(crate) use rows::{AgreementRow, Member, Node, Service, Token};
+pub(crate) use rows::{AgreementRow, Member, Node, Service, Superseded, Token};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +54,11 @@ pub(crate) struct State {
     /// Agreements that were registered and are revoked.
     gone: BTreeSet<Hash>,
     revoked: BTreeSet<Hash>,
+    /// SHA-256 of seal certificates of ledgers that were succeeded.
+    superseded: BTreeMap<Hash, Superseded>,
     snapshot: Option<SnapshotAct>,
+    /// What was found of which ledger: each once.
+    findings: BTreeSet<(i32, String)>,
 }
 
 impl State {
@@ -72,7 +76,9 @@ impl State {
             agreements: BTreeMap::new(),
             gone: BTreeSet::new(),
             revoked: BTreeSet::new(),
+            superseded: BTreeMap::new(),
             snapshot: None,
+            findings: BTreeSet::new(),
         }
     }
 
@@ -95,6 +101,9 @@ impl State {
             }
             Act::RevokeNode(act) => self.revoke_node(act),
             Act::Snapshot(act) => self.snapshot = Some(act.clone()),
+            Act::Finding(act) => {
+                self.findings.insert((act.kind, act.origin.clone()));
+            }
         }
         Ok(())
     }
@@ -120,6 +129,7 @@ impl State {
             node: act.node.clone(),
             expires_us: act.expires_us,
             used: false,
+            administrator: act.administrator.clone(),
         };
         self.tokens.insert(act.token, row);
     }
@@ -130,6 +140,7 @@ impl State {
         if let Some(token) = self.tokens.get_mut(&act.token) {
             token.used = true;
         }
+        self.supersede(&id, act);
         self.unlist(&id);
         for key in [&act.row.seal_key, &act.row.witness_key] {
             self.keys.insert(key.clone(), origin.clone());
@@ -177,8 +188,37 @@ impl State {
         Ok(())
     }
 
+    /// A node that enrols again has a ledger that succeeds its old one. The old key must not be taken for it any more.
+    fn supersede(&mut self, id: &NodeId, act: &EnrolAct) {
+        let listed = self
+            .nodes
+            .get(id)
+            .filter(|listed| listed.row.seal_key != act.row.seal_key);
+        let token = self.tokens.get(&act.token);
+        if let (Some(listed), Some(token)) = (listed, token) {
+            let row = Superseded {
+                node: id.clone(),
+                administrator: token.administrator.clone(),
+            };
+            self.superseded
+                .insert(digest::sha256(&[&listed.row.seal_certificate]), row);
+        }
+    }
+
+    /// The node is listed on where only certificates that it no longer uses are revoked.
     fn revoke_node(&mut self, act: &RevokeNodeAct) {
-        self.unlist(&act.node);
+        let in_use = self.nodes.get(&act.node).is_some_and(|listed| {
+            let certificates = [&listed.row.tls_certificate, &listed.row.seal_certificate];
+            certificates
+                .iter()
+                .any(|der| act.certificates.contains(&digest::sha256(&[der])))
+        });
+        if in_use {
+            self.unlist(&act.node);
+        }
+        for certificate in &act.certificates {
+            self.superseded.remove(certificate);
+        }
         self.revoked.extend(act.certificates.iter().copied());
     }
 
@@ -224,9 +264,19 @@ impl State {
         &self.revoked
     }
 
+    /// A seal certificate whose ledger was succeeded, and which is not revoked yet.
+    pub(crate) fn superseded(&self) -> Option<(&Hash, &Superseded)> {
+        self.superseded.first_key_value()
+    }
+
     /// The newest published snapshot.
     pub(crate) fn snapshot(&self) -> Option<&SnapshotAct> {
         self.snapshot.as_ref()
+    }
+
+    /// Whether this kind of finding stands there for that ledger.
+    pub(crate) fn has_found(&self, kind: i32, origin: &Origin) -> bool {
+        self.findings.contains(&(kind, origin.to_string()))
     }
 
     /// The listed node with this TLS certificate (SHA-256 of the DER).

@@ -5,7 +5,7 @@ use jisr_ledger::statement::{self, Draft};
 use jisr_proto::canonical;
 use jisr_proto::ident::{MemberId, NodeId};
 use jisr_proto::snapshot as wire;
-use jisr_proto::statement::{Agreement, Kind, Sealed};
+use jisr_proto::statement::{Agreement, Finding, Kind, Sealed};
 
 use super::StateError;
 
@@ -33,6 +33,8 @@ pub(crate) enum Act {
     RevokeNode(RevokeNodeAct),
     /// A snapshot is published.
     Snapshot(SnapshotAct),
+    /// A ledger cannot be true.
+    Finding(Finding),
 }
 
 /// Of MEMBER_ADMITTED and MEMBER_APPROVED.
@@ -132,6 +134,7 @@ impl Act {
             (_, statement::Act::AgreementRevocation(act)) => Act::RevokeAgreement(revoked(act)?),
             (_, statement::Act::CertificateRevocation(act)) => Act::RevokeNode(node_revoked(act)?),
             (_, statement::Act::Snapshot(act)) => Act::Snapshot(published(act)?),
+            (_, statement::Act::Finding(act)) => Act::Finding(act.clone()),
             _ => return Ok(None),
         }))
     }
@@ -148,12 +151,13 @@ impl Act {
             Act::RevokeAgreement(_) => Kind::AgreementRevoked,
             Act::RevokeNode(_) => Kind::CertificateRevoked,
             Act::Snapshot(_) => Kind::SnapshotPublished,
+            Act::Finding(_) => Kind::Finding,
         }
     }
 
     /// Whether the next snapshot differs because of it.
     pub(crate) fn changes_snapshot(&self) -> bool {
-        !matches!(self, Act::Admit(_) | Act::Token(_) | Act::Snapshot(_))
+        !matches!(self, Act::Admit(_) | Act::Token(_) | Act::Snapshot(_) | Act::Finding(_))
     }
 
     /// Puts the act onto the statement that will carry it.
@@ -196,6 +200,7 @@ impl Act {
                 digest: bytes(&act.digest),
                 expires_us: act.expires_us,
             }),
+            Act::Finding(act) => draft.act(act),
         }
     }
 }

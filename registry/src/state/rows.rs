@@ -29,6 +29,8 @@ pub(crate) struct Token {
     pub(crate) expires_us: u64,
     /// A node enrolled with it.
     pub(crate) used: bool,
+    /// Who issued it.
+    pub(crate) administrator: String,
 }
 
 /// A listed node.
@@ -40,6 +42,15 @@ pub(crate) struct Node {
     pub(crate) entry: u64,
     /// The row as it stands in its act, without `entry`.
     pub(crate) row: wire::Node,
+}
+
+/// A seal certificate whose node enrolled again, under another origin and key, and which is not revoked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Superseded {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Who issued the token with which it enrolled again.
+    pub(crate) administrator: String,
 }
 
 /// A published service.

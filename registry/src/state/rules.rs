@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jisr_certs::digest;
 use jisr_proto::ident::{MemberId, NodeId, Origin};
 use jisr_proto::reason::Reason;
+use jisr_proto::statement::Finding;
 
 use super::{Act, EnrolAct, Hash, Member, MemberAct, RevokeNodeAct, SnapshotAct, State, TokenAct};
 use crate::refusal::Refusal;
@@ -34,6 +35,7 @@ impl State {
             Act::RevokeAgreement(act) => self.check_agreement_revocation(act),
             Act::RevokeNode(act) => self.check_node_revocation(act),
             Act::Snapshot(act) => self.check_snapshot(act, at_us),
+            Act::Finding(act) => self.check_finding(act),
         }
     }
 
@@ -201,6 +203,18 @@ impl State {
                 act.reason
             );
             return Err(Refusal::invalid(rule));
+        }
+        Ok(())
+    }
+
+    fn check_finding(&self, act: &Finding) -> Result<(), Refusal> {
+        let origin: Origin = act.origin.parse()?;
+        if !self.origins.contains_key(&origin) {
+            let rule = format!("{origin} was never listed");
+            return Err(Refusal::new(Reason::OriginUnlisted, rule));
+        }
+        if self.has_found(act.kind, &origin) {
+            return Err(Refusal::invalid(format!("this stands here already for {origin}")));
         }
         Ok(())
     }

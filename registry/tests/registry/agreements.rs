@@ -179,7 +179,7 @@ async fn a_proposal_outlives_a_restart() {
     let document = encode(&agreement());
     parties.consumer_agrees(&document).await.unwrap();
     parties.world.stop().await;
-    parties.world.start().await;
+    parties.world.restart(Some(&parties.mol)).await;
     parties.provider = parties.world.call(Some(&parties.psd.identity)).await;
     assert!(parties.provider_agrees(&document).await.unwrap().registered);
     parties.finish().await;

@@ -10,7 +10,7 @@ use crate::catalogue::publication;
 use crate::world::{NodeDraft, World, admission, approval, reason};
 
 /// Copies what lies on disk at this moment, as a crash would leave it; the socket included.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -45,7 +45,7 @@ async fn everything_acknowledged_survives_a_crash() {
     world.stop().await;
 
     world.config.data = image;
-    world.start().await;
+    world.restart(Some(&psd)).await;
     let mut registry = world.call(Some(&psd.identity)).await;
     registry
         .schema(wire::SchemaRequest {

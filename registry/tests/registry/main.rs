@@ -8,6 +8,7 @@ mod crash;
 mod door;
 mod enrolment;
 mod membership;
+mod recovery;
 mod snapshots;
 mod witness;
 mod world;

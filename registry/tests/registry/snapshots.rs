@@ -207,7 +207,7 @@ async fn the_state_is_the_same_after_a_restart() {
     let before = newest(&world, &mol).await;
     for _ in 0..2 {
         world.stop().await;
-        world.start().await;
+        world.restart(Some(&mol)).await;
     }
     let after = newest(&world, &mol).await;
     assert!(after.version > before.version);

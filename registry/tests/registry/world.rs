@@ -17,6 +17,7 @@ use jisr_certs::validity::Validity;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, ManualClock};
 use jisr_ledger::ledger::{self, Ledger};
+use jisr_ledger::note::{Checkpoint, SignedNote, VerifierKey};
 use jisr_ledger::report::Verdict;
 use jisr_ledger::statement::Draft;
 use jisr_ledger::vault::Vault;
@@ -79,13 +80,16 @@ impl World {
     }
 
     pub(crate) async fn start(&mut self) {
+        self.try_start().await.unwrap();
+    }
+
+    pub(crate) async fn try_start(&mut self) -> Result<(), jisr_registry::Error> {
         let listener = TcpListener::bind(self.config.listen).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
-        let registry = Registry::start(self.config.clone(), self.clock.clone(), listener, shutdown)
-            .await
-            .unwrap();
+        let registry = Registry::start(self.config.clone(), self.clock.clone(), listener, shutdown).await?;
         self.running = Some((registry, stop));
+        Ok(())
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -103,6 +107,34 @@ impl World {
         self.stop().await;
     }
 
+    /// Starts again; a node shows what it holds of the registry's ledger, or where there is none an administrator confirms it.
+    pub(crate) async fn restart(&mut self, node: Option<&Node>) {
+        self.start().await;
+        match node {
+            Some(node) => {
+                let answer = self
+                    .call(Some(&node.identity))
+                    .await
+                    .hello(node.hello(node.held()))
+                    .await;
+                assert!(!answer.unwrap().into_inner().recovering);
+            }
+            None => {
+                let administrator = "rania".into();
+                self.admin()
+                    .await
+                    .confirm(wire::ConfirmRequest { administrator })
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    pub(crate) async fn status(&self) -> wire::RegistryStatusResponse {
+        let request = wire::RegistryStatusRequest {};
+        self.admin().await.status(request).await.unwrap().into_inner()
+    }
+
     pub(crate) fn registry(&self) -> &Registry {
         &self.running.as_ref().unwrap().0
     }
@@ -115,20 +147,16 @@ impl World {
     }
 
     pub(crate) async fn admin(&self) -> RegistryAdminClient<Channel> {
-        let path = self.registry().admin_socket().to_owned();
-        let connector = service_fn(move |_| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        let channel = Endpoint::from_static("http://registry")
-            .connect_with_connector(connector)
-            .await
-            .unwrap();
-        RegistryAdminClient::new(channel)
+        RegistryAdminClient::new(self.socket().await)
     }
 
     /// Calls the node door, as a node or as nobody.
     pub(crate) async fn call(&self, identity: Option<&Identity>) -> Nodes {
+        RegistryClient::new(self.channel(identity).await).max_decoding_message_size(16 << 20)
+    }
+
+    /// A connection to the node door.
+    pub(crate) async fn channel(&self, identity: Option<&Identity>) -> Channel {
         let connector = self.connector(identity);
         let address = self.registry().address();
         let connect = service_fn(move |_| {
@@ -139,11 +167,23 @@ impl World {
                 Ok::<_, std::io::Error>(TokioIo::new(stream))
             }
         });
-        let channel = Endpoint::from_static("http://registry")
+        Endpoint::from_static("http://registry")
             .connect_with_connector(connect)
             .await
-            .unwrap();
-        RegistryClient::new(channel).max_decoding_message_size(16 << 20)
+            .unwrap()
+    }
+
+    /// The socket of the administrators.
+    pub(crate) async fn socket(&self) -> Channel {
+        let path = self.registry().admin_socket().to_owned();
+        let connector = service_fn(move |_| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        });
+        Endpoint::from_static("http://registry")
+            .connect_with_connector(connector)
+            .await
+            .unwrap()
     }
 
     /// TLS to the node door.
@@ -346,6 +386,47 @@ impl Node {
                 .to_vec(),
             signature: self.signature(document),
         }
+    }
+
+    /// The checkpoint of the registry's ledger that it got when it enrolled.
+    pub(crate) fn held(&self) -> Bytes {
+        let entry = self.response.snapshot.as_ref().unwrap().entry.as_ref().unwrap();
+        entry.seal.as_ref().unwrap().checkpoint.clone()
+    }
+
+    /// Shows what it holds of the registry's ledger, and the newest of its own.
+    pub(crate) fn hello(&self, yours: Bytes) -> wire::HelloRequest {
+        wire::HelloRequest {
+            origin: self.response.origin.clone(),
+            checkpoint: self.ledger.checkpoint().note.clone(),
+            yours,
+        }
+    }
+
+    /// A checkpoint of the registry's ledger with this node's cosignature, whatever it says.
+    pub(crate) fn cosigned(&self, world: &World, note: &[u8]) -> Vec<u8> {
+        let text = SignedNote::parse(note).unwrap().text;
+        let checkpoint = Checkpoint::parse(text).unwrap();
+        let origin = checkpoint.origin.parse().unwrap();
+        let key = WitnessKey::of_node(&self.keys(world), &self.id).unwrap();
+        let line = key.cosign(NOON_US / 1_000_000, &origin, checkpoint.size, &checkpoint.root);
+        [note, line.as_bytes()].concat()
+    }
+
+    /// The key with which it witnesses others.
+    pub(crate) fn witness_vkey(&self, world: &World) -> VerifierKey {
+        let key = WitnessKey::of_node(&self.keys(world), &self.id).unwrap();
+        key.vkey().parse().unwrap()
+    }
+
+    /// Its seal key, as somebody has it who took it: it signs whatever it is told.
+    pub(crate) fn stolen(&self, world: &World) -> SealKey {
+        SealKey::load_or_make(&self.keys(world), &self.response.origin.parse().unwrap()).unwrap()
+    }
+
+    fn keys(&self, world: &World) -> KeyStore {
+        let name = self.id.to_string().replace('/', ".");
+        KeyStore::open(world.dir.path().join(format!("{name}.2026")).join("keys")).unwrap()
     }
 
     /// Seals an AGREED in the node's ledger.

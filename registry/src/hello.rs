@@ -1,0 +1,141 @@
+//! Hello: a node shows what it holds of the registry's ledger, and both show how their ledgers went on. It confirms a registry that
+//! was started, and finds one that was rolled back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jisr_ledger::note::{self, Checkpoint, VerifierKey};
+use jisr_proto::reason::Reason;
+use jisr_proto::registry::{CosignRequest, CosignResponse, HelloRequest, HelloResponse};
+
+use crate::office::{Caller, Office, hash};
+use crate::refusal::Refusal;
+use crate::state::Node;
+
+impl Office {
+    /// Compares what both hold of each other's ledger.
+    ///
+    /// # Errors
+    /// ORIGIN_UNLISTED, CHECKPOINT_INVALID. A quarantine is no error of the call: it is answered without a checkpoint.
+    pub(crate) async fn hello(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: HelloRequest,
+    ) -> Result<HelloResponse, Refusal> {
+        let node = self.listed(caller)?;
+        if request.origin != node.origin.as_str() {
+            let rule = format!(
+                "{} says its ledger is {}, the registry lists {}",
+                caller.node, request.origin, node.origin
+            );
+            return Err(Refusal::new(Reason::OriginUnlisted, rule));
+        }
+        let held = self.own_checkpoint(&request.yours)?;
+        self.look_at(caller, &node, &request.checkpoint).await?;
+        let from = held.as_ref().map_or(0, |held| held.size);
+        if let Some(held) = held {
+            // What came of it, the status says; the node is answered either way.
+            let compared = self.compare(caller, held, request.yours).await;
+            if let Err(refusal) = compared {
+                tracing::debug!(node = %caller.node, %refusal, "what a node holds was compared");
+            }
+        }
+        let running = self.standing.is_running();
+        let newest = self.base.ledger.signed().filter(|_| running);
+        let (size, checkpoint) = newest.unwrap_or_default();
+        Ok(HelloResponse {
+            proof: self.consistency(from, size).await?,
+            checkpoint,
+            yours: self
+                .base
+                .witness
+                .newest(&node.origin)
+                .map(|(_, note)| note)
+                .unwrap_or_default(),
+            recovering: !running,
+        })
+    }
+
+    /// Takes up a node's cosignature on the registry's checkpoint.
+    ///
+    /// # Errors
+    /// CHECKPOINT_INVALID; QUARANTINED where the checkpoint is not one of this ledger.
+    pub(crate) async fn cosign(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: CosignRequest,
+    ) -> Result<CosignResponse, Refusal> {
+        let invalid = |rule: String| Refusal::new(Reason::CheckpointInvalid, rule);
+        let node = self.listed(caller)?;
+        let checkpoint = self.own_checkpoint(&request.checkpoint)?;
+        let checkpoint = checkpoint.ok_or_else(|| invalid("no checkpoint came along".into()))?;
+        let raw = hash(&node.row.witness_key, "the listed witness key")?;
+        let witness = VerifierKey::new_witness(&caller.node.witness_name(), raw).map_err(|e| invalid(e.to_string()))?;
+        let cosigned = note::cosignatures(&request.checkpoint, std::slice::from_ref(&witness));
+        if cosigned.map_err(|e| invalid(e.to_string()))?.is_empty() {
+            let rule = format!("the checkpoint carries no cosignature by {}", witness.name());
+            return Err(invalid(rule));
+        }
+        let size = checkpoint.size;
+        self.compare(caller, checkpoint, request.checkpoint.clone()).await?;
+        let due = self.cosigned.add(
+            size,
+            &request.checkpoint,
+            &self.base.own_key,
+            &witness,
+            self.base.clock.now_us(),
+        );
+        self.record(due);
+        Ok(CosignResponse {})
+    }
+
+    /// The newest own checkpoint that nodes cosigned; the one stored last where none has yet in this process.
+    pub(crate) fn newest_cosigned(&self) -> Option<(u64, Bytes)> {
+        self.cosigned.newest().or_else(|| self.base.ledger.cosigned())
+    }
+
+    /// The row of the caller, for its keys.
+    pub(crate) fn listed(&self, caller: &Caller) -> Result<Node, Refusal> {
+        let node = self.desk.look(|state| state.nodes().get(&caller.node).cloned());
+        node.ok_or_else(|| Refusal::new(Reason::CallerUnauthenticated, "the node is not listed any more"))
+    }
+
+    /// A checkpoint of the registry's own ledger, its signature verified; `None` where none came.
+    fn own_checkpoint(&self, note: &[u8]) -> Result<Option<Checkpoint>, Refusal> {
+        if note.is_empty() {
+            return Ok(None);
+        }
+        match note::open(note, &self.base.own_key) {
+            Ok(checkpoint) => Ok(Some(checkpoint.into_inner())),
+            Err(error) => {
+                let rule = format!("this is no checkpoint of the registry's ledger: {error}");
+                Err(Refusal::new(Reason::CheckpointInvalid, rule))
+            }
+        }
+    }
+
+    async fn compare(self: &Arc<Self>, caller: &Caller, held: Checkpoint, note: Bytes) -> Result<(), Refusal> {
+        let (office, by) = (Arc::clone(self), caller.node.to_string());
+        self.blocking(move || office.standing.compare(&by, Some((&held, &note))))
+            .await?
+    }
+
+    async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Bytes>, Refusal> {
+        if from == 0 || from >= to {
+            return Ok(Vec::new());
+        }
+        let ledger = self.base.ledger.clone();
+        let proof = self.blocking(move || ledger.consistency(from, to)).await?;
+        let proof = proof.ok_or_else(|| Refusal::new(Reason::LedgerUnavailable, "a proof could not be made"))?;
+        Ok(proof.iter().map(|hash| Bytes::copy_from_slice(hash)).collect())
+    }
+
+    /// Runs what may wait for the disk.
+    pub(crate) async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, Refusal> {
+        let stopped = |_| Refusal::new(Reason::Internal, "a task of the registry stopped unexpectedly");
+        tokio::task::spawn_blocking(work).await.map_err(stopped)
+    }
+}
