@@ -20,19 +20,21 @@ const NAMES_MAX: usize = 4_000_000;
 /// # Errors
 /// The directory or a file in it cannot be read.
 pub fn directory(dir: &Path, anchor: &Anchor, options: &Options) -> io::Result<Report> {
-    ledger(
-        &mut Directory {
-            dir: dir.to_owned(),
-            looks: LOOKS,
-        },
-        anchor,
-        options,
-    )
+    ledger(&mut Directory::new(dir), anchor, options)
 }
 
 struct Directory {
     dir: PathBuf,
     looks: u32,
+}
+
+impl Directory {
+    fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            looks: LOOKS,
+        }
+    }
 }
 
 impl LedgerFiles for Directory {
