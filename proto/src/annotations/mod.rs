@@ -11,7 +11,9 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prost::Message as _;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
+use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use unicode_normalization::UnicodeNormalization;
 
@@ -70,6 +72,17 @@ pub struct Titles {
     pub en: Value,
 }
 
+/// The descriptors. prost-reflect panics on a file of a syntax that it does not know, so that is looked at before.
+fn pool(files: &[u8]) -> Result<DescriptorPool, SchemaError> {
+    let unreadable = |error: &dyn std::fmt::Display| SchemaError::Unreadable(error.to_string());
+    let set = FileDescriptorSet::decode(files).map_err(|error| unreadable(&error))?;
+    let is_known = |file: &FileDescriptorProto| matches!(file.syntax(), "" | "proto2" | "proto3");
+    if !set.file.iter().all(is_known) {
+        return Err(unreadable(&"a file is neither of syntax proto2 nor of proto3"));
+    }
+    DescriptorPool::decode(files).map_err(|error| unreadable(&error))
+}
+
 impl ServiceSchema {
     /// Reads a schema.
     ///
@@ -79,7 +92,7 @@ impl ServiceSchema {
         if files.len() > SCHEMA_BYTES_MAX {
             return Err(SchemaError::TooLarge(files.len()));
         }
-        let pool = DescriptorPool::decode(files).map_err(|error| SchemaError::Unreadable(error.to_string()))?;
+        let pool = pool(files)?;
         let no_service = || SchemaError::NoService(service.chars().take(200).collect());
         service.parse::<ServiceName>().map_err(|_| no_service())?;
         let service = pool.get_service_by_name(service).ok_or_else(no_service)?;

@@ -263,6 +263,12 @@ fn unfit_schemas_are_refused() {
         parse(&good[..good.len() / 2], "jo.test.v1.Permits"),
         Err(SchemaError::Unreadable(_))
     ));
+    let mut newer = FileDescriptorSet::decode(good.as_slice()).expect("decodes");
+    newer.file[0].syntax = Some("editions".to_owned());
+    assert!(matches!(
+        parse(&newer.encode_to_vec(), "jo.test.v1.Permits"),
+        Err(SchemaError::Unreadable(_))
+    ));
     // Without the imports.
     let mut alone = FileDescriptorSet::decode(good.as_slice()).expect("decodes");
     alone.file.retain(|file| file.name() == "test.proto");
