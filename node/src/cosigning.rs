@@ -50,6 +50,8 @@ struct Inner {
     reached: Option<Instant>,
     /// When each operator was reached last.
     operators: HashMap<String, Instant>,
+    /// Somebody asks again for a proof of what was cosigned: it may need other operators.
+    more: bool,
 }
 
 impl Cosigning {
@@ -68,6 +70,12 @@ impl Cosigning {
     /// Has the newest checkpoint cosigned now rather than within the second.
     pub(crate) fn cosign_now(&self) {
         self.now.notify_one();
+    }
+
+    /// A proof is asked for under a checkpoint that was cosigned already: for the highest class it may need operators that were not
+    /// reached then.
+    pub(crate) fn ask_more(&self) {
+        self.lock().more = true;
     }
 
     /// Entries of the own ledger that a quorum has cosigned.

@@ -27,6 +27,9 @@ pub(crate) async fn prove(closets: &Arc<Closets>, request: ProveRequest) -> Resu
         closets.cosigning.cosign_now();
         return Ok(ProveResponse::default());
     };
+    if last < size {
+        closets.cosigning.ask_more();
+    }
     let ledger = closets.ledger.clone();
     let paths = tokio::task::spawn_blocking(move || {
         let covered = request.indexes.into_iter().filter(|index| *index < size);

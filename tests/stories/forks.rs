@@ -12,7 +12,7 @@ use crate::quick;
 
 /// mol asked psd as it should, and turns rogue; its peer door goes on answering.
 async fn mol_turns() -> (World, Arc<Rogue>, Door) {
-    let mut world = quick(World::of_two().await).await;
+    let mut world = quick(World::of_two().await, 60).await;
     world
         .caller()
         .ask("Write", &Question::about("9901234567"))
@@ -102,7 +102,7 @@ async fn checked(world: &World) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_consumer_asks_no_provider_whose_ledger_is_forked() {
-    let mut world = quick(World::of_two().await).await;
+    let mut world = quick(World::of_two().await, 60).await;
     let ask = async |world: &World| world.caller().ask("Write", &Question::about("9901234567")).await;
     ask(&world).await.expect("it is allowed");
     let address = world.party("psd").node.as_ref().unwrap().peer_address();

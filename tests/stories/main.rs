@@ -15,6 +15,8 @@ mod first_exchange;
 mod forks;
 mod limits;
 mod metadata;
+mod receipts;
+mod reconciliation;
 mod recovering;
 mod refusals;
 mod registry_away;
@@ -23,13 +25,13 @@ mod witnesses;
 
 use jisr_tests::World;
 
-/// The same world with nodes that compare ledgers and ask for proofs more often than they would.
-async fn quick(mut world: World) -> World {
+/// The same world with nodes that compare ledgers more often than they would, and wait for proofs for so many seconds.
+async fn quick(mut world: World, unproven_s: u64) -> World {
     let codes: Vec<String> = world.parties.keys().cloned().collect();
     for code in codes {
         world.stop_node(&code).await;
-        let quicker = "[watch]\nbusy_s = 1\nidle_s = 2\nunproven_s = 2\n\n[ledger]\n";
-        world.reconfigure(&code, "[ledger]\n", quicker);
+        let quicker = format!("[watch]\nbusy_s = 1\nidle_s = 2\nunproven_s = {unproven_s}\n\n[ledger]\n");
+        world.reconfigure(&code, "[ledger]\n", &quicker);
         world.start_node(&code).await;
     }
     world

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jisr_certs::digest;
 use jisr_ledger::anchor::QuorumClass;
 use jisr_ledger::ledger::{Record, SignedCheckpoint};
-use jisr_ledger::note::VerifierKey;
+use jisr_ledger::note::{SignedNote, VerifierKey};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -20,6 +20,8 @@ use crate::doors::Stopped;
 const EVERY: Duration = Duration::from_secs(1);
 /// Between two rounds in which further witnesses are asked too.
 const WIDE_EVERY: Duration = Duration::from_secs(3);
+/// Between two rounds over the same checkpoint, where somebody needs more cosignatures on it.
+const MORE_EVERY: Duration = Duration::from_secs(10);
 /// Further witnesses of a round.
 const FURTHER_MAX: usize = 8;
 
@@ -33,8 +35,11 @@ pub(crate) async fn cosign(closets: Arc<Closets>, mut stopped: Stopped) {
         if closets.standing.is_running() {
             let newest = closets.ledger.checkpoint();
             let pause = if in_haste { EVERY } else { WIDE_EVERY };
-            if newest.size > wide_size && last_wide.is_none_or(|at| at.elapsed() >= pause) {
+            let since = |pause| last_wide.is_none_or(|at: Instant| at.elapsed() >= pause);
+            let more = closets.cosigning.lock().more && since(MORE_EVERY);
+            if (newest.size > wide_size && since(pause)) || more {
                 last_wide = Some(Instant::now());
+                closets.cosigning.lock().more = false;
                 if round(&closets, &newest, true).await {
                     (narrow_size, wide_size) = (newest.size, newest.size);
                 }
@@ -90,8 +95,14 @@ async fn round(closets: &Arc<Closets>, newest: &Arc<SignedCheckpoint>, wide: boo
     }
 }
 
-/// Stores the note with the next commit.
+/// Stores the note with the next commit, where it says more than the one that is stored.
 fn keep(closets: &Closets, note: Note, wide: bool) -> bool {
+    let lines = |note: &Note| SignedNote::parse(&note.note).map_or(0, |note| note.signatures.len());
+    let known = closets.cosigning.lock().newest.clone();
+    if known.is_some_and(|known| known.size == note.size && lines(&known) >= lines(&note)) {
+        closets.cosigning.reached_quorum();
+        return true;
+    }
     if let Err(error) = closets.ledger.note_later(Record::Cosigned(note.note.clone())) {
         tracing::warn!(%error, "a cosigned checkpoint could not be stored");
         return false;
