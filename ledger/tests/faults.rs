@@ -229,8 +229,12 @@ fn a_restart_whose_first_write_fails_signs_nothing() {
         let mut acknowledged = Vec::new();
         acknowledge(&ledger, &mut acknowledged).unwrap();
         ledger.close();
+        let (ledger, _) = faulty.world.open_unconfirmed(config).unwrap();
         faulty.disk.fail(op, when, 0);
-        assert!(faulty.world.open_with(config).is_err());
+        assert!(ledger.confirm("JO/registry", None).is_err());
+        assert!(!ledger.is_confirmed());
+        assert!(matches!(append(&ledger, asked(fresh())), Err(AppendError::Recovering)));
+        ledger.close();
         survives(&faulty.world, &acknowledged);
     }
 }

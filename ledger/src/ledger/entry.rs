@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_certs::digest::sha256;
@@ -83,10 +84,14 @@ pub enum ReadError {
     Stopped,
 }
 
+/// How often a frame that does not hold is looked at again, and how long is waited before each time.
+const FRAME_LOOKS: u32 = 20;
+const FRAME_PAUSE: Duration = Duration::from_millis(5);
+
 /// Reads frames by place.
 pub(crate) struct Reader {
     segments: PathBuf,
-    vault: Vault,
+    pub(super) vault: Vault,
 }
 
 impl Reader {
@@ -97,8 +102,18 @@ impl Reader {
         }
     }
 
-    /// Body of a frame whose checksum holds.
+    /// Body of a frame whose checksum holds. Where it does not, the frame may be in the middle of being erased in its place.
     pub(crate) fn frame(&self, place: Place) -> Result<Bytes, ReadError> {
+        for _ in 0..FRAME_LOOKS {
+            match self.frame_once(place) {
+                Err(ReadError::Frame(_)) => std::thread::sleep(FRAME_PAUSE),
+                read => return read,
+            }
+        }
+        self.frame_once(place)
+    }
+
+    fn frame_once(&self, place: Place) -> Result<Bytes, ReadError> {
         let file = File::open(self.segments.join(segment_name(place.segment)))?;
         let mut header = [0; FRAME_HEADER_BYTES];
         file.read_exact_at(&mut header, place.offset)?;

@@ -2,7 +2,8 @@
 //! path, in batches, on a thread of its own.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -252,7 +253,7 @@ impl Follower {
             self.published.publish(&self.tiles, &self.head, false);
         }
         self.published.publish(&self.tiles, &self.head, true);
-        if self.unmarked > 0 {
+        if self.unmarked > 0 || self.tiles.is_damaged() {
             self.mark();
         }
         self.index.close();
@@ -279,10 +280,26 @@ impl Follower {
         self.queue.done(size);
     }
 
-    /// Writes the mark. A tile must be durable before it, for a start does not make it again.
+    /// Writes the mark. A tile must be durable before it, for a start does not make it again. Where a tile does not fit there
+    /// is no mark, so that the next start makes all of them again.
     fn mark(&mut self) {
+        let path = self.derived.join(MARK);
+        let written = if self.tiles.is_damaged() {
+            std::fs::remove_file(&path)
+        } else {
+            self.write_mark(&path)
+        };
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "the ledger's mark could not be written: the next start reads more than it needs");
+            }
+            _ => {}
+        }
+    }
+
+    fn write_mark(&mut self, path: &Path) -> io::Result<()> {
         let Some(standing) = self.standing.as_ref().filter(|standing| !standing.note.is_empty()) else {
-            return;
+            return Ok(());
         };
         self.unmarked = 0;
         self.history.forget(self.history.newest_us);
@@ -297,15 +314,7 @@ impl Follower {
             open: self.history.open(),
             replay: self.history.replay(),
         };
-        let path = self.derived.join(MARK);
-        let written = if self.tiles.is_damaged() {
-            std::fs::remove_file(&path)
-        } else {
-            let synced = self.tiles.sync(&*self.disk);
-            synced.and_then(|()| self.disk.replace(&path, &mark.encode()))
-        };
-        if let Err(error) = written {
-            tracing::warn!(%error, "the ledger's mark could not be written: the next start reads more than it needs");
-        }
+        self.tiles.sync(&*self.disk)?;
+        self.disk.replace(path, &mark.encode())
     }
 }

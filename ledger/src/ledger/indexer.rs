@@ -128,11 +128,11 @@ impl Indexing {
     /// Up to where to read back now; from there on what comes is kept, where that is near. `None`: the ledger closes.
     fn target(&self, at: Place) -> Option<(Place, bool)> {
         let mut inner = self.lock();
-        if inner.closed {
-            return None;
-        }
         let (newest, _) = inner.newest;
         let near = newest.segment == at.segment && newest.offset.saturating_sub(at.offset) <= NEAR_BYTES;
+        if inner.closed && !near {
+            return None;
+        }
         inner.live = near;
         Some((newest, near))
     }
@@ -168,7 +168,6 @@ impl Indexing {
     fn end(&self) {
         let mut inner = self.lock();
         inner.ended = true;
-        inner.index = None;
         self.changed.notify_all();
     }
 
@@ -193,6 +192,8 @@ impl Drop for Gone<'_> {
 /// What the indexer works with.
 pub(crate) struct Indexer {
     pub(crate) indexing: Arc<Indexing>,
+    /// Where the ledger ended at start, and its size there: a longer index is one of another past.
+    pub(crate) found: (Place, u64),
     pub(crate) tiles: Arc<Tiles>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) directory: PathBuf,
@@ -203,21 +204,24 @@ pub(crate) struct Indexer {
 
 impl Indexer {
     /// The thread's whole life.
-    pub(crate) fn run(self) {
-        let _gone = Gone(&self.indexing);
+    pub(crate) fn run(mut self) {
+        let indexing = Arc::clone(&self.indexing);
+        let _gone = Gone(&indexing);
         while let Err(error) = self.serve() {
             tracing::error!(%error, "the ledger's index cannot be kept: nothing is looked up until it can");
-            if !self.indexing.give_up(&error) {
+            if !indexing.give_up(&error) {
                 return;
             }
         }
     }
 
     /// From opening the index to the end of the ledger.
-    fn serve(&self) -> Result<(), ReadError> {
+    fn serve(&mut self) -> Result<(), ReadError> {
         let index = Arc::new(Index::open(&self.directory, self.cache_bytes, &self.origin)?);
         let reach = self.reach(&index)?;
         self.indexing.opened(&index, reach.1);
+        // What is added from now on is of this very ledger, and may be gone on from after a failure.
+        self.found = self.indexing.lock().newest;
         if self.catch_up(&index, reach).inspect_err(|_| forget(&index))?.is_none() {
             return Ok(());
         }
@@ -241,8 +245,8 @@ impl Indexer {
             index.clear()?;
             return Ok((Place::FIRST, 0));
         };
-        let (newest, size) = self.indexing.lock().newest;
-        if reach.end <= newest && reach.size <= size && tree::root(&*self.tiles, reach.size) == Some(reach.root) {
+        let (end, size) = self.found;
+        if reach.end <= end && reach.size <= size && tree::root(&*self.tiles, reach.size) == Some(reach.root) {
             return Ok((reach.end, reach.size));
         }
         tracing::warn!("the index is not one of this ledger as it stands; it is built anew");
@@ -264,7 +268,7 @@ impl Indexer {
                 let root = tree::root(&*self.tiles, size).ok_or(ReadError::Index("the tree"))?;
                 index.add(&frames, &Reach { end: at, size, root })?;
                 self.indexing.done(size);
-                if self.indexing.lock().closed {
+                if !near && self.indexing.lock().closed {
                     return Ok(None);
                 }
             }

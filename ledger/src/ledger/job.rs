@@ -93,6 +93,9 @@ impl Job {
                 );
                 job.note(cited.note_hash, cited.note().clone());
             }
+            if let Some((message, part, created_us)) = statement.kept() {
+                keep(&mut job.body, message, part, created_us, vault)?;
+            }
         }
         Ok(job)
     }
@@ -224,6 +227,20 @@ impl Shared {
             SharedRecord::Certificates(record) => body.extend_from_slice(record),
         }
     }
+}
+
+/// Appends the message to which a part commits, encrypted under the key for messages of its month.
+fn keep(body: &mut Vec<u8>, message: &[u8], part: &Part, created_us: u64, vault: &Vault) -> Result<(), AppendError> {
+    let salt = part.opened.as_ref().map(|opened| opened.salt);
+    let salt = salt.ok_or(AppendError::Unsound(
+        "a message is to be kept whose commitment is withheld",
+    ))?;
+    let mut nonce = [0; NONCE];
+    vault.nonces(&mut nonce)?;
+    let name = KeyName::at(created_us, frame::PAYLOAD_CLASS);
+    let sealed = vault.seal(name, &part.hash, nonce, [&salt[..], message].concat())?;
+    frame::put_payload(body, name.month, &nonce, &sealed);
+    Ok(())
 }
 
 /// Appends a stored statement: clear parts as they are, personal ones encrypted under the key of their month and class.

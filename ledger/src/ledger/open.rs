@@ -226,9 +226,11 @@ impl Parts {
         };
         let tiles = Arc::new(recovered.tiles);
         let reader = Arc::new(Reader::new(&segments, vault.clone()));
-        let index = Arc::new(Indexing::new((end.unwrap_or_default(), size)));
+        let found = (end.unwrap_or_default(), size);
+        let index = Arc::new(Indexing::new(found));
         let indexer = Indexer {
             indexing: Arc::clone(&index),
+            found,
             tiles: Arc::clone(&tiles),
             reader: Arc::clone(&reader),
             directory: derived.join("exchanges"),

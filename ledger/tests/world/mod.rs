@@ -95,6 +95,15 @@ impl World {
         self.open_with(self.config()).unwrap()
     }
 
+    /// Without its mark the next start reads the whole ledger.
+    pub(crate) fn forget_mark(&self) {
+        let _ = fs::remove_file(self.mark());
+    }
+
+    pub(crate) fn mark(&self) -> PathBuf {
+        self.dir.path().join("ledger/index/mark")
+    }
+
     pub(crate) fn segments(&self) -> PathBuf {
         self.dir.path().join("ledger/segments")
     }

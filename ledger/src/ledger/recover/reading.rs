@@ -105,22 +105,35 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whether the statements of this frame are the last of the tree.
+    /// Whether this frame is the last of the tree: its statements are, and what its checkpoints say is.
     fn ends_in(&self, body: &Bytes) -> bool {
-        let leaves: Option<Vec<Hash>> = Records::new(body)
-            .filter_map(|record| match record {
-                Ok(Record::Statement(stored)) => Some(Clear::read(stored).ok().map(|clear| leaf_hash(&clear.leaf))),
-                Ok(_) => None,
-                Err(_) => Some(None),
-            })
-            .collect();
-        let Some(leaves) = leaves else { return false };
+        let mut leaves = Vec::new();
+        let mut is_bound = false;
+        for record in Records::new(body) {
+            match record {
+                Ok(Record::Statement(stored)) => match Clear::read(stored) {
+                    Ok(clear) => leaves.push(leaf_hash(&clear.leaf)),
+                    Err(_) => return false,
+                },
+                Ok(Record::Checkpoint(note)) => {
+                    let checkpoint = SignedNote::parse(note).and_then(|note| Checkpoint::parse(note.text));
+                    if !checkpoint.is_ok_and(|said| tree::root(&self.tiles, said.size) == Some(said.root)) {
+                        return false;
+                    }
+                    is_bound = true;
+                }
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
         let Some(first) = self.grower.size().checked_sub(leaves.len() as u64) else {
             return false;
         };
-        (first..)
-            .zip(leaves)
-            .all(|(index, leaf)| self.tiles.node(0, index) == Some(leaf))
+        is_bound |= !leaves.is_empty();
+        is_bound
+            && (first..)
+                .zip(leaves)
+                .all(|(index, leaf)| self.tiles.node(0, index) == Some(leaf))
     }
 
     pub(super) fn segment(&mut self, number: u64, path: &Path, is_last: bool) -> Result<(), OpenError> {
