@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use jisr_ledger::evidence::SetReport;
 use jisr_ledger::report::{Report, Verdict};
 
 use crate::failure::Failure;
@@ -26,6 +27,29 @@ pub(crate) fn print(report: &Report, as_json: bool) -> Result<ExitCode, Failure>
         }
     }
     Ok(ExitCode::from(code(report.verdict)))
+}
+
+/// As [`print`], of a set of evidence: the verdict on all, the checks on the file, then for each exchange an empty line, its id
+/// and verdict, and its checks. An exchange that is proven is shown as much as one that is not.
+pub(crate) fn print_set(report: &SetReport, as_json: bool) -> Result<ExitCode, Failure> {
+    if as_json {
+        output::json(report)?;
+    } else {
+        let mut sink = output::Sink::stdout();
+        for line in lines(&report.report) {
+            sink.line(&line)?;
+        }
+        for exchange in &report.exchanges {
+            sink.line("")?;
+            sink.line(&format!("{} {}", exchange.exchange_id, exchange.report.verdict))?;
+            for line in lines(&exchange.report).iter().skip(1) {
+                sink.line(line)?;
+            }
+        }
+        sink.end()?;
+        output::say(printable(&report.report.reason));
+    }
+    Ok(ExitCode::from(code(report.report.verdict)))
 }
 
 fn code(verdict: Verdict) -> u8 {

@@ -13,6 +13,8 @@ mod facts;
 mod ground;
 mod instant;
 mod judge;
+mod needs;
+pub mod offline;
 mod redact;
 mod seals;
 mod shared;
@@ -21,6 +23,7 @@ mod snapshots;
 mod verifier;
 
 pub use build::{Builder, Piece, SetBuilder};
+pub use needs::Needs;
 pub use redact::{RedactError, extract, withhold, withhold_in_set};
 pub use verifier::{ExchangeReport, SET_EXCHANGES_MAX, SetReport, Verifier};
 

@@ -68,7 +68,11 @@ pub(crate) async fn export_set(
     let withheld = tags(&request.withhold)?;
     let filter = request.filter.unwrap_or_default();
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-    let limit = if limit == 0 { SET_EXCHANGES_MAX } else { limit.min(SET_EXCHANGES_MAX) };
+    let limit = if limit == 0 {
+        SET_EXCHANGES_MAX
+    } else {
+        limit.min(SET_EXCHANGES_MAX)
+    };
     let selected = selecting::select(closets, &filter, limit).await?;
     let title = selecting::title(&filter, selected.len());
     let wait = Duration::from_millis(u64::from(request.wait_ms)).min(Duration::from_secs(60));
@@ -86,7 +90,10 @@ pub(crate) async fn export_set(
         }
     }
     let found = grounds.collect(closets, &mut lacks).await;
-    found.entries.into_iter().for_each(|entry| builder.registry_entry(entry));
+    found
+        .entries
+        .into_iter()
+        .for_each(|entry| builder.registry_entry(entry));
     found.certificates.into_iter().for_each(|der| builder.certificate(der));
     for (snapshot, note) in found.snapshots {
         builder.snapshot(snapshot, note);

@@ -1,89 +1,76 @@
-//! `jisr evidence export`: the node makes the file.
+//! `jisr evidence export`: the file that proves one exchange, or many; made by the node, or offline of its directories.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::{Args, ValueEnum};
-use jisr_proto::admin::ExportEvidenceRequest;
+use clap::Args;
 use jisr_proto::admin::admin_client::AdminClient;
+use jisr_proto::admin::{ExportEvidenceRequest, ExportEvidenceSetRequest};
 use jisr_proto::ident::ExchangeId;
-use jisr_proto::statement::Tag;
 use serde_json::json;
 
+use super::parts::Parts;
+use super::selection::Selection;
 use crate::admin::{self, Server};
 use crate::failure::Failure;
 use crate::{instant, output, runtime};
 
-/// Have the node write the evidence file of one exchange
+/// Write the evidence file of one exchange, or of many
 ///
-/// The node waits for what the proof still lacks: the statement that closes the exchange, and cosigned checkpoints of
-/// both ledgers. What is lacking after --wait is told, and the file then verifies as INDETERMINATE; export it again
-/// later. Parts can be withheld: the file then proves that they exist, but not what they say.
+/// Given an ID, the file proves that exchange. Chosen by case, person, peer, time or a list of ids, one file proves them
+/// all, and what they share stands in it once. The node waits for what the proof still lacks: the statements that close
+/// the exchanges, and cosigned checkpoints of both ledgers. What is lacking after --wait is told, and the file then
+/// verifies as INDETERMINATE; export it again later. Parts can be withheld: the file then proves that they exist, but not
+/// what they say.
+///
+/// With --ledger, no node and no registry is needed: the file is made of a ledger directory, live, mirrored or archived,
+/// and of what the node kept in its data directory, as far as that reaches.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Export {
-    /// Id of the exchange, as `jisr call` and the metadata jisr-exchange-id tell it
-    #[arg(value_name = "ID")]
-    exchange_id: ExchangeId,
+    #[command(flatten)]
+    selection: Selection,
     /// Data directory of the node; it must be running
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "ledger",
+        conflicts_with = "ledger"
+    )]
+    dir: Option<PathBuf>,
+    /// Ledger directory to make the file of, offline
+    #[arg(long, value_name = "DIR", requires = "data")]
+    ledger: Option<PathBuf>,
+    /// Data directory, or a copy or mirror of it, with the node's keys, snapshots and kept entries of the registry
+    #[arg(long, value_name = "DIR", requires = "ledger")]
+    data: Option<PathBuf>,
     /// File to write; must not exist
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// How long to wait for what is lacking, at most 60s
     #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = wait)]
     wait: Duration,
-    /// Parts to withhold, separated by commas
-    #[arg(long, value_enum, value_name = "PARTS", value_delimiter = ',')]
-    withhold: Vec<Part>,
-    /// Print one object {exchange_id, file, bytes, lacks}
+    /// Most exchanges in the file; where more are meant, nothing is written
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    #[command(flatten)]
+    parts: Parts,
+    /// Print one object {exchange_id, file, bytes, lacks}; of many exchanges {exchanges, file, bytes, lacks}
     #[arg(long)]
     json: bool,
 }
 
 const HELP: &str = "\
-Example:
+Examples:
   jisr evidence export 019aa2c4-7e1b-7c3a-9f00-1b2c3d4e5f60 --dir /var/lib/jisr --out permit.jisr --withhold case,officer
-  jisr evidence verify permit.jisr --anchor anchor
+  jisr evidence export --case 2026/1234 --dir /var/lib/jisr --out case.jisr --open purpose,case
+  jisr evidence export --peer JO/GOV/psd --from 2026-11-01T00:00:00Z --until 2026-12-01T00:00:00Z --dir /var/lib/jisr --out november.jisr
+  jisr evidence export 019aa2c4-7e1b-7c3a-9f00-1b2c3d4e5f60 --ledger /mnt/archive/ledger --data /mnt/archive --out permit.jisr
+  jisr evidence verify case.jisr --anchor anchor
 
 Exit codes: 0 written, perhaps with something lacking · 1 refused, or the node is not running · 64 wrong usage, or the \
-file exists · 70 this program or machine failed";
-
-/// A part of a statement that may be withheld.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// What for
-    Purpose,
-    /// Case reference
-    Case,
-    /// Officer reference
-    Officer,
-    /// Consent reference
-    Consent,
-    /// Legal duty
-    Duty,
-    /// Whom it is about
-    Subject,
-    /// Commitments to request and reply
-    Payload,
-}
-
-impl Part {
-    fn tag(self) -> u32 {
-        let tag = match self {
-            Part::Purpose => Tag::Purpose,
-            Part::Case => Tag::Case,
-            Part::Officer => Tag::Officer,
-            Part::Consent => Tag::Consent,
-            Part::Duty => Tag::Duty,
-            Part::Subject => Tag::Subject,
-            Part::Payload => Tag::Payload,
-        };
-        tag as u32
-    }
-}
+file exists · 66 a directory cannot be read · 70 this program or machine failed";
 
 /// A span of at most a minute: the admin door is no place to wait for hours.
 fn wait(text: &str) -> Result<Duration, String> {
@@ -95,6 +82,15 @@ fn wait(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A file that was made.
+pub(super) struct Made {
+    pub(super) file: Vec<u8>,
+    /// How many exchanges it is about.
+    pub(super) exchanges: u32,
+    /// What it lacks, in words.
+    pub(super) lacks: Vec<String>,
+}
+
 impl Export {
     pub(super) fn run(self) -> Result<(), Failure> {
         if self.out.exists() {
@@ -103,33 +99,90 @@ impl Export {
                 "name another file",
             ));
         }
-        let mut withhold: Vec<u32> = self.withhold.iter().map(|part| part.tag()).collect();
-        withhold.sort_unstable();
-        withhold.dedup();
+        let filter = self.selection.filter()?;
+        let made = match (&self.dir, &self.ledger, &self.data) {
+            (_, Some(ledger), Some(data)) => {
+                let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+                super::offline::export(ledger, data, &filter, self.selection.id, limit, &self.parts.withheld())?
+            }
+            (Some(dir), ..) => match self.selection.id {
+                Some(id) => self.one(dir, id)?,
+                None => self.many(dir, filter)?,
+            },
+            _ => {
+                return Err(Failure::usage(
+                    "no directory is named",
+                    "name the data directory with --dir",
+                ));
+            }
+        };
+        output::write_new(&self.out, &made.file)?;
+        for lack in &made.lacks {
+            output::say(format!("lacking: {lack}"));
+        }
+        self.tell(&made)
+    }
+
+    fn tell(&self, made: &Made) -> Result<(), Failure> {
+        if !self.json {
+            output::line(self.out.display());
+            return Ok(());
+        }
+        let mut told = json!({ "file": self.out, "bytes": made.file.len(), "lacks": made.lacks });
+        if let Some(told) = told.as_object_mut() {
+            match self.selection.id {
+                Some(id) => told.insert("exchange_id".into(), json!(id.to_string())),
+                None => told.insert("exchanges".into(), json!(made.exchanges)),
+            };
+        }
+        output::json(&told)
+    }
+
+    fn one(&self, dir: &Path, id: ExchangeId) -> Result<Made, Failure> {
         let request = ExportEvidenceRequest {
-            exchange_id: Bytes::copy_from_slice(self.exchange_id.as_bytes()),
-            wait_ms: u32::try_from(self.wait.as_millis()).unwrap_or(u32::MAX),
-            withhold,
+            exchange_id: Bytes::copy_from_slice(id.as_bytes()),
+            wait_ms: self.wait_ms(),
+            withhold: self.parts.numbers(),
         };
         let reply = runtime::block_on(async {
-            let channel = admin::connect(&self.dir, Server::Node).await?;
+            let channel = admin::connect(dir, Server::Node).await?;
             let mut client = AdminClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX);
             Ok(client.export_evidence(request).await?.into_inner())
         })?;
-        output::write_new(&self.out, &reply.evidence)?;
-        for lack in &reply.lacks {
-            output::say(format!("lacking: {lack}"));
-        }
-        if self.json {
-            return output::json(&json!({
-                "exchange_id": self.exchange_id.to_string(),
-                "file": self.out,
-                "bytes": reply.evidence.len(),
-                "lacks": reply.lacks,
-            }));
-        }
-        output::line(self.out.display());
-        Ok(())
+        Ok(Made {
+            file: reply.evidence.into(),
+            exchanges: 1,
+            lacks: reply.lacks,
+        })
+    }
+
+    fn many(&self, dir: &Path, filter: jisr_proto::admin::ExchangeFilter) -> Result<Made, Failure> {
+        let request = ExportEvidenceSetRequest {
+            filter: Some(filter),
+            wait_ms: self.wait_ms(),
+            withhold: self.parts.numbers(),
+            limit: self.limit,
+        };
+        runtime::block_on(async {
+            let channel = admin::connect(dir, Server::Node).await?;
+            let mut client = AdminClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX);
+            let mut chunks = client.export_evidence_set(request).await?.into_inner();
+            let mut made = Made {
+                file: Vec::new(),
+                exchanges: 0,
+                lacks: Vec::new(),
+            };
+            while let Some(chunk) = chunks.message().await? {
+                made.file.extend_from_slice(&chunk.data);
+                made.exchanges = chunk.exchanges;
+                made.lacks = chunk.lacks;
+            }
+            Ok(made)
+        })
+    }
+
+    fn wait_ms(&self) -> u32 {
+        u32::try_from(self.wait.as_millis()).unwrap_or(u32::MAX)
     }
 }
 
@@ -148,23 +201,21 @@ mod tests {
     }
 
     fn parse(extra: &[&str]) -> Result<Export, clap::Error> {
-        let line = ["x", "019aa2c4-7e1b-7c3a-9f00-1b2c3d4e5f60", "--dir", "d", "--out", "f"];
+        let line = ["x", "--dir", "d", "--out", "f"];
         Line::try_parse_from(line.iter().chain(extra)).map(|line| line.export)
-    }
-
-    #[test]
-    fn parts_are_named_not_numbered() {
-        let export = parse(&["--withhold", "case,subject"]).unwrap();
-        assert_eq!(
-            export.withhold.iter().map(|part| part.tag()).collect::<Vec<_>>(),
-            [3, 7]
-        );
-        assert!(parse(&["--withhold", "core"]).is_err());
     }
 
     #[test]
     fn nobody_waits_for_hours() {
         assert_eq!(parse(&[]).unwrap().wait, Duration::from_secs(15));
         assert!(parse(&["--wait", "2h"]).is_err());
+    }
+
+    #[test]
+    fn it_is_made_by_a_node_or_offline() {
+        assert!(parse(&["--ledger", "l", "--data", "e"]).is_err());
+        assert!(Line::try_parse_from(["x", "--out", "f"]).is_err());
+        assert!(Line::try_parse_from(["x", "--out", "f", "--ledger", "l"]).is_err());
+        assert!(Line::try_parse_from(["x", "--out", "f", "--ledger", "l", "--data", "d"]).is_ok());
     }
 }

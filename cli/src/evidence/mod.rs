@@ -1,6 +1,10 @@
-//! `jisr evidence`: the file that proves one exchange: exported, verified, shown.
+//! `jisr evidence`: the file that proves exchanges: exported, verified, shown, and cut to what its reader may see.
 
 mod export;
+mod offline;
+mod parts;
+mod redact;
+mod selection;
 mod show;
 mod verify;
 
@@ -10,15 +14,16 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
-/// Largest evidence file, bytes.
-const FILE_BYTES_MAX: u64 = jisr_ledger::evidence::EVIDENCE_BYTES_MAX as u64;
+/// Largest file of a set, bytes; one about one exchange is smaller.
+const SET_BYTES_MAX: u64 = jisr_ledger::evidence::SET_BYTES_MAX as u64;
 
 /// Commands on evidence files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Export(export::Export),
+    Export(Box<export::Export>),
     Verify(verify::Verify),
     Show(show::Show),
+    Redact(redact::Redact),
 }
 
 /// Does what the command says.
@@ -27,5 +32,6 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Export(export) => export.run().map(|()| ExitCode::SUCCESS),
         Command::Verify(verify) => verify.run(),
         Command::Show(show) => show.run().map(|()| ExitCode::SUCCESS),
+        Command::Redact(redact) => redact.run().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args;
-use jisr_proto::evidence::{Evidence, EvidencePart, EvidenceStatement};
+use jisr_ledger::evidence;
+use jisr_proto::evidence::{Evidence, EvidencePart, EvidenceSet, EvidenceStatement};
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::statement::{Citation, Core, Kind, Subject, Tag};
 use prost::Message;
 
-use super::FILE_BYTES_MAX;
+use super::SET_BYTES_MAX;
 use crate::failure::Failure;
 use crate::{instant, output};
 
-/// Show what an evidence file holds: statements, parts, checkpoints
+/// Show what an evidence file, of one exchange or of many, holds: statements, parts, checkpoints
 ///
 /// This verifies nothing: use `jisr evidence verify`.
 #[derive(Debug, Args)]
@@ -32,15 +33,20 @@ Exit codes: 0 shown · 64 wrong usage · 66 the file cannot be read, or is no ev
 
 impl Show {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let bytes = output::read(&self.file, FILE_BYTES_MAX)?;
-        let evidence = jisr_ledger::evidence::open(&bytes).map_err(|report| {
+        let bytes = output::read(&self.file, SET_BYTES_MAX)?;
+        let shown = if evidence::is_set(&bytes) {
+            evidence::open_set(&bytes).map(|set| set_lines(&set))
+        } else {
+            evidence::open(&bytes).map(|evidence| lines(&evidence))
+        };
+        let shown = shown.map_err(|report| {
             Failure::unusable(
                 &self.file,
                 report.reason,
                 "name an evidence file; jisr evidence verify tells what is wrong with it",
             )
         })?;
-        for line in lines(&evidence) {
+        for line in shown {
             output::line(output::printable(&line));
         }
         output::say("shown, not verified: jisr evidence verify");
@@ -49,12 +55,8 @@ impl Show {
 }
 
 fn lines(evidence: &Evidence) -> Vec<String> {
-    let id = ExchangeId::try_from(evidence.exchange_id.as_ref());
     let mut lines = vec![
-        format!(
-            "exchange     {}",
-            id.map_or_else(|error| error.to_string(), |id| id.to_string())
-        ),
+        format!("exchange     {}", id(&evidence.exchange_id)),
         format!("instance     {}", evidence.instance),
         format!("file made    {}", instant::show(evidence.created_us)),
     ];
@@ -63,25 +65,50 @@ fn lines(evidence: &Evidence) -> Vec<String> {
         lines.extend(statement_lines(statement));
     }
     lines.push(String::new());
-    lines.extend(evidence.checkpoints.iter().map(|note| checkpoint_line(note)));
-    lines.extend(
-        evidence
-            .registry
-            .iter()
-            .map(|entry| format!("registry     {}", heading(entry))),
-    );
+    lines.extend(ground_lines(&evidence.checkpoints, &evidence.registry));
     lines.push(format!("certificates {}", evidence.certificates.len()));
     lines.push(format!("snapshots    {}", evidence.snapshots.len()));
     lines.push(format!("schema       {}", present(evidence.schema.len())));
-    lines.push(format!(
-        "stamps       {}",
-        if evidence.stamps.is_empty() {
-            "not present".into()
-        } else {
-            evidence.stamps.len().to_string()
-        }
-    ));
+    lines.push(format!("stamps       {}", stamps(evidence.stamps.len())));
     lines
+}
+
+fn set_lines(set: &EvidenceSet) -> Vec<String> {
+    let mut lines = vec![
+        format!("set          {}", set.title),
+        format!("exchanges    {}", set.exchanges.len()),
+        format!("instance     {}", set.instance),
+        format!("file made    {}", instant::show(set.created_us)),
+    ];
+    for exchange in &set.exchanges {
+        lines.push(String::new());
+        lines.push(format!("exchange     {}", id(&exchange.exchange_id)));
+        lines.extend(exchange.statements.iter().flat_map(statement_lines));
+    }
+    lines.push(String::new());
+    lines.extend(ground_lines(&set.checkpoints, &set.registry));
+    lines.push(format!("certificates {}", set.certificates.len()));
+    lines.push(format!("snapshots    {}", set.snapshots.len()));
+    lines.push(format!("schemas      {}", set.schemas.len()));
+    lines.push(format!("stamps       {}", stamps(set.stamps.len())));
+    lines
+}
+
+fn id(bytes: &[u8]) -> String {
+    ExchangeId::try_from(bytes).map_or_else(|error| error.to_string(), |id| id.to_string())
+}
+
+fn ground_lines(checkpoints: &[Bytes], registry: &[EvidenceStatement]) -> Vec<String> {
+    let checkpoints = checkpoints.iter().map(|note| checkpoint_line(note));
+    let registry = registry.iter().map(|entry| format!("registry     {}", heading(entry)));
+    checkpoints.chain(registry).collect()
+}
+
+fn stamps(count: usize) -> String {
+    match count {
+        0 => "not present".into(),
+        count => count.to_string(),
+    }
 }
 
 fn present(bytes: usize) -> String {

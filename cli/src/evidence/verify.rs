@@ -5,14 +5,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jisr_ledger::clock::{Clock, SystemClock};
+use jisr_ledger::evidence::{self, Verifier};
 
-use super::FILE_BYTES_MAX;
+use super::SET_BYTES_MAX;
 use crate::failure::Failure;
 use crate::{anchor, instant, output, verdict};
 
-/// Verify an evidence file, offline, trusting nothing but the anchor
+/// Verify an evidence file, of one exchange or of many, offline, trusting nothing but the anchor
 ///
-/// Prints the verdict, then each check with what it found. What the file does not have is listed as `not present`.
+/// Prints the verdict, then each check with what it found and what it means; of a set, a block for each exchange. What the
+/// file does not have is listed as `not present`.
 #[derive(Debug, Args)]
 #[command(after_help = verdict::HELP, after_long_help = concat!(
     "Example:\n  jisr evidence verify permit.jisr --anchor anchor --json\n\n",
@@ -29,7 +31,7 @@ pub(crate) struct Verify {
     /// Judge as of this instant, RFC 3339 [default: now]
     #[arg(long, value_name = "T")]
     time: Option<String>,
-    /// Print one object {verdict, reason, checks: [{id, verdict, text}]}
+    /// Print one object {verdict, reason, checks: [{id, verdict, text}]}; of a set with exchanges: [{exchange_id, verdict, reason, checks}] besides
     #[arg(long)]
     json: bool,
 }
@@ -37,9 +39,13 @@ pub(crate) struct Verify {
 impl Verify {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let time_us = self.time.as_deref().map(instant::parse).transpose()?;
-        let anchor = anchor::read(&self.anchor)?;
-        let file = output::read(&self.file, FILE_BYTES_MAX)?;
-        let report = jisr_ledger::evidence::verify(&file, &anchor, time_us.unwrap_or_else(|| SystemClock.now_us()));
-        verdict::print(&report, self.json)
+        let time_us = time_us.unwrap_or_else(|| SystemClock.now_us());
+        let verifier = Verifier::new(anchor::read(&self.anchor)?);
+        let file = output::read(&self.file, SET_BYTES_MAX)?;
+        if evidence::is_set(&file) {
+            verdict::print_set(&verifier.verify_set(&file, time_us), self.json)
+        } else {
+            verdict::print(&verifier.verify(&file, time_us), self.json)
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! What exchanges rest on: certificates, cited snapshots, entries of the registry's ledger.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jisr_ledger::evidence::Piece;
-use jisr_proto::snapshot::{Node, SignedSnapshot, Snapshot};
-use jisr_proto::statement::Core;
+use jisr_ledger::evidence::{Needs, Piece};
+use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
 use prost::Message as _;
 
 use super::gathering::Gathered;
@@ -16,10 +15,9 @@ use crate::closets::Closets;
 /// What one or many exchanges need.
 #[derive(Default)]
 pub(super) struct Grounds {
-    certificates: Vec<Bytes>,
+    needs: Needs,
     snapshots: BTreeMap<u64, (SignedSnapshot, Snapshot)>,
     lacking: HashSet<u64>,
-    indexes: BTreeSet<u64>,
 }
 
 /// What was found of it.
@@ -49,16 +47,9 @@ impl Grounds {
                     }
                 }
             }
-            let Some((_, snapshot)) = self.snapshots.get(&version) else {
-                continue;
-            };
-            for node in parties(snapshot, core) {
-                if !self.certificates.contains(&node.seal_certificate) {
-                    self.certificates.push(node.seal_certificate.clone());
-                }
-                self.indexes.insert(node.entry);
+            if let Some((_, snapshot)) = self.snapshots.get(&version) {
+                self.needs.add(snapshot, core);
             }
-            self.indexes.extend(rows(snapshot, core));
         }
     }
 
@@ -68,21 +59,21 @@ impl Grounds {
         for (signed, _) in self.snapshots.values() {
             match keeping::of_snapshot(closets, signed) {
                 Ok(entry) => {
-                    self.indexes.insert(entry.index);
+                    self.needs.entries.insert(entry.index);
                     published.push(entry);
                 }
                 Err(error) => lacks.push(error),
             }
         }
-        let mut entries = keeping::entries(closets, &self.indexes, lacks).await;
+        let mut entries = keeping::entries(closets, &self.needs.entries, lacks).await;
         // Those that came with the snapshots do where nobody shows newer ones.
         let have: HashSet<u64> = entries.iter().map(|entry| entry.index).collect();
         entries.extend(published.into_iter().filter(|entry| !have.contains(&entry.index)));
-        self.certificates.extend(closets.issuers.iter().cloned());
+        self.needs.certificates.extend(closets.issuers.iter().cloned());
         let snapshots = self.snapshots.into_values();
         Found {
             entries,
-            certificates: self.certificates,
+            certificates: self.needs.certificates,
             snapshots: snapshots.map(|(signed, _)| (signed.snapshot, signed.note)).collect(),
         }
     }
@@ -94,26 +85,4 @@ fn kept(closets: &Closets, version: u64) -> Result<(SignedSnapshot, Snapshot), S
     let snapshot = Snapshot::decode(signed.snapshot.clone());
     let snapshot = snapshot.map_err(|_| format!("the copy of snapshot {version} is damaged"))?;
     Ok((signed, snapshot))
-}
-
-/// Rows of both nodes of the exchange.
-fn parties<'a>(snapshot: &'a Snapshot, core: &'a Core) -> impl Iterator<Item = &'a Node> {
-    let consumer = core.consumer.rsplit_once('/').map_or("", |(member, _)| member);
-    snapshot.nodes.iter().filter(move |node| {
-        node.origin == core.provider_origin
-            || node
-                .id
-                .strip_prefix(consumer)
-                .is_some_and(|rest| rest.starts_with("/node/"))
-    })
-}
-
-/// Entries of the registry's ledger behind the service and the agreement.
-fn rows<'a>(snapshot: &'a Snapshot, core: &'a Core) -> impl Iterator<Item = u64> + 'a {
-    let services = snapshot
-        .services
-        .iter()
-        .filter(|row| row.name == core.service && row.provider == core.provider);
-    let agreements = snapshot.agreements.iter().filter(|row| row.digest == core.agreement);
-    services.map(|row| row.entry).chain(agreements.map(|row| row.entry))
 }

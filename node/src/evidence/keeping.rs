@@ -16,20 +16,15 @@ use prost::Message as _;
 
 use super::gathering::piece;
 use crate::closets::Closets;
+use crate::setup::Layout;
 
-/// Name of the directory.
-const DIRECTORY: &str = "registry-entries";
 /// How long the registry may take to show entries.
 const REGISTRY_WAIT: Duration = Duration::from_secs(5);
 /// Entries asked for at once.
 const ENTRIES_AT_ONCE: usize = 64;
 
 /// The entries with these indexes: as the registry shows them now, all under one checkpoint; else as they are kept here.
-pub(super) async fn entries(
-    closets: &Arc<Closets>,
-    indexes: &BTreeSet<u64>,
-    lacks: &mut Vec<String>,
-) -> Vec<Piece> {
+pub(super) async fn entries(closets: &Arc<Closets>, indexes: &BTreeSet<u64>, lacks: &mut Vec<String>) -> Vec<Piece> {
     let wanted: Vec<u64> = indexes.iter().copied().collect();
     let (mut found, mut silent) = (Vec::new(), None);
     for some in wanted.chunks(ENTRIES_AT_ONCE) {
@@ -100,7 +95,9 @@ pub(super) fn of_snapshot(closets: &Closets, signed: &SignedSnapshot) -> Result<
 }
 
 fn path(closets: &Closets, index: u64) -> PathBuf {
-    closets.config.data.join(DIRECTORY).join(index.to_string())
+    Layout::new(&closets.config.data)
+        .registry_entries()
+        .join(index.to_string())
 }
 
 fn kept(closets: &Closets, index: u64) -> Option<Piece> {
@@ -114,7 +111,7 @@ fn keep(closets: &Closets, index: u64, sealed: &Sealed) {
     if path.exists() {
         return;
     }
-    let dir = closets.config.data.join(DIRECTORY);
+    let dir = Layout::new(&closets.config.data).registry_entries();
     let kept = std::fs::create_dir_all(&dir).and_then(|()| RealDisk.replace(&path, &sealed.encode_to_vec()));
     if let Err(error) = kept {
         tracing::error!(%error, index, "an entry of the registry's ledger could not be kept for later evidence");
@@ -129,14 +126,18 @@ pub(crate) async fn keep_entries(closets: &Arc<Closets>, done: &Mutex<HashSet<u6
     let needed = tokio::task::spawn_blocking(move || {
         let versions = reading.archive.versions();
         let new = versions.into_iter().filter(|version| !known.contains(version));
-        new.map(|version| (version, lacking(&reading, version))).collect::<Vec<_>>()
+        new.map(|version| (version, lacking(&reading, version)))
+            .collect::<Vec<_>>()
     });
     let Ok(needed) = needed.await else { return };
     let wanted: BTreeSet<u64> = needed.iter().flat_map(|(_, indexes)| indexes).copied().collect();
     let wanted: Vec<u64> = wanted.into_iter().collect();
     for some in wanted.chunks(ENTRIES_AT_ONCE) {
         if let Err(error) = fetch(closets, some).await {
-            tracing::debug!(error, "entries of the registry's ledger are kept when it can be reached again");
+            tracing::debug!(
+                error,
+                "entries of the registry's ledger are kept when it can be reached again"
+            );
             return;
         }
     }

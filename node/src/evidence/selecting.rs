@@ -33,14 +33,19 @@ pub(super) async fn select(
         ));
     }
     if found.len() > limit {
-        let detail = format!("more than {limit} exchanges are meant; set --from and --until closer, or a higher --limit");
+        let detail =
+            format!("more than {limit} exchanges are meant; set --from and --until closer, or a higher --limit");
         return Err(Fault::new(Reason::SelectionTooLarge, detail));
     }
     Ok(found.into_iter().collect())
 }
 
 fn search(closets: &Closets, filter: &ExchangeFilter, limit: usize) -> Result<BTreeSet<ExchangeId>, Fault> {
-    let until_us = if filter.until_us == 0 { u64::MAX } else { filter.until_us };
+    let until_us = if filter.until_us == 0 {
+        u64::MAX
+    } else {
+        filter.until_us
+    };
     let time_us = filter.from_us..until_us;
     let mut sets = Vec::new();
     if !filter.exchanges.is_empty() {
@@ -51,7 +56,11 @@ fn search(closets: &Closets, filter: &ExchangeFilter, limit: usize) -> Result<BT
     // Where a second condition follows, the first must be known whole.
     let pseudonyms = pseudonyms(closets, filter);
     let conditions = pseudonyms.len() + usize::from(!filter.peer.is_empty()) + sets.len();
-    let most = if conditions > 1 { usize::MAX } else { limit.saturating_add(1) };
+    let most = if conditions > 1 {
+        usize::MAX
+    } else {
+        limit.saturating_add(1)
+    };
     for pseudonym in pseudonyms {
         sets.push(all(closets.ledger.by_pseudonym(&pseudonym, time_us.clone(), most))?);
     }

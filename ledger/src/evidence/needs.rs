@@ -1,0 +1,45 @@
+//! What exchanges rest on besides their statements, by the snapshots that these cite.
+
+use bytes::Bytes;
+use jisr_proto::{
+    snapshot::{Node, Snapshot},
+    statement::Core,
+};
+use std::collections::BTreeSet;
+
+/// Collects, for whoever makes evidence, which certificates and entries of the registry's ledger go with it.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Seal certificates, DER, each once.
+    pub certificates: Vec<Bytes>,
+    /// Indexes in the registry's ledger.
+    pub entries: BTreeSet<u64>,
+}
+
+impl Needs {
+    /// Adds what a statement rests on that cites this snapshot: both nodes, the service, the agreement.
+    pub fn add(&mut self, snapshot: &Snapshot, core: &Core) {
+        for node in parties(snapshot, core) {
+            if !self.certificates.contains(&node.seal_certificate) {
+                self.certificates.push(node.seal_certificate.clone());
+            }
+            self.entries.insert(node.entry);
+        }
+        let services = snapshot
+            .services
+            .iter()
+            .filter(|row| row.name == core.service && row.provider == core.provider);
+        let agreements = snapshot.agreements.iter().filter(|row| row.digest == core.agreement);
+        self.entries.extend(services.map(|row| row.entry));
+        self.entries.extend(agreements.map(|row| row.entry));
+    }
+}
+
+/// Rows of the nodes of both sides. The provider's is known by its origin, the consumer's by its member alone.
+fn parties<'a>(snapshot: &'a Snapshot, core: &'a Core) -> impl Iterator<Item = &'a Node> {
+    let consumer = core.consumer.rsplit_once('/').map_or("", |(member, _)| member);
+    snapshot.nodes.iter().filter(move |node| {
+        let of_consumer = node.id.strip_prefix(consumer);
+        node.origin == core.provider_origin || of_consumer.is_some_and(|rest| rest.starts_with("/node/"))
+    })
+}
