@@ -11,9 +11,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost::Message as _;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
-use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use unicode_normalization::UnicodeNormalization;
 
@@ -72,15 +70,16 @@ pub struct Titles {
     pub en: Value,
 }
 
-/// The descriptors. prost-reflect panics on a file of a syntax that it does not know, so that is looked at before.
+/// The descriptors. prost-reflect panics over some of what it refuses, where it would name a file that it has not taken
+/// up yet; nothing of its own outlives that, so the panic is a refusal like others.
 fn pool(files: &[u8]) -> Result<DescriptorPool, SchemaError> {
-    let unreadable = |error: &dyn std::fmt::Display| SchemaError::Unreadable(error.to_string());
-    let set = FileDescriptorSet::decode(files).map_err(|error| unreadable(&error))?;
-    let is_known = |file: &FileDescriptorProto| matches!(file.syntax(), "" | "proto2" | "proto3");
-    if !set.file.iter().all(is_known) {
-        return Err(unreadable(&"a file is neither of syntax proto2 nor of proto3"));
+    match std::panic::catch_unwind(|| DescriptorPool::decode(files)) {
+        Ok(Ok(pool)) => Ok(pool),
+        Ok(Err(error)) => Err(SchemaError::Unreadable(error.to_string())),
+        Err(_) => Err(SchemaError::Unreadable(
+            "a file of it has a syntax, a package or a name that no .proto file can have".to_owned(),
+        )),
     }
-    DescriptorPool::decode(files).map_err(|error| unreadable(&error))
 }
 
 impl ServiceSchema {
