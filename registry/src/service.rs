@@ -79,14 +79,6 @@ impl Registry for NodeService {
         answer(self.office.entries(request.into_inner()).await)
     }
 
-    async fn add_checkpoint(
-        &self,
-        request: Request<wire::AddCheckpointRequest>,
-    ) -> Result<Response<wire::AddCheckpointResponse>, Status> {
-        let caller = self.caller(&request)?;
-        answer(self.office.add_checkpoint_rpc(&caller, request.into_inner()).await)
-    }
-
     async fn hello(&self, request: Request<wire::HelloRequest>) -> Result<Response<wire::HelloResponse>, Status> {
         let caller = self.caller(&request)?;
         answer(self.office.hello(&caller, request.into_inner()).await)

@@ -4,14 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_ledger::note::VerifierKey;
-use jisr_ledger::seal;
 use jisr_ledger::tlog::{AddCheckpoint, Answer};
 use jisr_proto::ident::Origin;
-use jisr_proto::reason::Reason;
-use jisr_proto::registry::{AddCheckpointRequest, AddCheckpointResponse};
 
 use crate::office::{Caller, Office};
-use crate::refusal::Refusal;
 use crate::report::seal_key;
 
 impl Office {
@@ -42,41 +38,6 @@ impl Office {
             }
         }
         answer
-    }
-
-    /// The same as a call of gRPC.
-    ///
-    /// # Errors
-    /// CHECKPOINT_INVALID, CHECKPOINT_FORKED, LEDGER_UNAVAILABLE.
-    pub(crate) async fn add_checkpoint_rpc(
-        self: &Arc<Self>,
-        caller: &Caller,
-        request: AddCheckpointRequest,
-    ) -> Result<AddCheckpointResponse, Refusal> {
-        let invalid = |_| Refusal::new(Reason::CheckpointInvalid, "the proof is no list of 32-byte hashes");
-        let old_size = request.old_size;
-        let body = AddCheckpoint {
-            old_size,
-            proof: seal::path(&request.proof).map_err(invalid)?,
-            checkpoint: request.checkpoint,
-        };
-        let (cosignatures, size) = match self.add_checkpoint(caller, body.print().into()).await {
-            Answer::Cosigned(lines) => (lines, 0),
-            Answer::Conflict(size) if size != old_size => (String::new(), size),
-            Answer::Conflict(size) => {
-                let rule = format!("another root is known at size {size}");
-                return Err(Refusal::new(Reason::CheckpointForked, rule));
-            }
-            Answer::Refused { status, text } => {
-                let reason = match status {
-                    422 => Reason::CheckpointForked,
-                    503 => Reason::LedgerUnavailable,
-                    _ => Reason::CheckpointInvalid,
-                };
-                return Err(Refusal::new(reason, text));
-            }
-        };
-        Ok(AddCheckpointResponse { cosignatures, size })
     }
 
     fn key_of(&self, origin: &Origin) -> Option<VerifierKey> {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status};
 
-use super::{Stopped, status};
+use super::{Stopped, status, tiles};
 use crate::closets::Closets;
 use crate::{agreeing, evidence};
 
@@ -53,10 +53,12 @@ pub(crate) fn bind(path: &Path) -> std::io::Result<UnixListener> {
 
 /// Serves until `stopped`.
 pub(crate) async fn serve(closets: Arc<Closets>, listener: UnixListener, addresses: Addresses, mut stopped: Stopped) {
+    let log = tiles::Beside(closets.ledger.clone());
     let service = AdminServer::new(Door { closets, addresses })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let served = tonic::transport::Server::builder()
+        .layer(log)
         .add_service(service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
             let _ = stopped.wait_for(|stop| *stop).await;

@@ -1,15 +1,20 @@
 //! The node's ledger as a log of C2SP tlog-tiles: checkpoint, hash tiles and bundles of leaf inputs, to listed nodes at the peer
 //! door and to whoever may open the admin socket.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
 use jisr_ledger::ledger::Ledger;
 use jisr_ledger::tlog::{Resource, Served};
 use jisr_proto::ident::NodeId;
 use tonic::body::Body;
-use tower::ServiceExt as _;
+use tower::Layer;
+use tower_service::Service;
 
 use super::witness;
 use crate::closets::Closets;
@@ -39,4 +44,55 @@ async fn served(ledger: &Ledger, resource: Resource) -> Response<Bytes> {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Puts the ledger's resources beside what a gRPC server serves, for callers who may see all of it anyway.
+#[derive(Clone)]
+pub(super) struct Beside(pub(super) Ledger);
+
+impl<S> Layer<S> for Beside {
+    type Service = Log<S>;
+
+    fn layer(&self, inner: S) -> Log<S> {
+        Log {
+            inner,
+            ledger: self.0.clone(),
+        }
+    }
+}
+
+/// A server with a log beside it.
+#[derive(Clone)]
+pub(super) struct Log<S> {
+    inner: S,
+    ledger: Ledger,
+}
+
+impl<S> Service<Request<Body>> for Log<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match Resource::parse(request.uri().path()).filter(|_| *request.method() == Method::GET) {
+            Some(resource) => {
+                let ledger = self.ledger.clone();
+                Box::pin(async move { Ok(served(&ledger, resource).await.map(whole)) })
+            }
+            None => Box::pin(self.inner.call(request)),
+        }
+    }
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Body::new(Full::new(bytes).map_err(|never: Infallible| match never {}))
 }
