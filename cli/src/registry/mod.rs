@@ -1,5 +1,6 @@
 //! `jisr registry`: the central server and its administration.
 
+mod confirm;
 mod init;
 mod members;
 mod serve;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Token(members::Token),
     Revoke(members::Revoke),
     Status(status::Status),
+    Confirm(confirm::Confirm),
     Anchor(serve::Anchor),
 }
 
@@ -45,6 +47,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Token(token) => token.run(),
         Command::Revoke(revoke) => revoke.run(),
         Command::Status(status) => status.run(),
+        Command::Confirm(confirm) => confirm.run(),
         Command::Anchor(anchor) => anchor.run(),
     }
 }

@@ -41,6 +41,9 @@ impl Status {
                 "nodes": status.nodes,
                 "services": status.services,
                 "agreements": status.agreements,
+                "state": status.state,
+                "state_text": status.state_text,
+                "cosigned_size": status.cosigned_size,
             }));
         }
         output::line(format!("instance    {}", status.instance));
@@ -48,6 +51,9 @@ impl Status {
             "ledger      {} size {} root {root}",
             status.origin, status.size
         ));
+        output::line(format!("cosigned    up to size {} by nodes", status.cosigned_size));
+        let because = if status.state_text.is_empty() { "" } else { ": " };
+        output::line(format!("state       {}{because}{}", status.state, status.state_text));
         let expires = instant::show(status.snapshot_expires_us);
         output::line(format!("snapshot    {}, expires {expires}", status.snapshot_version));
         let rows = [

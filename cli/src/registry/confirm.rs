@@ -1,0 +1,47 @@
+//! `jisr registry confirm`: an administrator vouches for the registry's ledger after a start.
+
+use clap::Args;
+use jisr_proto::registry::ConfirmRequest;
+use serde_json::json;
+
+use super::{Dir, client};
+use crate::failure::Failure;
+use crate::{output, runtime};
+
+/// Confirm after a start that nothing newer is known of the registry's ledger
+///
+/// Needed only where no node is enrolled yet: otherwise the first node that connects shows what it holds of the ledger, and that
+/// counts. Until then the registry seals nothing.
+#[derive(Debug, Args)]
+#[command(after_help = super::EXIT_CODES, after_long_help = concat!(
+    "Example:\n  jisr registry confirm --dir /var/lib/jisr-registry --administrator Huda\n\n",
+    "Exit codes: 0 done · 1 refused, or the registry is not running · 64 wrong usage · 70 this program or machine failed",
+))]
+pub(crate) struct Confirm {
+    #[command(flatten)]
+    registry: Dir,
+    /// Who confirms; enters the registry's ledger
+    #[arg(long, value_name = "NAME")]
+    administrator: String,
+    /// Print one object {size}
+    #[arg(long)]
+    json: bool,
+}
+
+impl Confirm {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let request = ConfirmRequest {
+            administrator: self.administrator,
+        };
+        let confirmed =
+            runtime::block_on(async { Ok(client(&self.registry).await?.confirm(request).await?.into_inner()) })?;
+        if self.json {
+            return output::json(&json!({ "size": confirmed.size }));
+        }
+        output::line(format!(
+            "the registry goes on with {} entries in its ledger",
+            confirmed.size
+        ));
+        Ok(())
+    }
+}
