@@ -29,6 +29,16 @@ pub(crate) fn show(us: u64) -> String {
         .unwrap_or_else(|| format!("{us} µs after 1970"))
 }
 
+/// RFC 3339 in UTC with microseconds, always of the same form: it sorts as text.
+pub(crate) fn precise(us: u64) -> String {
+    let seconds = i64::try_from(us / 1_000_000).ok();
+    let instant = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    match instant.and_then(|instant| instant.format(&Rfc3339).ok()) {
+        Some(text) => format!("{}.{:06}Z", text.trim_end_matches('Z'), us % 1_000_000),
+        None => format!("{us} µs after 1970"),
+    }
+}
+
 /// A span such as `90s`, `15m`, `24h`, `3d` or, in seconds, `90`.
 pub(crate) fn span(text: &str) -> Result<std::time::Duration, String> {
     let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
@@ -64,6 +74,13 @@ mod tests {
         );
         assert_eq!(show(parse("2026-11-23T14:00:00Z").unwrap()), "2026-11-23T14:00:00Z");
         assert_eq!(show(0), "never");
+    }
+
+    #[test]
+    fn microseconds_are_kept() {
+        let text = precise(parse("2026-11-23T14:00:00.000120Z").unwrap());
+        assert_eq!(text, "2026-11-23T14:00:00.000120Z");
+        assert_eq!(precise(u64::MAX), format!("{} µs after 1970", u64::MAX));
     }
 
     #[test]

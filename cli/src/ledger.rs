@@ -1,4 +1,6 @@
-//! `jisr ledger`: verification of whole ledgers.
+//! `jisr ledger`: whole ledgers, verified and compared.
+
+mod compare;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,8 +9,10 @@ use clap::{Args, Subcommand};
 use jisr_ledger::note::{Checkpoint, SignedNote};
 use jisr_ledger::verify::{self, Options};
 
+pub(crate) use compare::failed;
+
 use crate::failure::Failure;
-use crate::{anchor, output, verdict};
+use crate::{anchor, archive, output, verdict};
 
 /// The largest signed note, bytes (C2SP signed-note; docs/formats.md).
 const NOTE_BYTES_MAX: u64 = 64 << 10;
@@ -17,6 +21,7 @@ const NOTE_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Verify(Verify),
+    Compare(compare::Compare),
 }
 
 /// Verify a ledger directory, offline, trusting nothing but the anchor
@@ -31,9 +36,9 @@ pub(crate) enum Command {
     "sound, but does not suffice · 64 wrong usage · 66 an input cannot be read · 70 this program or machine failed",
 ))]
 pub(crate) struct Verify {
-    /// Ledger directory: the one that holds segments/
+    /// Ledger directory: the one that holds segments/; or an s3:// address
     #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    dir: String,
     /// Anchor of the network, as `jisr registry anchor` prints it, obtained on a way that you trust
     #[arg(long, value_name = "ANCHOR")]
     anchor: PathBuf,
@@ -47,16 +52,19 @@ pub(crate) struct Verify {
 
 /// Does what the command says.
 pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
-    let Command::Verify(verify) = command;
-    verify.run()
+    match command {
+        Command::Verify(verify) => verify.run(),
+        Command::Compare(compare) => compare.run(),
+    }
 }
 
 impl Verify {
     fn run(self) -> Result<ExitCode, Failure> {
         let anchor = anchor::read(&self.anchor)?;
         let checkpoint = self.checkpoint.as_deref().map(kept).transpose()?;
-        let report = verify::directory(&self.dir, &anchor, &Options { checkpoint })
-            .map_err(|error| Failure::unreadable(&self.dir, error))?;
+        let ledger = archive::Archive::open(&self.dir)?;
+        let report = verify::directory(ledger.dir(), &anchor, &Options { checkpoint })
+            .map_err(|error| Failure::unreadable(ledger.dir(), error))?;
         verdict::print(&report, self.json)
     }
 }

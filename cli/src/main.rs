@@ -7,6 +7,8 @@
 
 mod admin;
 mod anchor;
+mod archive;
+mod audit;
 mod call;
 #[cfg(feature = "demo")]
 mod demo;
@@ -62,9 +64,12 @@ enum Command {
     /// Export, verify and show the file that proves one exchange
     #[command(subcommand)]
     Evidence(evidence::Command),
-    /// Verify a ledger, live, copied or archived
+    /// Verify a ledger, live, copied or archived; compare two
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Look through the exchanges of a ledger: list, count, sample, export, report
+    #[command(subcommand)]
+    Audit(audit::Command),
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
 }
@@ -99,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Call(call) => call::run(*call),
         Command::Evidence(command) => evidence::run(command),
         Command::Ledger(command) => ledger::run(command),
+        Command::Audit(command) => audit::run(command),
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo::run(demo),
     }
@@ -112,7 +118,7 @@ impl Command {
             Command::Node(command) => command.serves(),
             #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.serves(),
-            Command::Call(_) | Command::Evidence(_) | Command::Ledger(_) => false,
+            Command::Call(_) | Command::Evidence(_) | Command::Ledger(_) | Command::Audit(_) => false,
         }
     }
 }

@@ -40,6 +40,54 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     result(text)
 }
 
+/// Where a long result goes, piece by piece: it must not be lost, and is not held in memory.
+pub(crate) struct Sink {
+    name: String,
+    out: std::io::BufWriter<Box<dyn Write>>,
+}
+
+impl Sink {
+    /// Standard output.
+    pub(crate) fn stdout() -> Sink {
+        Sink {
+            name: "standard output".into(),
+            out: std::io::BufWriter::new(Box::new(std::io::stdout())),
+        }
+    }
+
+    /// A new file that others may read. Refuses to replace one.
+    pub(crate) fn new_file(path: &Path) -> Result<Sink, Failure> {
+        let file = create_new(path, 0o644)?;
+        Ok(Sink {
+            name: path.display().to_string(),
+            out: std::io::BufWriter::new(Box::new(file)),
+        })
+    }
+
+    /// Writes a piece.
+    pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
+        self.out.write_all(text.as_bytes()).map_err(|error| self.failed(&error))
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.write(text)?;
+        self.write("\n")
+    }
+
+    /// Writes what is still held back.
+    pub(crate) fn end(mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Failure {
+        Failure::fault(
+            format!("cannot write the result to {}: {error}", self.name),
+            "let it go where there is room and a reader, and run the command again",
+        )
+    }
+}
+
 /// Prints a line for the operator on standard error.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let _gone = writeln!(std::io::stderr().lock(), "{text}");
@@ -108,8 +156,15 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let mut file = create_new(path, mode)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(|error| Failure::unwritable(path, error))
+}
+
+fn create_new(path: &Path, mode: u32) -> Result<std::fs::File, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
+    std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
@@ -120,10 +175,7 @@ fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
                 "name another place, or move the old file away first",
             ),
             _ => Failure::unwritable(path, error),
-        })?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(|error| Failure::unwritable(path, error))
+        })
 }
 
 /// Makes a directory, with parents, that only this user can enter. One that exists is left as it is.

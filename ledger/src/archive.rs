@@ -13,11 +13,10 @@ pub use exchanges::{Exchange, Exchanges, Role, Row};
 pub use items::{Item, Items, Shown};
 pub use parts::Entry;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::frame::segment_number;
+use crate::frame::{segment_name, segment_number};
 use crate::vault::Vault;
 
 /// Where something stands in a ledger directory.
@@ -29,12 +28,6 @@ pub struct Place {
     pub offset: u64,
     /// Index of the next statement there.
     pub index: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "segment {} byte {}, entry {}", self.segment, self.offset, self.index)
-    }
 }
 
 /// Why a ledger directory cannot be read on.
@@ -49,8 +42,10 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// What lies there is not what a ledger directory holds.
-    #[error("{place}: {why}; jisr ledger verify tells what is wrong with the directory")]
+    #[error("{} byte {}, entry {}: {why}; jisr ledger verify tells what is wrong with the directory", path.display(), place.offset, place.index)]
     Broken {
+        /// The segment.
+        path: PathBuf,
         /// Where.
         place: Place,
         /// Which rule it breaks.
@@ -79,25 +74,31 @@ impl Archive {
             path: segments.clone(),
             source,
         })?;
-        let broken = |segment, why: &str| ArchiveError::Broken {
+        let archive = Self {
+            segments,
+            numbers,
+            vault: None,
+            end: None,
+        };
+        if archive.numbers.is_empty() {
+            return Err(archive.broken(0, "there is no segment: a ledger has at least one"));
+        }
+        if let Some((lacking, _)) = (0..).zip(&archive.numbers).find(|(wanted, number)| wanted != *number) {
+            return Err(archive.broken(lacking, "the segment is missing"));
+        }
+        Ok(archive)
+    }
+
+    /// What is wrong with the beginning of a segment.
+    pub(crate) fn broken(&self, segment: u64, why: &str) -> ArchiveError {
+        ArchiveError::Broken {
+            path: self.segments.join(segment_name(segment)),
             place: Place {
                 segment,
                 ..Place::default()
             },
             why: why.to_owned(),
-        };
-        if numbers.is_empty() {
-            return Err(broken(0, "there is no segment: a ledger has at least one"));
         }
-        if let Some((lacking, _)) = (0..).zip(&numbers).find(|(wanted, number)| wanted != *number) {
-            return Err(broken(lacking, "the segment is missing"));
-        }
-        Ok(Self {
-            segments,
-            numbers,
-            vault: None,
-            end: None,
-        })
     }
 
     /// Opens personal parts as far as the keys go.

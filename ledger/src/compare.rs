@@ -29,7 +29,7 @@ use checkpoints::Roots;
 use sheet::Sheet;
 use std::time::Duration;
 
-/// Statements of exchanges that are held in memory at a time, of both ledgers together: some 400 MB.
+/// Some 400 MB.
 const SLICE_STATEMENTS: u64 = 2_000_000;
 
 /// One of the two ledgers.
@@ -82,12 +82,23 @@ impl Side {
 }
 
 /// What to allow for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// How far apart in time the directories may have been copied: what the other side came to hold of the shorter one so
     /// lately is newer than the copy. Beyond it, a directory that ends before a checkpoint that the other side holds makes the
     /// outcome indeterminate: its end may have been removed.
     pub apart: Duration,
+    /// Statements of exchanges that are held in memory at a time, of both ledgers together. Fewer take more readings.
+    pub slice_statements: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            apart: Duration::ZERO,
+            slice_statements: SLICE_STATEMENTS,
+        }
+    }
 }
 
 /// How exchanges in one direction stand.
@@ -142,7 +153,7 @@ pub fn directories(
     let ledgers = [survey::survey(&mut a)?, survey::survey(&mut b)?];
     let archives = [a, b];
     let total: u64 = ledgers.iter().map(|whose| whose.exchange_statements).sum();
-    let slices = total.div_ceil(SLICE_STATEMENTS).max(1);
+    let slices = total.div_ceil(options.slice_statements.max(1)).max(1);
     let mut report = judge::Judge::new(&ledgers);
     let mut waiting = Roots::default();
     for slice in 0..slices {

@@ -202,7 +202,12 @@ impl<'a> Items<'a> {
                 index: self.index,
                 ..place
             };
-            let broken = |why: String| ArchiveError::Broken { place: here, why };
+            let path = self.archive.segments.join(segment_name(here.segment));
+            let broken = |why: String| ArchiveError::Broken {
+                path: path.clone(),
+                place: here,
+                why,
+            };
             let record = record.map_err(|error| broken(error.to_string()))?;
             let item = self.item(record, body).map_err(broken)?;
             if matches!(item, Item::Statement { .. }) {
@@ -257,6 +262,7 @@ impl<'a> Items<'a> {
 
     fn broken(&self, segment: u64, offset: u64, why: &str) -> ArchiveError {
         ArchiveError::Broken {
+            path: self.archive.segments.join(segment_name(segment)),
             place: Place {
                 segment,
                 offset,

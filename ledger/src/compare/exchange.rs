@@ -6,14 +6,29 @@ use jisr_proto::statement::Kind;
 use super::claims::{Claim, cited_kind, claim, closes};
 use super::finding::{About, Difference, Finding, Proof};
 use super::sheet::{Final, Pair, Receipt, Sheet, Stood, Terms};
-use super::{Side, Whose};
+use super::{Direction, Side, Whose};
 use crate::tree::Hash;
 
 /// How an exchange without difference stands.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Standing {
+    /// The consumer's closing statement cites the provider's.
     Agreed,
+    /// The consumer closed it alone.
     Alone,
+    /// This side has not closed it, and why that is said.
     Open(Side, &'static str),
+}
+
+impl Standing {
+    /// Where such an exchange is counted.
+    pub(super) fn count(self, direction: &mut Direction) -> &mut u64 {
+        match self {
+            Self::Agreed => &mut direction.agreed,
+            Self::Alone => &mut direction.alone,
+            Self::Open(..) => &mut direction.open,
+        }
+    }
 }
 
 /// One exchange.
@@ -26,10 +41,12 @@ pub(super) struct One<'s> {
 
 /// What judging one exchange yields.
 pub(super) struct Judged {
-    /// Something is cited that the other's directory is too short for.
-    pub(super) is_beyond: Option<Side>,
-    /// Findings, and whether they say only that a statement stands at another place.
-    pub(super) findings: Vec<(bool, Finding)>,
+    /// What is cited that the other's directory is too short for, were it no older copy.
+    pub(super) beyond: Option<Finding>,
+    /// Differences.
+    pub(super) findings: Vec<Finding>,
+    /// A statement stands at another place, which in a forked ledger is no difference of its own.
+    pub(super) moved: Option<Finding>,
 }
 
 impl<'s> One<'s> {
@@ -52,8 +69,9 @@ impl<'s> One<'s> {
 
     pub(super) fn judge(&self) -> Judged {
         let mut judged = Judged {
-            is_beyond: None,
+            beyond: None,
             findings: Vec::new(),
+            moved: None,
         };
         for holder in Side::BOTH {
             let owner = holder.other();
@@ -64,22 +82,23 @@ impl<'s> One<'s> {
             for receipt in holder.of(&self.pair.receipts) {
                 self.receipt(holder, receipt, &mut claims);
             }
-            if claims.is_beyond {
-                judged.is_beyond = Some(owner);
-            }
             let Claims {
                 lacking,
                 invented,
                 differs,
                 moved,
-                ..
+                beyond,
             } = claims;
-            judged
-                .findings
-                .extend([lacking, invented, differs].map(|finding| (false, finding)));
-            judged.findings.push((true, moved));
-            judged.findings.push((false, self.contradictions(holder)));
+            if !beyond.what.is_empty() {
+                judged.beyond = Some(beyond);
+            }
+            if !moved.what.is_empty() {
+                judged.moved = Some(moved);
+            }
+            let own = self.contradictions(holder);
+            judged.findings.extend([lacking, invented, differs, own]);
         }
+        judged.findings.retain(|finding| !finding.what.is_empty());
         judged
     }
 
@@ -96,6 +115,10 @@ impl<'s> One<'s> {
             cites.index,
             owner.as_str()
         );
+        // Of several statements that cite the same, the first has it with it.
+        let same = holder.of(&self.pair.stood).iter().filter_map(|stood| stood.cites);
+        let shown = same.filter(|other| (other.index, other.leaf) == (cites.index, cites.leaf));
+        let note = shown.filter_map(|other| other.shown).next();
         let proof = Proof {
             holder,
             entry: stood.index,
@@ -107,9 +130,9 @@ impl<'s> One<'s> {
             leaf: Some((cites.index, cites.leaf)),
             tree_size: cites.tree_size,
             root: cites.root,
-            is_signed: cites.shown.is_some(),
+            is_signed: note.is_some(),
             cosigned_by: Vec::new(),
-            note: cites.shown,
+            note,
         };
         let fares = claim(
             self.pair,
@@ -129,8 +152,7 @@ impl<'s> One<'s> {
             }
             return;
         }
-        let is_signed = cites.shown.is_some();
-        claims.take(fares, says, kind, is_signed, self.with_final(holder, proof));
+        claims.take(fares, says, kind, note.is_some(), self.with_final(holder, proof));
     }
 
     fn receipt(&self, holder: Side, receipt: &Receipt, claims: &mut Claims) {
@@ -245,7 +267,7 @@ struct Claims {
     invented: Finding,
     differs: Finding,
     moved: Finding,
-    is_beyond: bool,
+    beyond: Finding,
 }
 
 impl Claims {
@@ -255,7 +277,7 @@ impl Claims {
             invented: Finding::empty(Difference::ExchangeInvented, owner.other()),
             differs: Finding::empty(Difference::ExchangeDiffers, owner),
             moved: Finding::empty(Difference::ExchangeDiffers, owner),
-            is_beyond: false,
+            beyond: Finding::empty(Difference::ExchangeLacking, owner),
         }
     }
 
@@ -267,7 +289,7 @@ impl Claims {
         };
         match fares {
             Claim::Holds(_) => {}
-            Claim::Beyond => self.is_beyond = true,
+            Claim::Beyond => add(&mut self.beyond, format!("{says}; the directory ends before it")),
             Claim::Moved(stood) => add(&mut self.moved, format!("{says}; it stands at entry {}", stood.index)),
             Claim::Other(stood) if is_signed => {
                 let why = format!("{says}; another {} stands at entry {}", name(kind), stood.index);

@@ -1,5 +1,7 @@
 //! Sums up: exchange by exchange, then the ledgers as wholes.
 
+use std::collections::HashSet;
+
 use jisr_proto::ident::ExchangeId;
 
 use super::checkpoints::{Held, Noted, Roots};
@@ -24,8 +26,10 @@ pub(super) struct Judge<'a> {
     beyond: [Vec<(u64, Hash, Noted)>; 2],
     findings: Vec<Finding>,
     /// Statements that stand at another index than the other side says: where the ledger was rebuilt, all behind the place.
-    moved: [Vec<Finding>; 2],
-    moved_count: [u64; 2],
+    /// They count where it was not.
+    moved: [Excused; 2],
+    /// What is newer than a directory. It counts where that is forked: then it is no older copy.
+    beyond_claims: [Excused; 2],
     open: Vec<Open>,
     unnamed: u64,
 }
@@ -40,8 +44,8 @@ impl<'a> Judge<'a> {
             forked: [Vec::new(), Vec::new()],
             beyond: [Vec::new(), Vec::new()],
             findings: Vec::new(),
-            moved: [Vec::new(), Vec::new()],
-            moved_count: [0; 2],
+            moved: Default::default(),
+            beyond_claims: Default::default(),
             open: Vec::new(),
             unnamed: 0,
         }
@@ -76,7 +80,9 @@ impl<'a> Judge<'a> {
             let proofs = side.of(&sheet.finals).values().flatten().count();
             side.of_mut(&mut self.held).proofs += proofs as u64;
         }
-        for ((id, asker), pair) in &sheet.pairs {
+        let mut pairs: Vec<_> = sheet.pairs.iter().collect();
+        pairs.sort_unstable_by_key(|(key, _)| **key);
+        for ((id, asker), pair) in pairs {
             let one = One {
                 ledgers: self.ledgers,
                 sheet: &sheet,
@@ -89,44 +95,31 @@ impl<'a> Judge<'a> {
 
     fn exchange(&mut self, id: ExchangeId, one: &One<'_>) {
         let Some(about) = one.about(id) else { return };
-        let (consumer, provider) = (one.asker, one.asker.other());
         let judged = one.judge();
-        let direction = consumer.of_mut(&mut self.asked);
+        let direction = one.asker.of_mut(&mut self.asked);
         direction.exchanges += 1;
-        direction.receipts += provider.of(&one.pair.receipts).len() as u64;
-        let is_different = judged.findings.iter().any(|(_, finding)| !finding.what.is_empty());
-        match one.standing(judged.is_beyond) {
-            _ if is_different => direction.different += 1,
-            Standing::Agreed => direction.agreed += 1,
-            Standing::Alone => direction.alone += 1,
-            Standing::Open(side, why) => {
-                direction.open += 1;
-                let exchange = about.clone();
-                match self.open.len() {
-                    NAMED_MAX => self.unnamed += 1,
-                    _ => self.open.push(Open { exchange, side, why }),
-                }
+        direction.receipts += one.asker.other().of(&one.pair.receipts).len() as u64;
+        if !judged.findings.is_empty() {
+            direction.different += 1;
+            for finding in judged.findings {
+                keep(&mut self.findings, finding.about(&about), &mut self.unnamed);
             }
+            return;
         }
-        for (is_moved, finding) in judged
-            .findings
-            .into_iter()
-            .filter(|(_, finding)| !finding.what.is_empty())
-        {
-            let side = finding.side;
-            let into = match is_moved {
-                true => {
-                    *side.of_mut(&mut self.moved_count) += 1;
-                    side.of_mut(&mut self.moved)
-                }
-                false => &mut self.findings,
-            };
-            match into.len() {
-                NAMED_MAX => self.unnamed += 1,
-                _ => into.push(Finding {
-                    exchange: Some(about.clone()),
-                    ..finding
-                }),
+        let standing = one.standing(judged.beyond.as_ref().map(|finding| finding.side));
+        *standing.count(direction) += 1;
+        if let Standing::Open(side, why) = standing {
+            let exchange = about.clone();
+            keep(&mut self.open, Open { exchange, side, why }, &mut self.unnamed);
+        }
+        for (finding, excused) in [
+            (judged.moved, &mut self.moved),
+            (judged.beyond, &mut self.beyond_claims),
+        ] {
+            if let Some(finding) = finding {
+                let excused = finding.side.of_mut(excused);
+                excused.count += 1;
+                keep(&mut excused.findings, (finding.about(&about), standing), &mut 0);
             }
         }
     }
@@ -134,13 +127,19 @@ impl<'a> Judge<'a> {
     /// Sums up.
     pub(super) fn end(mut self, options: Options) -> Comparison {
         let mut findings = Vec::new();
+        let mut known = HashSet::new();
         for owner in Side::BOTH {
-            let moved = std::mem::take(owner.of_mut(&mut self.moved));
-            match self.fork(owner) {
-                Some(fork) => findings.push(fork),
-                None => self.findings.extend(moved),
-            }
-            findings.extend(self.shorter(owner, options));
+            let counts = match self.fork(owner) {
+                Some(fork) => {
+                    findings.push(fork);
+                    std::mem::take(owner.of_mut(&mut self.beyond_claims))
+                }
+                None => {
+                    findings.extend(self.shorter(owner, options));
+                    std::mem::take(owner.of_mut(&mut self.moved))
+                }
+            };
+            self.count_after_all(counts, &mut known);
         }
         self.findings
             .sort_by_key(|finding| (by_time(finding.exchange.as_ref()), finding.side));
@@ -164,6 +163,21 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What was held back counts: the exchanges differ, and are no longer counted as what they were.
+    fn count_after_all(&mut self, held_back: Excused, known: &mut HashSet<(ExchangeId, Side)>) {
+        for (finding, standing) in held_back.findings {
+            let Some(about) = &finding.exchange else { continue };
+            if known.insert((about.id, about.asker)) {
+                let direction = about.asker.of_mut(&mut self.asked);
+                *standing.count(direction) -= 1;
+                direction.different += 1;
+            }
+            self.findings.push(finding);
+        }
+        self.open
+            .retain(|open| !known.contains(&(open.exchange.id, open.exchange.asker)));
+    }
+
     fn fork(&self, owner: Side) -> Option<Finding> {
         let holder = owner.other();
         let forked = holder.of(&self.forked);
@@ -178,10 +192,15 @@ impl<'a> Judge<'a> {
             fits => format!("up to size {fits} they fit; the first that does not has size {size}"),
         });
         what.push(format!("the root at size {size} is {} in {b}'s directory", text(found)));
-        let moved = *owner.of(&self.moved_count);
+        let moved = owner.of(&self.moved).count;
         if moved > 0 {
             what.push(format!(
                 "{moved} exchanges stand in {b}'s directory at another place than where {b} sealed them"
+            ));
+        }
+        if let Some((size, ..)) = holder.of(&self.beyond).last() {
+            what.push(format!(
+                "{b}'s directory ends before size {size}, of which {a} holds a checkpoint too"
             ));
         }
         let mut proofs = vec![checkpoint_proof(holder, *size, *held, noted)];
@@ -226,6 +245,31 @@ impl<'a> Judge<'a> {
             what,
             proofs: vec![checkpoint_proof(holder, *size, *root, noted)],
         })
+    }
+}
+
+/// Findings that count only under a condition, with how their exchanges stand otherwise.
+#[derive(Debug, Default)]
+struct Excused {
+    count: u64,
+    findings: Vec<(Finding, Standing)>,
+}
+
+/// Keeps what is named one by one, and counts the rest.
+fn keep<T>(kept: &mut Vec<T>, one: T, unnamed: &mut u64) {
+    if kept.len() < NAMED_MAX {
+        kept.push(one);
+    } else {
+        *unnamed += 1;
+    }
+}
+
+impl Finding {
+    fn about(self, about: &About) -> Self {
+        Self {
+            exchange: Some(about.clone()),
+            ..self
+        }
     }
 }
 

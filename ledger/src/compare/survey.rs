@@ -2,7 +2,7 @@
 
 use jisr_proto::statement::Kind;
 
-use crate::archive::{Archive, ArchiveError, Item, Place};
+use crate::archive::{Archive, ArchiveError, Item};
 use crate::statement::Act;
 use crate::tree::{Frontier, Hash, leaf_hash};
 
@@ -48,10 +48,7 @@ pub(super) fn survey(archive: &mut Archive) -> Result<Whose, ArchiveError> {
     }
     let end = items.place();
     archive.end_at(end);
-    let origin = origin.ok_or_else(|| ArchiveError::Broken {
-        place: Place::default(),
-        why: "the ledger does not begin with STARTED".to_owned(),
-    })?;
+    let origin = origin.ok_or_else(|| archive.broken(0, "the ledger does not begin with STARTED"))?;
     Ok(Whose {
         origin,
         size: frontier.size(),
