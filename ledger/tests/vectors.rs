@@ -11,6 +11,8 @@ mod vectors;
 mod directory_cases;
 #[path = "network/evidence_cases.rs"]
 mod evidence_cases;
+#[path = "network/set_cases.rs"]
+mod set_cases;
 
 use network::{Inputs, Network};
 use std::{fs, path::PathBuf};

@@ -91,12 +91,14 @@ class Note:
         need(any(valid(key, s, self.text.encode()) for s in self._signatures(key)), f"not signed by {key.name}")
 
     def cosigned_at(self, key: Key) -> int | None:
-        """When this witness cosigned it, POSIX seconds; None if it did not."""
-        for blob in self._signatures(key):
-            if len(blob) == 72:
-                (seconds,) = struct.unpack(">Q", blob[:8])
-                if valid(key, blob[8:], f"cosignature/v1\ntime {seconds}\n{self.text}".encode()):
-                    return seconds
+        """When this witness cosigned it, POSIX seconds; None if it did not. A signature of its that does not hold refuses the note."""
+        found = self._signatures(key)
+        need(len(found) <= 1, f"{key.name} cosigned twice")
+        for blob in found:
+            (seconds,) = struct.unpack(">Q", blob[:8])
+            message = f"cosignature/v1\ntime {seconds}\n{self.text}".encode()
+            need(len(blob) == 72 and valid(key, blob[8:], message), f"the cosignature of {key.name} does not hold")
+            return seconds
         return None
 
 

@@ -86,6 +86,36 @@ def test_exit_codes_of_the_verifiers(demo, anchor, tmp_path):
     assert jisr("ledger", "verify", tmp_path / "nowhere", "--anchor", anchor).returncode == 66
 
 
+def test_a_set_is_valid_for_both_and_can_be_cut(demo, anchor, tmp_path):
+    file, one, less = tmp_path / "set.jisr", tmp_path / "one.jisr", tmp_path / "less.jisr"
+    trusted = verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8"))
+    node = demo.dir / "nodes" / "mol"
+    made = jisr("evidence", "export", "--from", "2020-01-01T00:00:00Z", "--dir", node, "--out", file, "--json")
+    assert made.returncode == 0, made.stderr
+    ours = jisr("evidence", "verify", file, "--anchor", anchor, "--json")
+    told = json.loads(ours.stdout)
+    assert (ours.returncode, told["verdict"]) == (0, "VALID"), ours.stdout
+    proven = verify_evidence.verify_set(file.read_bytes(), trusted)
+    assert len(proven) == len(told["exchanges"]) == json.loads(made.stdout)["exchanges"] > 0
+    exchange = told["exchanges"][0]["exchange_id"]
+    cut = jisr("evidence", "redact", file, "--exchange", exchange, "--open", "purpose", "-o", one)
+    assert cut.returncode == 0, cut.stderr
+    assert jisr("evidence", "verify", one, "--anchor", anchor).returncode == 0
+    assert verify_evidence.verify(one.read_bytes(), trusted)
+    assert jisr("evidence", "redact", file, "--withhold", "subject,case", "-o", less).returncode == 0
+    assert verify_evidence.verify_set(less.read_bytes(), trusted)
+    assert jisr("evidence", "show", less).returncode == 0
+
+
+def test_evidence_of_directories_alone(demo, anchor, tmp_path):
+    node, file = demo.dir / "nodes" / "mol", tmp_path / "offline.jisr"
+    made = jisr("evidence", "export", "--peer", "JO/GOV/psd", "--ledger", node / "ledger", "--data", node, "--out", file, "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["exchanges"] > 0
+    # As far as material is kept: what the other side closed after the last answer it alone holds.
+    assert jisr("evidence", "verify", file, "--anchor", anchor).returncode in (0, 2)
+
+
 def test_json_of_a_verdict(demo, anchor):
     told = json.loads(jisr("evidence", "verify", demo.evidence()[0], "--anchor", anchor, "--json").stdout)
     assert told["verdict"] == "VALID" and isinstance(told["reason"], str)

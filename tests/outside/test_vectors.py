@@ -76,3 +76,9 @@ def test_evidence():
     told = vector("evidence")
     entries = verify_evidence.verify(unhex(told["file"]), verify_evidence.Anchor.parse(told["anchor"]))
     assert told["verdict"] == "VALID" and len(entries) >= 4
+
+
+def test_evidence_set():
+    told = vector("evidence-set")
+    proven = verify_evidence.verify_set(unhex(told["file"]), verify_evidence.Anchor.parse(told["anchor"]))
+    assert told["verdict"] == "VALID" and len(proven) == len(told["exchanges"]) == 2

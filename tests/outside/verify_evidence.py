@@ -1,8 +1,8 @@
-"""A second verifier of evidence files, written from docs/formats.md and not from the program's sources.
+"""A second verifier of evidence files and sets, written from docs/formats.md and not from the program's sources.
 
 It checks what makes an exchange proven: the file's digest, canonical bytes, every statement's parts, leaf and path, the
 signature of every checkpoint by the key that a signed snapshot or the anchor names for its origin, the quorum of
-cosignatures, the citations between the two ledgers, and that the agreement and the snapshots stand in the registry's ledger.
+cosignatures by the anchor's witnesses and those of the snapshots, the citations between the two ledgers, and that the agreement and the snapshots stand in the registry's ledger.
 Certificates are left to `openssl verify`, which the tests run on them.
 
     verify_evidence.py FILE --anchor ANCHOR      prints VALID, or INVALID and why; exit code 0 or 1
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-from notes import Checkpoint, Key, Note, SEAL, domain, root_from_path, sha256, tree_root
+from notes import SEAL, WITNESS, Checkpoint, Key, Note, domain, root_from_path, sha256, tree_root
 from wire import Refused, need, read
 
-MAGIC = b"JISREV\x00\x01"
-FILE_BYTES_MAX = 16 << 20
+MAGIC, SET_MAGIC = b"JISREV\x00\x01", b"JISREV\x01\x01"
+FILE_BYTES_MAX, SET_BYTES_MAX = 16 << 20, 256 << 20
 
 PART = {1: ("tag", "uint"), 2: ("salt", "bytes"), 3: ("content", "bytes"), 4: ("hash", "bytes")}
 STATEMENT = {1: ("origin", "str"), 2: ("index", "uint"), 3: ("parts", [PART]), 4: ("path", ["bytes"]), 5: ("checkpoint", "uint")}
@@ -29,6 +29,12 @@ EVIDENCE = {
     1: ("format", "uint"), 2: ("instance", "str"), 3: ("exchange_id", "bytes"), 4: ("created_us", "uint"),
     5: ("checkpoints", ["bytes"]), 6: ("statements", [STATEMENT]), 7: ("registry", [STATEMENT]), 8: ("certificates", ["bytes"]),
     9: ("snapshots", ["bytes"]), 10: ("snapshot_notes", ["bytes"]), 11: ("schema", "bytes"), 12: ("stamps", [STAMP]),
+}
+EXCHANGE = {1: ("exchange_id", "bytes"), 2: ("statements", [STATEMENT])}
+EVIDENCE_SET = {
+    1: ("format", "uint"), 2: ("instance", "str"), 3: ("created_us", "uint"), 4: ("title", "str"), 5: ("checkpoints", ["bytes"]),
+    6: ("exchanges", [EXCHANGE]), 7: ("registry", [STATEMENT]), 8: ("certificates", ["bytes"]), 9: ("snapshots", ["bytes"]),
+    10: ("snapshot_notes", ["bytes"]), 11: ("schemas", ["bytes"]), 12: ("stamps", [STAMP]),
 }
 CORE = {
     1: ("format", "uint"), 2: ("kind", "uint"), 3: ("instance", "str"), 4: ("exchange_id", "bytes"), 5: ("created_us", "uint"),
@@ -95,12 +101,34 @@ class Anchor:
         witnesses = [(Key.parse(row["key"]), row["operator"]) for row in raw.get("witness", [])]
         return Anchor(raw["instance"], registry, Key.parse(raw["snapshot_key"]), witnesses, raw["quorum"])
 
-    def need_quorum(self, note: Note, origin: str, evidence_class: str) -> None:
-        """As many operators as the class demands cosigned it, the ledger's own member not counted."""
-        own = "/".join(origin.split("/")[1:4])
-        operators = {operator for key, operator in self.witnesses if operator != own and note.cosigned_at(key) is not None}
+    def policy(self, snapshots) -> dict[str, list[tuple[Key, str, bool]]]:
+        """Keys that count by name, each with its operator and whether the anchor names it (Quorum)."""
+        known = {key.name: [(key, operator, True)] for key, operator in self.witnesses}
+        for snapshot in snapshots.values():
+            listed = [(row.name, row.key, row.operator) for row in snapshot.witnesses]
+            for node in snapshot.nodes:
+                member, _, code = node.id.rpartition("/node/")
+                listed.append((f"jisr/{member}/{code}/witness", node.witness_key, member))
+            for name, raw, operator in listed:
+                rows = known.setdefault(name, [])
+                row = (Key(name, WITNESS, raw), operator, False)
+                if len(raw) == 32 and row not in rows and not any(anchored for *_, anchored in rows):
+                    rows.append(row)
+        return known
+
+    def need_quorum(self, entry, evidence_class: str, policy, parties=()) -> None:
+        """As many operators as the class demands cosigned it, the ledger's own not counted, for HIGH one of them no party."""
+        registry = f"{self.instance}/registry"
+        own = registry if entry.origin == self.registry.name else "/".join(entry.origin.split("/")[1:4])
+        operators = set()
+        for name in {name for name, _ in entry.note.lines} & set(policy):
+            for key, operator, anchored in policy[name]:
+                if entry.note.cosigned_at(key) is not None and operator != own and (anchored or own != registry):
+                    operators.add(operator)
         needed = self.quorum[evidence_class]
-        need(len(operators) >= needed, f"{origin}: {len(operators)} cosigners, {needed} are needed")
+        need(len(operators) >= needed, f"{entry.origin}: {len(operators)} cosigners, {needed} are needed")
+        if evidence_class == "HIGH":
+            need(operators - {registry, *parties}, f"{entry.origin}: no cosigner beyond the registry and both parties")
 
 
 @dataclass(frozen=True)
@@ -115,10 +143,10 @@ class Entry:
     note: Note
 
 
-def body_of(data: bytes) -> bytes:
-    need(len(data) <= FILE_BYTES_MAX, "the file is too large")
-    need(data[:8] == MAGIC, "not an evidence file")
-    need(data[8:40] == domain("jisr.evidence", data[40:]), "the file's digest is not that of its body")
+def body_of(data: bytes, magic: bytes = MAGIC, name: str = "jisr.evidence", bytes_max: int = FILE_BYTES_MAX) -> bytes:
+    need(len(data) <= bytes_max + 40, "the file is too large")
+    need(data[:8] == magic, "not an evidence file")
+    need(data[8:40] == domain(name, data[40:]), "the file's digest is not that of its body")
     return data[40:]
 
 
@@ -234,25 +262,64 @@ def permitted(agreement, asked: Entry) -> str:
     return CLASS_NAMES[methods[0].evidence_class]
 
 
+class Ground:
+    """What the exchanges of a file share, checked once."""
+
+    def __init__(self, body, anchor: Anchor):
+        need(body.format == 1 and body.instance == anchor.instance, "another format or instance")
+        self.body, self.anchor = body, anchor
+        self.snapshots = snapshots_of(body, anchor)
+        self.keys, self.policy = seal_keys(self.snapshots, anchor), anchor.policy(self.snapshots)
+        self.registry = [self.entry(statement) for statement in body.registry]
+        need(all(entry.origin == anchor.registry.name for entry in self.registry), "a registry entry of another ledger")
+        for entry in self.registry:
+            anchor.need_quorum(entry, "REGISTRY", self.policy)
+        indexes = [entry.index for entry in self.registry]
+        need(indexes == sorted(set(indexes)), "the registry's entries are out of order")
+
+    def entry(self, statement) -> Entry:
+        return entry_of(statement, self.body, self.keys, self.anchor)
+
+    def exchange(self, exchange) -> list[Entry]:
+        """The proven statements of one exchange."""
+        entries = [self.entry(statement) for statement in exchange.statements]
+        if refused_at_home(entries, exchange):
+            evidence_class = CLASS_NAMES[0]
+        else:
+            evidence_class = check_registry(self.registry, check_exchange(entries, exchange), self.snapshots)
+        check_times(entries)
+        parties = [subsystem.rpartition("/")[0] for subsystem in (entries[0].core.consumer, entries[0].core.provider)]
+        for entry in entries:
+            self.anchor.need_quorum(entry, evidence_class, self.policy, parties)
+        return entries
+
+
+def check_times(entries: list[Entry]) -> None:
+    """Within one ledger time steps back by a second at most."""
+    for one, after in zip(entries, entries[1:]):
+        back = one.core.created_us - after.core.created_us
+        need(one.origin != after.origin or back <= 1_000_000, "time went back within a ledger")
+
+
 def verify(data: bytes, anchor: Anchor) -> list[Entry]:
     """Returns the proven statements of the exchange; raises Refused at the first thing that does not hold."""
     try:
         evidence = read(EVIDENCE, body_of(data))
-        need(evidence.format == 1 and evidence.instance == anchor.instance, "another format or instance")
-        snapshots = snapshots_of(evidence, anchor)
-        keys = seal_keys(snapshots, anchor)
-        entries = [entry_of(statement, evidence, keys, anchor) for statement in evidence.statements]
-        registry = [entry_of(statement, evidence, keys, anchor) for statement in evidence.registry]
-        need(all(entry.origin == anchor.registry.name for entry in registry), "a registry entry of another ledger")
-        if refused_at_home(entries, evidence):
-            evidence_class = CLASS_NAMES[0]
-        else:
-            evidence_class = check_registry(registry, check_exchange(entries, evidence), snapshots)
-        for entry in entries:
-            anchor.need_quorum(entry.note, entry.origin, evidence_class)
-        for entry in registry:
-            anchor.need_quorum(entry.note, entry.origin, "REGISTRY")
-        return entries
+        return Ground(evidence, anchor).exchange(evidence)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise Refused(f"the file does not parse: {error}") from error
+
+
+def verify_set(data: bytes, anchor: Anchor) -> dict[bytes, list[Entry]]:
+    """Returns the proven statements of all exchanges of a set, by id; raises Refused at the first thing that does not hold."""
+    try:
+        body = read(EVIDENCE_SET, body_of(data, SET_MAGIC, "jisr.evidence-set", SET_BYTES_MAX))
+        ids = [exchange.exchange_id for exchange in body.exchanges]
+        need(ids and ids == sorted(set(ids)), "the exchanges do not stand by id, each once")
+        digests = [domain("jisr.schema", schema) for schema in body.schemas]
+        need(digests == sorted(set(digests)), "the schemas do not stand by digest, each once")
+        ground = Ground(body, anchor)
+        return {exchange.exchange_id: ground.exchange(exchange) for exchange in body.exchanges}
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise Refused(f"the file does not parse: {error}") from error
 
@@ -263,12 +330,13 @@ def main() -> int:
     parser.add_argument("--anchor", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        entries = verify(arguments.file.read_bytes(), Anchor.parse(arguments.anchor.read_text(encoding="utf-8")))
+        data, anchor = arguments.file.read_bytes(), Anchor.parse(arguments.anchor.read_text(encoding="utf-8"))
+        proven = verify_set(data, anchor).values() if data[:8] == SET_MAGIC else [verify(data, anchor)]
     except Refused as refused:
         print(f"INVALID\n{refused}")
         return 1
     print("VALID")
-    for entry in entries:
+    for entry in (entry for entries in proven for entry in entries):
         print(f"{entry.origin} #{entry.index} kind {entry.core.kind}")
     return 0
 

@@ -4,7 +4,7 @@ use super::network::{ASKED_US, Log, Network, SCHEMA, cosignature};
 use bytes::Bytes;
 use jisr_certs::digest::domain;
 use jisr_ledger::{
-    evidence::{Builder, encode, verify},
+    evidence::{Builder, Verifier, encode, verify},
     note::SignedNote,
     report::{Report, Verdict},
     statement::{Draft, Tag},
@@ -100,27 +100,36 @@ fn every_changed_byte_is_invalid() {
     );
 }
 
-/// Whoever alters a file can mend its digest: then the signatures must tell.
+/// Whoever alters a file can mend its digest: then the signatures must tell, also to a verifier that has seen the true file.
 #[test]
-fn no_changed_byte_is_valid_even_with_the_digest_mended() {
+fn no_changed_bit_is_valid_even_with_the_digest_mended() {
     let network = super::network();
     let file = network.evidence_file();
     let created = network.evidence().created_us;
+    let verifier = Verifier::new(network.anchor.clone());
+    assert_eq!(verifier.verify(&file, LATER_US).verdict, Verdict::Valid);
     let mut tolerated = 0;
-    for at in (40..file.len()).step_by(3) {
-        let mut changed = file.clone();
-        changed[at] ^= 0x01;
-        let digest = domain("jisr.evidence", &[&changed[40..]]);
-        changed[8..40].copy_from_slice(&digest);
-        let report = verify(&changed, &network.anchor, LATER_US);
-        if report.verdict == Verdict::Valid {
-            // Only when the file was made is nobody's word.
-            tolerated += 1;
-            let body: Evidence = prost::Message::decode(&changed[40..]).expect("it was valid");
-            assert_ne!(body.created_us, created, "byte {at}\n{report}");
+    for at in 40..file.len() {
+        let bits: &[u8] = if at % 61 == 0 {
+            &[1, 2, 4, 8, 16, 32, 64, 128]
+        } else {
+            &[0x01]
+        };
+        for bit in bits {
+            let mut changed = file.clone();
+            changed[at] ^= bit;
+            let digest = domain("jisr.evidence", &[&changed[40..]]);
+            changed[8..40].copy_from_slice(&digest);
+            let report = verifier.verify(&changed, LATER_US);
+            if report.verdict == Verdict::Valid {
+                // Only when the file was made is nobody's word.
+                tolerated += 1;
+                let body: Evidence = prost::Message::decode(&changed[40..]).expect("it was valid");
+                assert_ne!(body.created_us, created, "byte {at}\n{report}");
+            }
         }
     }
-    assert!(tolerated <= 9, "{tolerated}");
+    assert!(tolerated <= 16, "{tolerated}");
 }
 
 #[test]

@@ -12,14 +12,14 @@ use jisr_certs::digest::{domain, sha256};
 use jisr_ledger::{
     Hash,
     anchor::{Anchor, AnchorWitness, Quorum},
-    evidence::{Builder, encode},
+    evidence::{Builder, SetBuilder, encode},
     note::{SnapshotText, VerifierKey, assemble, signature_line},
     seal::SealVerifier,
     statement::{Closed, Draft, PayloadHasher, Tag},
 };
 use jisr_proto::{
     canonical,
-    evidence::Evidence,
+    evidence::{Evidence, EvidenceSet},
     ident::{ExchangeId, Origin},
     snapshot::{
         AgreementAct, AgreementRow, Member, Node, NodeAct, Service, ServiceAct, Snapshot, SnapshotAct, Witness,
@@ -267,6 +267,38 @@ impl Network {
             builder = builder.certificate(der.clone());
         }
         builder
+    }
+
+    /// The exchange, and a question that was refused at home, in one set.
+    pub(crate) fn set(&self) -> EvidenceSet {
+        let mut network = self.clone();
+        network.exchange = ExchangeId::new_v7(ASKED_US + 60_000_000, [8; 10]);
+        let mut core = network.core(Kind::Refused, 60);
+        (core.rule, core.status) = ("NO_AGREEMENT".into(), 7);
+        core.agreement = Bytes::new();
+        let refused = network.put(1, Draft::new(core).purpose("curiosity"), None);
+        let [registry, mol, psd] = &network.logs;
+        let registry_note = registry.note(registry.size(), &[]);
+        let (mol_note, psd_note) = (mol.note(mol.size(), &[0]), psd.note(psd.size(), &[0]));
+        let mut builder = SetBuilder::new(&self.anchor.instance, "of one case", ASKED_US + 7_200_000_000);
+        for index in [2, 3] {
+            builder.statement(
+                &self.exchange,
+                mol.piece(index, &mol_note),
+                &[Tag::Officer, Tag::Subject],
+            );
+            builder.statement(&self.exchange, psd.piece(index, &psd_note), &[]);
+        }
+        builder.statement(&network.exchange, mol.piece(refused, &mol_note), &[]);
+        builder.snapshot(self.snapshot.clone(), self.snapshot_note.clone());
+        builder.schema(Bytes::from_static(SCHEMA));
+        for index in 1..registry.size() {
+            builder.registry_entry(registry.piece(index, &registry_note));
+        }
+        for der in &self.certificates {
+            builder.certificate(der.clone());
+        }
+        builder.build()
     }
 
     pub(crate) fn evidence(&self) -> Evidence {
