@@ -23,7 +23,7 @@ mod snapshots;
 mod verifier;
 
 pub use build::{Builder, Piece, SetBuilder};
-pub use needs::Needs;
+pub use needs::{AgreedIn, Needs};
 pub use redact::{RedactError, extract, withhold, withhold_in_set};
 pub use verifier::{ExchangeReport, SET_EXCHANGES_MAX, SetReport, Verifier};
 

@@ -16,8 +16,10 @@ mod peers;
 mod receipts;
 mod erasures;
 mod setbacks;
+mod succession;
 
 pub use fs::directory;
+pub use succession::succession;
 
 use crate::{
     anchor::Anchor,

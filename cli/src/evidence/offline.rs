@@ -8,7 +8,7 @@ use jisr_certs::keys::KeyStore;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::evidence::offline::{Choice, Gathered, OfflineError, gather};
-use jisr_ledger::evidence::{Builder, EvidenceError, Needs, Piece, SetBuilder, encode, encode_set};
+use jisr_ledger::evidence::{AgreedIn, Builder, EvidenceError, Needs, Piece, SetBuilder, encode, encode_set};
 use jisr_ledger::policy::Policy;
 use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::statement::Tag;
@@ -44,7 +44,8 @@ pub(super) fn export(
         grounds.need(&kept, piece);
     }
     let mut lacks = grounds.lacks.clone();
-    let entries = kept.entries(&grounds, &mut lacks);
+    let mut entries = kept.entries(&grounds, &mut lacks);
+    entries.extend(grounds.list_agreeing(&kept, &entries));
     for (exchange, pieces) in &gathered.exchanges {
         lacks.extend(open_ends(exchange, pieces));
     }
@@ -183,13 +184,17 @@ impl Kept {
 
     /// The anchor's witnesses and those of the newest snapshot that is kept.
     fn policy(&self) -> Policy {
-        let versions = std::fs::read_dir(self.layout.snapshots()).into_iter().flatten();
-        let versions = versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
-        let newest = versions.max().and_then(|version| self.snapshot(version));
+        let newest = self.versions().max().and_then(|version| self.snapshot(version));
         newest.map_or_else(
             || Policy::new(&self.anchor),
             |(_, snapshot)| self.anchor.with(&snapshot),
         )
+    }
+
+    /// Versions of the snapshots that are kept.
+    fn versions(&self) -> impl Iterator<Item = u64> + use<> {
+        let versions = std::fs::read_dir(self.layout.snapshots()).into_iter().flatten();
+        versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok())
     }
 
     fn snapshot(&self, version: u64) -> Option<(SignedSnapshot, Snapshot)> {
@@ -243,6 +248,27 @@ struct Grounds {
 }
 
 impl Grounds {
+    /// Adds snapshots that list the ledgers in which the parties agreed, where those were succeeded since. Returns the entries that
+    /// go with them.
+    fn list_agreeing(&mut self, kept: &Kept, entries: &[Piece]) -> Vec<Piece> {
+        let mut published = Vec::new();
+        for agreed in entries.iter().flat_map(AgreedIn::of) {
+            if self.snapshots.values().any(|(_, snapshot)| agreed.is_listed(snapshot)) {
+                continue;
+            }
+            let found = std::iter::once(agreed.snapshot_version)
+                .chain(kept.versions())
+                .filter_map(|version| Some((version, kept.snapshot(version)?)))
+                .find(|(_, (_, snapshot))| agreed.is_listed(snapshot));
+            let Some((version, (signed, snapshot))) = found else { continue };
+            if let Some(entry) = signed.entry.as_ref().and_then(|sealed| kept.entry(sealed)) {
+                published.push(entry);
+                self.snapshots.insert(version, (signed, snapshot));
+            }
+        }
+        published
+    }
+
     fn need(&mut self, kept: &Kept, piece: &Piece) {
         let core = piece.statement.core();
         let version = core.snapshot_version;

@@ -4,8 +4,10 @@ mod agree;
 mod identity;
 mod init;
 mod publish;
+mod recover;
 mod serve;
 mod status;
+mod succeed;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +35,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Officer(identity::Officer),
     Status(status::Status),
+    MirrorSecret(recover::MirrorSecret),
+    Recover(recover::Recover),
+    Succeed(succeed::Succeed),
 }
 
 /// The data directory of the node.
@@ -54,6 +59,9 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Client(command) => command.run(),
         Command::Officer(command) => command.run(),
         Command::Status(status) => status.run(),
+        Command::MirrorSecret(secret) => secret.run(),
+        Command::Recover(recover) => recover.run(),
+        Command::Succeed(succeed) => succeed.run(),
     }
 }
 

@@ -72,7 +72,7 @@ impl Enrol {
 }
 
 /// The token itself, or what stands in the file or on the standard input that `source` names. A token begins with neither sign.
-fn token(source: &str) -> Result<String, Failure> {
+pub(super) fn token(source: &str) -> Result<String, Failure> {
     match source.strip_prefix('@') {
         Some(file) => output::read_text(Path::new(file)),
         None if source == "-" => output::stdin_text(),

@@ -1,9 +1,11 @@
 //! What exchanges rest on besides their statements, by the snapshots that these cite.
 
+use super::Piece;
+use crate::statement::{Act, Parsed};
 use bytes::Bytes;
 use jisr_proto::{
     snapshot::{Node, Snapshot},
-    statement::Core,
+    statement::{Core, Sealed},
 };
 use std::collections::BTreeSet;
 
@@ -33,6 +35,42 @@ impl Needs {
         self.entries.extend(services.map(|row| row.entry));
         self.entries.extend(agreements.map(|row| row.entry));
     }
+}
+
+/// A ledger in which a party agreed. The node may have had another one when the exchange took place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreedIn {
+    /// Its origin, as the checkpoint says.
+    pub origin: String,
+    /// The snapshot that AGREED cites; 0: none.
+    pub snapshot_version: u64,
+}
+
+impl AgreedIn {
+    /// Those that an entry of the registry's ledger names, where it is AGREEMENT_REGISTERED.
+    #[must_use]
+    pub fn of(entry: &Piece) -> Vec<AgreedIn> {
+        match entry.statement.act() {
+            Some(Act::Agreement(act)) => act.agreed.iter().filter_map(agreed_in).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether this snapshot lists it.
+    #[must_use]
+    pub fn is_listed(&self, snapshot: &Snapshot) -> bool {
+        snapshot.nodes.iter().any(|node| node.origin == self.origin)
+    }
+}
+
+fn agreed_in(sealed: &Sealed) -> Option<AgreedIn> {
+    let note = &sealed.seal.as_ref()?.checkpoint;
+    let origin = note.split(|byte| *byte == b'\n').next()?;
+    let statement = Parsed::parse(sealed.statement.as_ref()?).ok()?;
+    Some(AgreedIn {
+        origin: String::from_utf8(origin.to_vec()).ok()?,
+        snapshot_version: statement.core().snapshot_version,
+    })
 }
 
 /// Rows of the nodes of both sides. The provider's is known by its origin, the consumer's by its member alone.

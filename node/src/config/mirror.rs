@@ -70,7 +70,9 @@ fn location(url: &str, given: Access, data: &Path) -> Result<Location, Wrong> {
     let wrong = |rule: String| ("mirror.url", rule);
     if let Some(rest) = url.strip_prefix("s3://") {
         if rest.contains('?') {
-            return Err(wrong("stands without parameters; write endpoint, region, credentials_file and ca beside it".to_owned()));
+            return Err(wrong(
+                "stands without parameters; write endpoint, region, credentials_file and ca beside it".to_owned(),
+            ));
         }
         return Location::bucket(url, given).map_err(|error| wrong(error.to_string()));
     }
@@ -80,7 +82,9 @@ fn location(url: &str, given: Access, data: &Path) -> Result<Location, Wrong> {
     }
     match Location::parse(url).map_err(|error| wrong(error.to_string()))? {
         Location::Directory(path) if !path.is_absolute() || path.starts_with(data) || data.starts_with(&path) => {
-            Err(wrong("is a directory on another disk, file:///PATH, neither in the data directory nor around it".to_owned()))
+            Err(wrong(
+                "is a directory on another disk, file:///PATH, neither in the data directory nor around it".to_owned(),
+            ))
         }
         location => Ok(location),
     }
@@ -91,7 +95,9 @@ mod tests {
     use super::*;
 
     fn check(toml: &str) -> Result<Mirror, Wrong> {
-        toml::from_str::<MirrorRaw>(toml).unwrap().check(Path::new("/var/lib/jisr"))
+        toml::from_str::<MirrorRaw>(toml)
+            .unwrap()
+            .check(Path::new("/var/lib/jisr"))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jisr_ledger::evidence::{Needs, Piece};
+use jisr_ledger::evidence::{AgreedIn, Needs, Piece};
 use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
 use prost::Message as _;
 
@@ -69,6 +69,7 @@ impl Grounds {
         // Those that came with the snapshots do where nobody shows newer ones.
         let have: HashSet<u64> = entries.iter().map(|entry| entry.index).collect();
         entries.extend(published.into_iter().filter(|entry| !have.contains(&entry.index)));
+        entries.extend(self.list_agreeing(closets, &entries));
         self.needs.certificates.extend(closets.issuers.iter().cloned());
         let snapshots = self.snapshots.into_values();
         Found {
@@ -76,6 +77,29 @@ impl Grounds {
             certificates: self.needs.certificates,
             snapshots: snapshots.map(|(signed, _)| (signed.snapshot, signed.note)).collect(),
         }
+    }
+}
+
+impl Grounds {
+    /// Adds snapshots that list the ledgers in which the parties agreed, where those were succeeded since: the key under which an
+    /// officer's word stands is shown by them. Returns the entries that go with them.
+    fn list_agreeing(&mut self, closets: &Closets, entries: &[Piece]) -> Vec<Piece> {
+        let mut published = Vec::new();
+        for agreed in entries.iter().flat_map(AgreedIn::of) {
+            if self.snapshots.values().any(|(_, snapshot)| agreed.is_listed(snapshot)) {
+                continue;
+            }
+            let versions = std::iter::once(agreed.snapshot_version).chain(closets.archive.versions());
+            let found = versions
+                .filter_map(|version| Some((version, kept(closets, version).ok()?)))
+                .find(|(_, (_, snapshot))| agreed.is_listed(snapshot));
+            let Some((version, (signed, snapshot))) = found else { continue };
+            if let Ok(entry) = keeping::of_snapshot(closets, &signed) {
+                published.push(entry);
+                self.snapshots.insert(version, (signed, snapshot));
+            }
+        }
+        published
     }
 }
 

@@ -170,7 +170,9 @@ impl Bucket {
                 self.delete(&piece_name(folder, segment, start))?;
             } else if start + bytes > offset || bytes < PIECE_BYTES as u64 {
                 let kept = usize::try_from(offset - start).unwrap_or(usize::MAX);
-                let mut content = self.object(&piece_name(folder, segment, start), None)?.unwrap_or_default();
+                let mut content = self
+                    .object(&piece_name(folder, segment, start), None)?
+                    .unwrap_or_default();
                 content.truncate(kept);
                 (growing.start, growing.bytes) = (start, content);
                 break;

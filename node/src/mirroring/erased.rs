@@ -20,9 +20,8 @@ pub(super) fn is_erasure_of(live: &[u8], mirrored: &[u8]) -> bool {
 /// Whether anything in this body is erased.
 pub(super) fn holds_erased(body: &[u8]) -> bool {
     let parts = |stored: &[u8]| {
-        StoredParts::new(stored).is_ok_and(|mut parts| {
-            parts.any(|part| part.is_ok_and(|part| matches!(part.form, Form::Erased { .. })))
-        })
+        StoredParts::new(stored)
+            .is_ok_and(|mut parts| parts.any(|part| part.is_ok_and(|part| matches!(part.form, Form::Erased { .. }))))
     };
     Records::new(body).any(|record| match record {
         Ok(Record::Statement(stored)) => parts(stored),

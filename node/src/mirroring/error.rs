@@ -11,7 +11,9 @@ pub enum MirrorError {
     #[error("{0}")]
     Location(String),
     /// A file of this machine could not be read or written.
-    #[error("own node: cannot {action} {path}: {source}. Check that the path is right, its owner and modes, and that the disk has room")]
+    #[error(
+        "own node: cannot {action} {path}: {source}. Check that the path is right, its owner and modes, and that the disk has room"
+    )]
     Io {
         /// What was tried.
         action: &'static str,
@@ -21,7 +23,9 @@ pub enum MirrorError {
         source: std::io::Error,
     },
     /// The object storage did not do what was asked.
-    #[error("object storage: cannot {action} {name}: {source}. Check endpoint, bucket and credentials, and that the storage runs")]
+    #[error(
+        "object storage: cannot {action} {name}: {source}. Check endpoint, bucket and credentials, and that the storage runs"
+    )]
     Storage {
         /// What was tried.
         action: &'static str,
@@ -43,7 +47,9 @@ pub enum MirrorError {
     )]
     Differs(String),
     /// The live ledger could not be read just now.
-    #[error("own node: the ledger cannot be read for the mirror: {0}. It is tried again; if it stays so, run jisr ledger verify")]
+    #[error(
+        "own node: the ledger cannot be read for the mirror: {0}. It is tried again; if it stays so, run jisr ledger verify"
+    )]
     Ledger(String),
     /// There is nothing that could be restored.
     #[error("mirror: {0}")]

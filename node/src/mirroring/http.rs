@@ -60,9 +60,13 @@ impl std::fmt::Debug for Client {
 impl HttpService for Client {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let uri = request.uri().clone();
-        let authority = uri.authority().ok_or_else(|| unusable("the address has no host"))?.clone();
+        let authority = uri
+            .authority()
+            .ok_or_else(|| unusable("the address has no host"))?
+            .clone();
         if !request.headers().contains_key(HOST) {
-            let host = HeaderValue::from_str(authority.as_str()).map_err(|error| failed(HttpErrorKind::Unknown, error))?;
+            let host =
+                HeaderValue::from_str(authority.as_str()).map_err(|error| failed(HttpErrorKind::Unknown, error))?;
             request.headers_mut().insert(HOST, host);
         }
         let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));

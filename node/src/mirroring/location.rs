@@ -155,7 +155,9 @@ impl Access {
             return Err("endpoint begins with http:// or https://".to_owned());
         }
         match (tls, &self.ca) {
-            (true, None) => Err("ca is needed with https: a PEM file of the authorities that vouch for the endpoint".to_owned()),
+            (true, None) => {
+                Err("ca is needed with https: a PEM file of the authorities that vouch for the endpoint".to_owned())
+            }
             (false, Some(_)) => Err("ca has no meaning with an http:// endpoint".to_owned()),
             _ if self.credentials.is_none() => Err("a credentials file is needed".to_owned()),
             _ => Ok(()),
@@ -182,7 +184,9 @@ impl Access {
                 secret_key,
                 token: value("aws_session_token"),
             }),
-            _ => Err(wrong("it needs the lines aws_access_key_id = … and aws_secret_access_key = …")),
+            _ => Err(wrong(
+                "it needs the lines aws_access_key_id = … and aws_secret_access_key = …",
+            )),
         }
     }
 }
@@ -197,10 +201,7 @@ mod tests {
             Location::parse("file:///mnt/b").unwrap(),
             Location::Directory("/mnt/b".into())
         );
-        assert_eq!(
-            Location::parse("/mnt/b").unwrap(),
-            Location::Directory("/mnt/b".into())
-        );
+        assert_eq!(Location::parse("/mnt/b").unwrap(), Location::Directory("/mnt/b".into()));
         let text = "s3://b1/jisr/mol?endpoint=http%3A%2F%2F127.0.0.1:9000&region=jo&credentials=/etc/c";
         let Location::Bucket(s3) = Location::parse(text).unwrap() else {
             panic!("it is a bucket");
@@ -239,7 +240,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("credentials");
-        std::fs::write(&path, "[default]\naws_access_key_id = AK\naws_secret_access_key = s=3\n").unwrap();
+        std::fs::write(
+            &path,
+            "[default]\naws_access_key_id = AK\naws_secret_access_key = s=3\n",
+        )
+        .unwrap();
         let access = Access {
             credentials: Some(path.clone()),
             ..Access::default()

@@ -15,12 +15,12 @@ use jisr_ledger::verify;
 use jisr_proto::statement::Core;
 use prost::Message as _;
 
+use super::MirrorError;
 use super::error::io;
 use super::location::Location;
 use super::sealed_keys::{Keys, RecoverySecret};
 use super::side_files::KEYS;
 use super::store::Store;
-use super::MirrorError;
 
 /// Of what segments are copied in.
 const COPY_BYTES: usize = 4 << 20;
@@ -173,7 +173,9 @@ fn copy_segments(store: &mut dyn Store, folder: &str, dir: &Path) -> Result<(), 
             let left = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
             let piece = store.read(folder, segment, offset, left.min(COPY_BYTES))?;
             if piece.is_empty() {
-                return Err(MirrorError::Unusable(format!("segment {segment} became shorter while it was read")));
+                return Err(MirrorError::Unusable(format!(
+                    "segment {segment} became shorter while it was read"
+                )));
             }
             file.write_all(&piece).map_err(io("write", &path))?;
             offset += piece.len() as u64;
@@ -205,7 +207,10 @@ fn verified(stage: &Path, ledger: &Path) -> Result<Restored, MirrorError> {
         .map_err(|error| MirrorError::Unusable(format!("its anchor cannot be used: {error}")))?;
     let report = verify::directory(ledger, &anchor, &verify::Options::default()).map_err(io("read", ledger))?;
     if report.verdict == Verdict::Invalid {
-        return Err(MirrorError::Unusable(format!("its ledger does not verify: {}", report.reason)));
+        return Err(MirrorError::Unusable(format!(
+            "its ledger does not verify: {}",
+            report.reason
+        )));
     }
     let head = report
         .head

@@ -59,7 +59,12 @@ impl RecoverySecret {
         }
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(io("read", path))?);
         let digit = |digit: char| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let digits: Option<Zeroizing<Vec<u8>>> = text.trim().chars().map(digit).collect::<Option<_>>().map(Zeroizing::new);
+        let digits: Option<Zeroizing<Vec<u8>>> = text
+            .trim()
+            .chars()
+            .map(digit)
+            .collect::<Option<_>>()
+            .map(Zeroizing::new);
         let mut secret = Zeroizing::new([0; 32]);
         match digits.as_deref().map(|digits| digits.as_chunks::<2>()) {
             Some((pairs, [])) if pairs.len() == secret.len() => {
@@ -68,7 +73,9 @@ impl RecoverySecret {
                 }
                 Ok(RecoverySecret(secret))
             }
-            _ => Err(wrong("it is not 64 hexadecimal digits, as `jisr node mirror-secret` writes them")),
+            _ => Err(wrong(
+                "it is not 64 hexadecimal digits, as `jisr node mirror-secret` writes them",
+            )),
         }
     }
 
@@ -95,7 +102,11 @@ impl Keys {
                     continue;
                 }
                 if let Some(content) = store.read(&name)? {
-                    let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                    let name = if folder.is_empty() {
+                        name
+                    } else {
+                        format!("{folder}/{name}")
+                    };
                     files.insert(name, content);
                 }
             }
@@ -110,7 +121,8 @@ impl Keys {
 
     /// Seals them.
     pub(super) fn seal(&self, secret: &RecoverySecret) -> Result<Vec<u8>, MirrorError> {
-        let failed = || MirrorError::Unusable("the keys could not be sealed: the system gives no random bytes".to_owned());
+        let failed =
+            || MirrorError::Unusable("the keys could not be sealed: the system gives no random bytes".to_owned());
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| failed())?;
         let mut sealed = self.encode().to_vec();
@@ -124,7 +136,9 @@ impl Keys {
     /// Opens what [`Keys::seal`] made.
     pub(super) fn open(sealed: &[u8], secret: &RecoverySecret) -> Result<Keys, MirrorError> {
         let wrong = |rule: &str| MirrorError::Unusable(format!("its keys {rule}"));
-        let parts = sealed.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk::<NONCE_LEN>());
+        let parts = sealed
+            .strip_prefix(MAGIC)
+            .and_then(|rest| rest.split_first_chunk::<NONCE_LEN>());
         let (nonce, sealed) = parts.ok_or_else(|| wrong("are not sealed as this program seals them"))?;
         let mut plain = Zeroizing::new(sealed.to_vec());
         let opened = secret
@@ -145,7 +159,11 @@ impl Keys {
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let bytes = self.0.iter().map(|(name, content)| 6 + name.len() + content.len()).sum();
+        let bytes = self
+            .0
+            .iter()
+            .map(|(name, content)| 6 + name.len() + content.len())
+            .sum();
         // Room for the tag too, so that nothing is copied when it is appended.
         let mut encoded = Zeroizing::new(Vec::with_capacity(bytes));
         for (name, content) in &self.0 {

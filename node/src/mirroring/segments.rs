@@ -112,7 +112,10 @@ impl Segments {
             return Err(MirrorError::Differs(format!("segment {missing} is missing there")));
         }
         if last > end.segment {
-            return Err(MirrorError::Ahead(format!("it holds segment {last}, the ledger ends in {}", end.segment)));
+            return Err(MirrorError::Ahead(format!(
+                "it holds segment {last}, the ledger ends in {}",
+                end.segment
+            )));
         }
         let header = self.header(last)?;
         let mut progress = Progress {
@@ -163,7 +166,10 @@ impl Segments {
         }
         let mut is_end = false;
         while piece.len() < STEP_BYTES && !is_end {
-            match scan.read_next().map_err(|error| MirrorError::Ledger(error.to_string()))? {
+            match scan
+                .read_next()
+                .map_err(|error| MirrorError::Ledger(error.to_string()))?
+            {
                 Next::Frame { body, .. } => {
                     let header = FrameHeader::of(&body).expect("a frame that was read has a length");
                     piece.extend_from_slice(&header.encode());
@@ -218,7 +224,9 @@ impl Segments {
             if !holds_erased(&body) {
                 continue;
             }
-            let header = FrameHeader::of(&body).expect("a frame that was read has a length").encode();
+            let header = FrameHeader::of(&body)
+                .expect("a frame that was read has a length")
+                .encode();
             let theirs = store.read(&self.folder, segment, offset, header.len() + body.len())?;
             let (_, mirrored) = theirs.split_at_checked(header.len()).unwrap_or_default();
             if mirrored == body {

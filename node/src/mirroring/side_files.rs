@@ -18,7 +18,7 @@ use super::store::Store;
 pub(super) const KEYS: &str = "keys.sealed";
 /// Files and directories of a data directory that are mirrored. Whatever else an operator may have put there is not: it may be a
 /// private key.
-const MIRRORED: [&str; 11] = [
+const MIRRORED: [&str; 12] = [
     "node.toml",
     "tls.pem",
     "seal.pem",
@@ -28,8 +28,9 @@ const MIRRORED: [&str; 11] = [
     "snapshots",
     "schemas",
     "witness",
-    "entries",
+    "registry-entries",
     "reconciled",
+    "receipts-told",
 ];
 /// What of `ledger/index` anybody can use: the static files of C2SP tlog-tiles.
 const STATIC: [&str; 2] = ["ledger/index/checkpoint", "ledger/index/tile"];
@@ -103,7 +104,9 @@ impl SideFiles {
 
 /// Whether the content of a file follows from its name.
 fn is_fixed(name: &str) -> bool {
-    name.starts_with("snapshots/") || name.starts_with("schemas/") || name.starts_with("ledger/index/tile/")
+    ["snapshots/", "schemas/", "registry-entries/", "ledger/index/tile/"]
+        .iter()
+        .any(|dir| name.starts_with(dir))
 }
 
 struct SideFile {
@@ -125,7 +128,10 @@ fn add(path: &Path, name: &str, files: &mut Vec<SideFile>) -> Result<(), MirrorE
             let entry = entry.map_err(io("list", path))?;
             let file = entry.file_name();
             // What is being written has such a name.
-            if let Some(file) = file.to_str().filter(|file| !file.starts_with('.') && !file.ends_with(".new")) {
+            if let Some(file) = file
+                .to_str()
+                .filter(|file| !file.starts_with('.') && !file.ends_with(".new"))
+            {
                 add(&entry.path(), &format!("{name}/{file}"), files)?;
             }
         }

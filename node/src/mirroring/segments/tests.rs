@@ -99,7 +99,11 @@ impl Live {
     /// The mirror holds exactly the frames of the ledger.
     fn claim_same(&self) {
         for (number, bytes) in self.segments.iter().enumerate() {
-            assert_eq!(&std::fs::read(self.mirrored(number as u64)).unwrap(), bytes, "segment {number}");
+            assert_eq!(
+                &std::fs::read(self.mirrored(number as u64)).unwrap(),
+                bytes,
+                "segment {number}"
+            );
         }
     }
 }
@@ -210,7 +214,11 @@ fn what_is_erased_is_erased_in_the_mirror_too() {
     let mut live = Live::new();
     let open = duty("a duty that is erased");
     let mut erased = Vec::new();
-    put_erased(&mut erased, Tag::Duty, &jisr_ledger::statement::part_hash(Tag::Duty, &[7; 32], b"a duty that is erased"));
+    put_erased(
+        &mut erased,
+        Tag::Duty,
+        &jisr_ledger::statement::part_hash(Tag::Duty, &[7; 32], b"a duty that is erased"),
+    );
     live.note("one").frame(Record::Statement(&open));
     let place = live.segments[0].len() - open.len();
     live.begin_segment();
@@ -258,7 +266,12 @@ fn what_is_erased_is_erased_in_the_mirror_too() {
     // Whoever begins then has not forgotten it.
     live.follow().unwrap();
     live.claim_same();
-    assert!(!std::fs::read(live.mirrored(0)).unwrap().windows(6).any(|window| window == b"a duty"));
+    assert!(
+        !std::fs::read(live.mirrored(0))
+            .unwrap()
+            .windows(6)
+            .any(|window| window == b"a duty")
+    );
 }
 
 #[test]
