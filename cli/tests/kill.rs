@@ -1,5 +1,5 @@
-//! Both nodes run as processes under load and are killed with SIGKILL at random, again and again. Nothing that was
-//! acknowledged is lost, everything is closed once on each side, nothing runs twice.
+//! Both nodes run as processes under load and are killed with SIGKILL, or paused with SIGSTOP, at random, again and again.
+//! Nothing that was acknowledged is lost, everything is closed once on each side, nothing runs twice.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by a panic")]
 
@@ -14,8 +14,8 @@ use jisr_proto::statement::Kind;
 use jisr_tests::{CONSUMER, Caller, PURPOSE, Question, World};
 use tokio::net::TcpStream;
 
-/// Kills in one run.
-const KILLS: u32 = 12;
+/// Kills and pauses in one run.
+const KILLS: u32 = 16;
 /// Applications that ask at the same time.
 const ASKERS: u64 = 6;
 /// Runs differ by this number only, and by what the machine makes of it.
@@ -48,9 +48,20 @@ impl Process {
         self.0.wait().unwrap();
     }
 
-    async fn stop(mut self) {
+    fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Nothing of it runs for a while; then it goes on where it was.
+    async fn pause(&self, pause: Duration) {
+        self.signal(rustix::process::Signal::STOP);
+        tokio::time::sleep(pause).await;
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    async fn stop(mut self) {
+        self.signal(rustix::process::Signal::TERM);
         let ended = tokio::task::spawn_blocking(move || self.0.wait().unwrap())
             .await
             .unwrap();
@@ -151,6 +162,10 @@ async fn kills_at_random_lose_nothing_and_run_nothing_twice() {
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(150 + dice.below(500))).await;
         let code = ["mol", "psd"][usize::try_from(dice.below(2)).unwrap()];
+        if dice.below(4) == 0 {
+            processes[code].pause(Duration::from_millis(dice.below(1500))).await;
+            continue;
+        }
         processes.get_mut(code).unwrap().kill();
         tokio::time::sleep(Duration::from_millis(dice.below(200))).await;
         processes.insert(code, Process::start(&world, code));

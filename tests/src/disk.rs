@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jisr_ledger::files::{Disk, Pages, RealDisk, SegmentFile, WriteError};
+use jisr_ledger::files::{Disk, PAGE, Pages, RealDisk, SegmentFile, WriteError};
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::statement::Kind;
 
@@ -53,9 +53,16 @@ enum At {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     Stop(Moment),
+    /// So many sectors of it reach the disk, from the first on; then it stops.
+    Tear(usize),
+    /// The write reports an error at once, and the disk takes nothing more.
+    Fail(Moment),
     /// Waits until it is released and goes on as if nothing had been.
     Hold,
 }
+
+/// What reaches the disk of a torn write is whole sectors.
+const SECTOR: usize = 512;
 
 /// A node that nobody crashes is not held forever.
 const HELD_MAX: Duration = Duration::from_secs(30);
@@ -64,6 +71,21 @@ impl FaultyDisk {
     /// Stops at the `nth` durable write from now, counted from 0.
     pub fn stop_at(&self, nth: i64, moment: Moment) {
         self.plan(At::Nth(nth), Then::Stop(moment));
+    }
+
+    /// Tears the `nth` durable write from now: of all that it holds only the first `sectors` reach the disk, and it stops.
+    pub fn tear_at(&self, nth: i64, sectors: usize) {
+        self.plan(At::Nth(nth), Then::Tear(sectors));
+    }
+
+    /// Has the `nth` durable write from now fail, as a sync does that reports an error: nobody waits for a crash.
+    pub fn fail_at(&self, nth: i64, moment: Moment) {
+        self.plan(At::Nth(nth), Then::Fail(moment));
+    }
+
+    /// Holds the `nth` durable write from now back until it is released, as a process does that is paused.
+    pub fn hold_at(&self, nth: i64) {
+        self.plan(At::Nth(nth), Then::Hold);
     }
 
     /// Stops at the write of a statement of this kind, about this exchange or, without one, about any.
@@ -198,6 +220,18 @@ struct FaultyFile {
     file: Box<dyn SegmentFile>,
 }
 
+impl FaultyFile {
+    /// Writes the first sectors of the pages and leaves what lay behind them.
+    fn tear(&mut self, pages: &Pages, offset: u64, sectors: usize) -> Result<(), WriteError> {
+        let whole = pages.whole_pages();
+        let mut torn = Pages::zeroed(whole.len() / PAGE);
+        self.file.read(&mut torn, offset).map_err(WriteError::Unknown)?;
+        let reaches = whole.len().min(sectors * SECTOR);
+        torn.put(0, whole.get(..reaches).unwrap_or_default());
+        self.file.write_durable(&torn, offset)
+    }
+}
+
 impl SegmentFile for FaultyFile {
     fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
         let disk = self.disk.clone();
@@ -211,6 +245,17 @@ impl SegmentFile for FaultyFile {
                     self.file.write_durable(pages, offset)?;
                 }
                 disk.stop();
+            }
+            Some(Then::Tear(sectors)) => {
+                self.tear(pages, offset, sectors)?;
+                disk.stop();
+            }
+            Some(Then::Fail(moment)) => {
+                if moment == Moment::After {
+                    self.file.write_durable(pages, offset)?;
+                }
+                disk.stop();
+                return Err(WriteError::Unknown(io::Error::other("the sync failed")));
             }
         }
         if let Err(error) = disk.check() {
