@@ -94,6 +94,11 @@ impl Findings {
         self.lock().recorded.pop_front();
     }
 
+    /// Whether all that was found stands in the ledger.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.lock().found.is_empty()
+    }
+
     fn is_idle(&self) -> bool {
         let queues = self.lock();
         queues.found.is_empty() && queues.recorded.is_empty()

@@ -85,7 +85,10 @@ impl Item {
         PairItem {
             exchange_id: Bytes::copy_from_slice(self.exchange.as_bytes()),
             asked: Bytes::copy_from_slice(&self.asked),
-            closing: self.closing.map(|leaf| Bytes::copy_from_slice(&leaf)).unwrap_or_default(),
+            closing: self
+                .closing
+                .map(|leaf| Bytes::copy_from_slice(&leaf))
+                .unwrap_or_default(),
         }
     }
 
@@ -210,11 +213,7 @@ pub(crate) fn each_in(
         let rows = ledger.pairs(from, to, range.low, range.high)?;
         rows.iter().try_for_each(&mut row)?;
         let (least, most) = SLICE_MS;
-        slice = if rows.len() > SLICE_ROWS {
-            slice / 2
-        } else {
-            slice * 2
-        };
+        slice = if rows.len() > SLICE_ROWS { slice / 2 } else { slice * 2 };
         slice = slice.clamp(least, most);
         from = to;
     }

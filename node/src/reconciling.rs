@@ -7,6 +7,7 @@
 //! could say is a finding. A peer that says things it does not prove is said in the log, and found nothing about.
 
 mod answering;
+mod asking;
 mod comparing;
 mod judging;
 mod progress;
@@ -43,6 +44,8 @@ const CONTRADICTIONS_MAX: u32 = 5;
 /// Exchanges that one finding names, and notes that it carries.
 const NAMED_MAX: usize = 256;
 const NOTES_MAX: usize = 4;
+/// Between two looks whether findings stand in the ledger.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long the sums of a window are kept, and of how many.
 const SUMS_KEPT: Duration = Duration::from_secs(10);
 const SUMS_MAX: usize = 4;
@@ -112,9 +115,16 @@ pub(crate) async fn run(closets: Arc<Closets>, mut stopped: Stopped) {
             Some(progress) => progress,
             none => none.insert(Progress::load(&closets)),
         };
-        progress.save(&closets).await;
+        let compare = async {
+            round(&closets, progress).await;
+            // What was found is put down as found once it stands in the ledger: a crash in between finds it twice, not never.
+            while !closets.findings.is_recorded() {
+                tokio::time::sleep(LOOK).await;
+            }
+            progress.save(&closets).await;
+        };
         tokio::select! {
-            () = round(&closets, progress) => {}
+            () = compare => {}
             _ = stopped.wait_for(|stop| *stop) => break,
         }
     }
@@ -149,7 +159,9 @@ async fn round(closets: &Arc<Closets>, progress: &mut Progress) {
         });
     }
     while let Some(compared) = comparing.join_next().await {
-        let Ok((row, from, until, outcome)) = compared else { continue };
+        let Ok((row, from, until, outcome)) = compared else {
+            continue;
+        };
         match outcome {
             Ok(found) => {
                 progress.found_of(&row.origin, found.iter().map(|one| one.exchange));
@@ -202,9 +214,10 @@ async fn compare(
                 unanswered,
             };
             let own = sums.get(&selection).cloned().unwrap_or_else(|| Sum::of([]));
-            let differences = comparing::differences(closets, row, (from, until), &selection, own).await?;
+            let differences = asking::differences(closets, row, (from, until), &selection, own).await?;
             for difference in differences {
-                if known.contains(&difference.exchange) || found.iter().any(|one: &Found| one.exchange == difference.exchange)
+                if known.contains(&difference.exchange)
+                    || found.iter().any(|one: &Found| one.exchange == difference.exchange)
                 {
                     continue;
                 }

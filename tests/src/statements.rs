@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use bytes::Bytes;
-use jisr_ledger::frame::{Form, Next, Record, Records, SegmentScan, StoredParts};
+use jisr_ledger::frame::{Form, Next, PeerStatement, Record, Records, SegmentScan, StoredParts};
 use jisr_ledger::statement::Tag;
 use jisr_node::Layout;
 use jisr_proto::reason::Reason;
@@ -25,6 +25,15 @@ pub struct Stood {
     pub citation: Option<Citation>,
     /// What an administrative act says; empty for a statement of an exchange.
     pub act: Bytes,
+}
+
+/// A receipt, as far as it rests in the clear.
+#[derive(Debug, Clone)]
+pub struct Receipted {
+    /// What the consumer's closing statement says.
+    pub core: Core,
+    /// What of this ledger it cites.
+    pub citation: Citation,
 }
 
 impl World {
@@ -51,6 +60,26 @@ impl World {
         found
             .map(|stood| Finding::decode(stood.act).expect("an act of its kind"))
             .collect()
+    }
+
+    /// Receipts in the ledger of a member's node: closing statements of other ledgers.
+    #[must_use]
+    pub fn receipts(&self, code: &str) -> Vec<Receipted> {
+        let mut found = Vec::new();
+        each_body(&Layout::new(&self.party(code).dir).ledger(), |body| {
+            for record in Records::new(body) {
+                let Record::Receipt(data) = record.expect("a frame whose checksum holds") else {
+                    continue;
+                };
+                let stored = PeerStatement::parse(data).expect("a stored receipt");
+                let read = clear(stored.statement);
+                found.push(Receipted {
+                    core: read.core,
+                    citation: read.citation.expect("a receipt cites"),
+                });
+            }
+        });
+        found
     }
 
     /// How often a stopped node counted this reason towards this caller or peer.
@@ -84,21 +113,26 @@ impl World {
 /// All statements in a ledger directory, up to where it parses.
 #[must_use]
 pub fn statements_in(ledger: &Path) -> Vec<Stood> {
+    let mut found = Vec::new();
+    each_body(ledger, |body| read(body, &mut found));
+    found
+}
+
+/// Bodies of all frames in a ledger directory, up to where it parses.
+fn each_body(ledger: &Path, mut each: impl FnMut(&Bytes)) {
     let mut names: Vec<_> = std::fs::read_dir(ledger.join("segments"))
         .expect("a ledger has segments")
         .map(|entry| entry.expect("the directory can be read").path())
         .collect();
     names.sort();
-    let mut found = Vec::new();
     for name in names {
         let file = BufReader::new(File::open(name).expect("a segment can be read"));
         let mut scan = SegmentScan::open(file).expect("a segment begins with its header");
         // What a live node is writing just now is not read.
         while let Ok(Next::Frame { body, .. }) = scan.read_next() {
-            read(&body, &mut found);
+            each(&body);
         }
     }
-    found
 }
 
 fn read(body: &Bytes, found: &mut Vec<Stood>) {
@@ -106,25 +140,33 @@ fn read(body: &Bytes, found: &mut Vec<Stood>) {
         let Record::Statement(stored) = record.expect("a frame whose checksum holds") else {
             continue;
         };
-        let (mut core, mut citation, mut act) = (None, None, Bytes::new());
-        for part in StoredParts::new(stored).expect("a stored statement") {
-            let part = part.expect("a stored part");
-            let Form::Clear { content, .. } = part.form else {
-                continue;
-            };
-            match part.tag {
-                Tag::Core => core = Core::decode(content).ok(),
-                Tag::Peer => citation = Citation::decode(content).ok(),
-                Tag::Act => act = Bytes::copy_from_slice(content),
-                _ => {}
-            }
-        }
-        let core = core.expect("CORE rests in the clear");
+        let read = clear(stored);
         found.push(Stood {
             index: found.len() as u64,
-            core,
-            citation,
-            act,
+            ..read
         });
+    }
+}
+
+/// A stored statement as far as it rests in the clear; its index is not known.
+fn clear(stored: &[u8]) -> Stood {
+    let (mut core, mut citation, mut act) = (None, None, Bytes::new());
+    for part in StoredParts::new(stored).expect("a stored statement") {
+        let part = part.expect("a stored part");
+        let Form::Clear { content, .. } = part.form else {
+            continue;
+        };
+        match part.tag {
+            Tag::Core => core = Core::decode(content).ok(),
+            Tag::Peer => citation = Citation::decode(content).ok(),
+            Tag::Act => act = Bytes::copy_from_slice(content),
+            _ => {}
+        }
+    }
+    Stood {
+        index: 0,
+        core: core.expect("CORE rests in the clear"),
+        citation,
+        act,
     }
 }

@@ -64,7 +64,9 @@ impl Told {
     }
 
     fn is_due(&self, provider: &Origin, index: u64) -> bool {
-        self.next.get(provider).is_none_or(|next| index.saturating_add(AGAIN) >= *next)
+        self.next
+            .get(provider)
+            .is_none_or(|next| index.saturating_add(AGAIN) >= *next)
     }
 
     fn text(&self) -> String {

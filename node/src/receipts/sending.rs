@@ -141,7 +141,9 @@ impl Courier {
     /// Sends one batch to a provider that is not busy.
     fn begin(&mut self, to: &NodeId) {
         let now = Instant::now();
-        let Some(account) = self.accounts.get_mut(to) else { return };
+        let Some(account) = self.accounts.get_mut(to) else {
+            return;
+        };
         if account.busy || account.due.is_empty() || now < account.not_before {
             return;
         }
@@ -218,7 +220,9 @@ async fn deliver(
         Err(_) => failed("no answer came in time".to_owned()),
         Ok(Err(error)) => failed(format!("{error:?}")),
         Ok(Ok(response)) => {
-            let recorded = usize::try_from(response.recorded).unwrap_or(usize::MAX).min(indexes.len());
+            let recorded = usize::try_from(response.recorded)
+                .unwrap_or(usize::MAX)
+                .min(indexes.len());
             let left = indexes.len() - recorded;
             Delivered {
                 to: row.id.clone(),

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use jisr_ledger::ledger::{AppendError, Record};
-use jisr_ledger::seal::Sealed;
 use jisr_ledger::Verified;
 use jisr_ledger::anchor::QuorumClass;
 use jisr_ledger::frame::RECEIPTS_BACK_MAX;
+use jisr_ledger::ledger::{AppendError, Record};
 use jisr_ledger::policy::Parties;
+use jisr_ledger::seal::Sealed;
 use jisr_proto::ident::{ExchangeId, NodeId, SubsystemId};
 use jisr_proto::peer::{ReceiptsRequest, ReceiptsResponse};
 use jisr_proto::reason::Reason;
@@ -36,7 +36,10 @@ pub(crate) async fn take(
     request: ReceiptsRequest,
 ) -> Result<ReceiptsResponse, Fault> {
     if request.receipts.len() > BATCH_MAX {
-        let detail = format!("{} receipts came, at most {BATCH_MAX} are taken", request.receipts.len());
+        let detail = format!(
+            "{} receipts came, at most {BATCH_MAX} are taken",
+            request.receipts.len()
+        );
         return Err(Fault::new(Reason::MalformedFrame, detail));
     }
     let view = closets.directory.current(closets.now_us())?;
@@ -132,8 +135,7 @@ fn cites<'a>(row: &NodeRow, receipt: &'a Sealed) -> Result<(ExchangeId, &'a Cita
     if !closes(receipt.statement.kind()) {
         return Err(misfit("the statement closes no exchange at a consumer"));
     }
-    let exchange =
-        ExchangeId::try_from(core.exchange_id.as_ref()).map_err(|error| misfit(&error.to_string()))?;
+    let exchange = ExchangeId::try_from(core.exchange_id.as_ref()).map_err(|error| misfit(&error.to_string()))?;
     let consumer: Result<SubsystemId, _> = core.consumer.parse();
     if !consumer.is_ok_and(|consumer| consumer.member() == row.id.member()) {
         return Err(misfit("the exchange has another consumer"));

@@ -146,7 +146,11 @@ mod tests {
         for (at, break_it) in breaks.iter().enumerate() {
             let mut request = good.clone();
             break_it(&mut request);
-            assert_eq!(range(&request, 2_000_000).unwrap_err().reason, Reason::MalformedFrame, "{at}");
+            assert_eq!(
+                range(&request, 2_000_000).unwrap_err().reason,
+                Reason::MalformedFrame,
+                "{at}"
+            );
         }
     }
 }

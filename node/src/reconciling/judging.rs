@@ -15,7 +15,8 @@ use jisr_proto::peer::ShowRequest;
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Citation, FindingKind, Kind};
 
-use super::comparing::{Difference, Stop, away};
+use super::asking::away;
+use super::comparing::{Difference, Stop};
 use crate::closets::Closets;
 use crate::directory::NodeRow;
 use crate::pairing::Item;
@@ -127,7 +128,9 @@ async fn show(
     };
     let contradiction = |text: String| Stop::Contradiction(format!("{}: {text}", row.id));
     if response.statements.len() > SHOWN_MAX {
-        return Err(contradiction(format!("exchange {exchange} has more statements than it can")));
+        return Err(contradiction(format!(
+            "exchange {exchange} has more statements than it can"
+        )));
     }
     let mut verified = Vec::with_capacity(response.statements.len());
     for sealed in &response.statements {
@@ -158,7 +161,8 @@ impl<'a> Both<'a> {
         if asked_by_us {
             own.retain(|entry| entry.statement.core().provider_origin == theirs);
             shown.retain(|sealed| {
-                sealed.statement.core().provider_origin == theirs && cites_origin(sealed.statement.citation(), own_origin)
+                sealed.statement.core().provider_origin == theirs
+                    && cites_origin(sealed.statement.citation(), own_origin)
             });
         } else {
             own.retain(|entry| {
@@ -187,10 +191,10 @@ impl<'a> Both<'a> {
             return Judgement::Honest;
         }
         if self.shown.is_empty() {
-            let text = "sealed a statement about an exchange with this node that its ledger does not hold";
+            let text = "does not hold the statement of its ledger that this ledger cites";
             return Judgement::Wrong(FindingKind::ExchangeLacking, self.own_notes(), text);
         }
-        let text = "shows another statement than the one that it sealed to this node";
+        let text = "shows another statement than the one that this ledger cites";
         Judgement::Wrong(FindingKind::ExchangeDiffers, self.all_notes(), text)
     }
 
@@ -253,12 +257,12 @@ impl<'a> Both<'a> {
         let asked = self.shown.iter().find(|sealed| sealed.statement.kind() == Kind::Asked);
         match asked {
             None => {
-                let text = "sealed a question to this node that its ledger does not hold";
+                let text = "does not hold the question that this ledger cites";
                 Judgement::Wrong(FindingKind::ExchangeLacking, self.own_notes(), text)
             }
             Some(asked) if asked.statement.leaf() == ours.asked => Judgement::Honest,
             Some(_) => {
-                let text = "shows another question than the one that it sealed to this node";
+                let text = "shows another question than the one that this ledger cites";
                 Judgement::Wrong(FindingKind::ExchangeDiffers, self.all_notes(), text)
             }
         }
@@ -266,9 +270,10 @@ impl<'a> Both<'a> {
 
     /// The peer listed what it does not show. Where nothing of it is here either, that is only its word.
     fn unproven(&self, closing: jisr_ledger::Hash) -> Judgement {
-        let stands = self.own.iter().any(|entry| {
-            entry.statement.leaf() == closing || cites_leaf(entry.statement.citation(), &closing)
-        });
+        let stands = self
+            .own
+            .iter()
+            .any(|entry| entry.statement.leaf() == closing || cites_leaf(entry.statement.citation(), &closing));
         if stands { Judgement::Honest } else { Judgement::Unproven }
     }
 

@@ -1,8 +1,8 @@
 //! How far each peer was compared, in a small file beside the ledger: a gap after a time away is made up for.
 //!
 //! The first line is the own ledger's origin; each further one a peer's origin, the millisecond up to which everything is
-//! compared for good, and the exchanges of later windows that were found different. It is put down one round after a finding,
-//! when that stands in the ledger. Where the file is lost, the last day is compared again.
+//! compared for good, and the exchanges of later windows that were found different. It is put down when what was found
+//! stands in the ledger. Where the file is lost, the last day is compared again.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -194,7 +194,10 @@ mod tests {
     #[test]
     fn a_window_is_final_when_no_exchange_can_come_into_it_and_then_its_findings_are_forgotten() {
         let peer: Origin = "jisr/JO/GOV/psd/node1/2026".parse().unwrap();
-        let (early, late) = (ExchangeId::new_v7(2_000_000, [1; 10]), ExchangeId::new_v7(4_500_000, [1; 10]));
+        let (early, late) = (
+            ExchangeId::new_v7(2_000_000, [1; 10]),
+            ExchangeId::new_v7(4_500_000, [1; 10]),
+        );
         let mut progress = progress();
         assert!(progress.is_due(&peer, 5_000));
         progress.found_of(&peer, [early, late].into_iter());
