@@ -176,6 +176,18 @@ const LIMITS: &str = "\
 # skew_s = 60
 # threads = 0                 # one per core
 
+# How often ledgers are compared with peers, and how long a peer may owe the proof of what it sealed.
+# [watch]
+# busy_s = 5
+# idle_s = 30
+# unproven_s = 10
+
+# For how long no quorum of witnesses may have cosigned this ledger: a warning, unwitnessed, the highest class refused.
+# [witness]
+# warn_s = 900
+# unwitnessed_s = 3600
+# refuse_high_s = 14400
+
 # [ledger]
 # segment_bytes = 16777216    # of each file, preallocated
 ";
