@@ -8,12 +8,13 @@ use jisr_ledger::seal::Sealed;
 use jisr_ledger::statement::Draft;
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::peer::ExchangeResponse;
+use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Core, Kind};
 use jisr_proto::status::Fault;
 
 use crate::asked::{self, Asked};
 use crate::asking;
-use crate::closets::{Closets, append_fault};
+use crate::closets::{Closets, append_fault, code};
 use crate::consumer::Answer;
 use crate::directory::NodeRow;
 use crate::facts::Facts;
@@ -50,6 +51,29 @@ pub(crate) async fn learn(
         record_late(closets, &asked.facts, to, answered);
     }
     Ok(asked::outcome(&verified, response))
+}
+
+/// Closes an exchange of which nobody can say any more how it ended, in this node's own name; does nothing where it is closed.
+///
+/// # Errors
+/// The own ledger cannot say how the exchange stands, or takes nothing.
+pub(crate) async fn close_unknown(closets: &Arc<Closets>, asked: &Asked) -> Result<(), Fault> {
+    let _alone = closets.closing.wait(asked.exchange).await;
+    closets.ledger.flush().await.map_err(|error| append_fault(&error))?;
+    let earlier = asking::earlier(closets, asked.exchange).await?;
+    if earlier.is_some_and(|earlier| earlier.closing.is_some()) {
+        return Ok(());
+    }
+    let detail = format!("the ledger {} ended without it", asked.facts.provider_origin());
+    let fault = Fault::new(Reason::OutcomeUnknown, detail);
+    let core = Core {
+        status: code(&fault),
+        rule: fault.reason.as_str().to_owned(),
+        ..asked.facts.core(Kind::OutcomeUnknown, closets.now_us())
+    };
+    closets.append(vec![Draft::new(core).close()]).await?;
+    tracing::warn!(exchange = %asked.exchange, %fault, "an exchange from before the start is closed");
+    Ok(())
 }
 
 /// Records an ANSWERED that the provider showed of an exchange that was closed here without it; nothing where that is known,

@@ -406,8 +406,24 @@ pub(crate) fn asked_node(closets: &Closets, asked: &Asked) -> Result<Arc<NodeRow
         })
 }
 
+/// Whether the node that was asked is listed with another ledger now: it succeeded the one that the question names, and nobody
+/// will ever say from that one how the exchange ended.
+fn is_succeeded(closets: &Closets, asked: &Asked) -> bool {
+    let origin: Result<Origin, _> = asked.facts.provider_origin().parse();
+    let listed = || {
+        let origin = origin.ok()?;
+        let view = closets.directory.current(closets.now_us()).ok()?;
+        let row = view.node(&origin.node()?)?;
+        Some(row.origin != origin)
+    };
+    listed().unwrap_or(false)
+}
+
 async fn settle_one(closets: &Arc<Closets>, asked: &Asked) -> Result<(), Fault> {
-    let to = asked_node(closets, asked)?;
+    let to = match asked_node(closets, asked) {
+        Err(_) if is_succeeded(closets, asked) => return closing::close_unknown(closets, asked).await,
+        to => to?,
+    };
     let request = SettleRequest {
         asked: Some(asked.sealed.clone()),
     };
