@@ -97,7 +97,11 @@ impl Away {
         if before != state as u8 {
             let state = state.name();
             if before < self.state.load(Ordering::Acquire) {
-                tracing::error!(state, since_us, "no quorum of witnesses has cosigned this ledger for long; check the way to the registry and to peers");
+                tracing::error!(
+                    state,
+                    since_us,
+                    "no quorum of witnesses has cosigned this ledger for long; check the way to the registry and to peers"
+                );
             } else {
                 tracing::info!(state, "witnesses");
             }
@@ -119,9 +123,7 @@ pub(crate) async fn look(closets: Arc<Closets>, mut stopped: Stopped) {
         let age_us = first.map_or(0, |(_, created_us)| closets.now_us().saturating_sub(created_us));
         let since_us = first.map_or(0, |(_, created_us)| created_us);
         let since_us = if age_us > ON_ITS_WAY_US { since_us } else { 0 };
-        closets
-            .away
-            .set(since_us, State::after(age_us, &closets.config.away));
+        closets.away.set(since_us, State::after(age_us, &closets.config.away));
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
@@ -159,7 +161,15 @@ mod tests {
             .into();
         assert_eq!(
             names,
-            ["OK", "OK", "WARN", "WARN", "UNWITNESSED", "UNWITNESSED", "REFUSING_HIGH"]
+            [
+                "OK",
+                "OK",
+                "WARN",
+                "WARN",
+                "UNWITNESSED",
+                "UNWITNESSED",
+                "REFUSING_HIGH"
+            ]
         );
     }
 

@@ -88,18 +88,27 @@ impl Cosigning {
     pub(crate) fn covering(&self, last: u64) -> Option<(u64, Bytes)> {
         let inner = self.lock();
         let wide = inner.wide.as_ref().filter(|wide| last < wide.size);
-        wide.or(inner.newest.as_ref()).map(|note| (note.size, note.note.clone()))
+        wide.or(inner.newest.as_ref())
+            .map(|note| (note.size, note.note.clone()))
     }
 
     /// Whether this node reached a quorum a moment ago.
     pub(crate) fn reaches_quorum(&self) -> bool {
-        self.lock().reached.is_some_and(|at| at.elapsed() <= REACHED)
+        self.reached_before(Instant::now())
     }
 
     /// Operators that were reached within the last minute.
     pub(crate) fn operators(&self) -> Vec<String> {
+        self.operators_before(Instant::now())
+    }
+
+    fn reached_before(&self, now: Instant) -> bool {
+        self.lock().reached.is_some_and(|at| now - at <= REACHED)
+    }
+
+    fn operators_before(&self, now: Instant) -> Vec<String> {
         let inner = self.lock();
-        let lately = inner.operators.iter().filter(|(_, at)| at.elapsed() <= OPERATOR_REACHED);
+        let lately = inner.operators.iter().filter(|(_, at)| now - **at <= OPERATOR_REACHED);
         lately.map(|(operator, _)| operator.clone()).collect()
     }
 
@@ -133,17 +142,15 @@ mod tests {
         assert_eq!(cosigning.size(), 9);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn reach_fades() {
-        let cosigning = Cosigning::new(None);
-        assert!(!cosigning.reaches_quorum());
+    #[test]
+    fn reach_fades() {
+        let (cosigning, now) = (Cosigning::new(None), Instant::now());
+        assert!(!cosigning.reached_before(now));
         cosigning.reached_quorum();
         cosigning.reached("JO/GOV/psd".to_owned());
-        assert!(cosigning.reaches_quorum());
-        tokio::time::advance(Duration::from_secs(11)).await;
-        assert!(!cosigning.reaches_quorum());
-        assert_eq!(cosigning.operators(), ["JO/GOV/psd"]);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(cosigning.operators().is_empty());
+        assert!(cosigning.reached_before(now));
+        assert!(!cosigning.reached_before(now + Duration::from_secs(11)));
+        assert_eq!(cosigning.operators_before(now + Duration::from_secs(11)), ["JO/GOV/psd"]);
+        assert!(cosigning.operators_before(now + Duration::from_secs(61)).is_empty());
     }
 }

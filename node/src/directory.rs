@@ -205,7 +205,9 @@ impl View {
         let agreement = self.high.get(core.agreement.as_ref());
         let method = agreement.and_then(|agreement| {
             let methods = agreement.document.methods.iter();
-            methods.into_iter().find(|row| row.service == core.service && row.method == core.method)
+            methods
+                .into_iter()
+                .find(|row| row.service == core.service && row.method == core.method)
         });
         method.is_some_and(is_high)
     }

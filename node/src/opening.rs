@@ -38,22 +38,23 @@ use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::doors::local::Callers;
 use crate::error::StartError;
+use crate::erasing::Erasing;
 use crate::findings::Findings;
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
 use crate::node::Storage;
 use crate::peers::Peers;
 use crate::proofs::Owed;
+use crate::quarantine::Quarantine;
 use crate::receipts::{Outbox, OwedReceipts};
 use crate::reconciling::Reconciling;
-use crate::quarantine::Quarantine;
 use crate::refusals::Refusals;
 use crate::registry_link::{self, RegistryLink};
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
 use crate::setup::Layout;
-use crate::succession;
 use crate::standing::Standing;
+use crate::succession;
 use crate::trust::Trust;
 use crate::watching::Watching;
 
@@ -131,6 +132,7 @@ pub(crate) fn open(
     storage: Storage,
 ) -> Result<(Arc<Closets>, Opened, TlsAcceptor), StartError> {
     let layout = Layout::new(&config.data);
+    let Book { ledger, opened, replay, watching } = Book::open(&config, &material, &clock, storage)?;
     let directory = Arc::new(Directory::new(material.anchor.clone()));
     let schemas = Schemas::new(config.data.join("schemas"))?;
     let archive = Archive::new(config.data.join("snapshots"))?;
@@ -142,35 +144,8 @@ pub(crate) fn open(
     let (connector, name) = identity.registry_connector(config.node.instance())?;
     let registry = registry_link::channel(&config.registry, connector, name)
         .map_err(|error| StartError::Anchor(error.to_string()))?;
-    let seal_key = SealKey::load_or_make(&material.store, &material.origin)?;
-    let own_key = VerifierKey::new_seal(material.origin.as_str(), *seal_key.public().as_bytes())
-        .map_err(|error| StartError::Anchor(error.to_string()))?;
-    let started = Started {
-        origin: material.origin.to_string(),
-        certificates: material
-            .seal_chain
-            .iter()
-            .map(|der| Bytes::copy_from_slice(der))
-            .collect(),
-        seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
-        succeeds: succession::heads(&config.data)?,
-    };
-    let mut ledger_config = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
-    ledger_config.segment_bytes = config.segment_bytes;
-    ledger_config.replay_grace_us = 2 * config.limits.skew_us;
-    ledger_config.disk = storage.disk;
-    ledger_config.fatal = storage.fatal;
-    let vault = Vault::open(&material.store)?;
-    let witness = open_witness(&material.store, &config, &layout, Arc::clone(&ledger_config.disk))?;
-    let (ledger, opened) = Ledger::open(ledger_config, seal_key, vault, Arc::clone(&clock), started)?;
-    let replay = ReplaySet::new(REPLAY_MAX);
-    for entry in &opened.replay {
-        replay
-            .remember(entry, clock.now_us())
-            .map_err(|error| StartError::Replay(error.to_string()))?;
-    }
     let limits = &config.limits;
-    let watching = Arc::new(watching(&config, &witness, &ledger, own_key, &clock)?);
+    let watching = Arc::new(watching);
     let mirrors = Mirrors::start(&config.mirrors, (&config.data, &config.files()), &ledger, &clock)?;
     let closets = Closets {
         mirrors,
@@ -193,6 +168,7 @@ pub(crate) fn open(
         owed: Owed::default(),
         away: Away::default(),
         standing: Arc::clone(&watching.standing),
+        erasing: Erasing::default(),
         findings: Arc::clone(&watching.findings),
         trust: Arc::clone(&watching.trust),
         watching,
@@ -222,22 +198,69 @@ pub(crate) fn open(
     Ok((Arc::new(closets), opened, acceptor))
 }
 
+/// The own ledger, and what this node remembers of others.
+struct Book {
+    ledger: Ledger,
+    opened: Opened,
+    replay: ReplaySet,
+    watching: Watching,
+}
+
+impl Book {
+    fn open(
+        config: &Config,
+        material: &Material,
+        clock: &Arc<dyn Clock>,
+        storage: Storage,
+    ) -> Result<Book, StartError> {
+        let seal_key = SealKey::load_or_make(&material.store, &material.origin)?;
+        let own_key = VerifierKey::new_seal(material.origin.as_str(), *seal_key.public().as_bytes())
+            .map_err(|error| StartError::Anchor(error.to_string()))?;
+        let started = Started {
+            origin: material.origin.to_string(),
+            certificates: material
+                .seal_chain
+                .iter()
+                .map(|der| Bytes::copy_from_slice(der))
+                .collect(),
+            seal_key: Bytes::copy_from_slice(seal_key.public().as_bytes()),
+            succeeds: succession::heads(&config.data)?,
+        };
+        let mut at = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
+        at.segment_bytes = config.segment_bytes;
+        at.replay_grace_us = 2 * config.limits.skew_us;
+        at.disk = storage.disk;
+        at.fatal = storage.fatal;
+        let vault = Vault::open(&material.store)?;
+        let witness = open_witness(&material.store, config, Arc::clone(&at.disk))?;
+        let (ledger, opened) = Ledger::open(at, seal_key, vault, Arc::clone(clock), started)?;
+        let replay = ReplaySet::new(REPLAY_MAX);
+        for entry in &opened.replay {
+            replay
+                .remember(entry, clock.now_us())
+                .map_err(|error| StartError::Replay(error.to_string()))?;
+        }
+        let watching = watching(config, witness, &ledger, own_key, clock)?;
+        Ok(Book {
+            ledger,
+            opened,
+            replay,
+            watching,
+        })
+    }
+}
+
 /// The memory of this node's witness, with its key.
-fn open_witness(
-    store: &KeyStore,
-    config: &Config,
-    layout: &Layout,
-    disk: Arc<dyn Disk>,
-) -> Result<Arc<WitnessState>, StartError> {
+fn open_witness(store: &KeyStore, config: &Config, disk: Arc<dyn Disk>) -> Result<WitnessState, StartError> {
+    let layout = Layout::new(&config.data);
     let key = WitnessKey::of_node(store, &config.node)?;
-    let witness = WitnessState::open(&layout.witness(), layout.witness_begun(), key, disk)?;
-    Ok(Arc::new(witness))
+    Ok(WitnessState::open(&layout.witness(), layout.witness_begun(), key, disk)?)
 }
 
 /// What compares ledgers. A node with the mark of a quarantine is quarantined from the start.
 fn watching(
     config: &Config,
-    witness: &Arc<WitnessState>,
+    witness: WitnessState,
     ledger: &Ledger,
     own_key: VerifierKey,
     clock: &Arc<dyn Clock>,
@@ -251,7 +274,7 @@ fn watching(
     Ok(Watching {
         ledger: ledger.clone(),
         own_key,
-        witness: Arc::clone(witness),
+        witness: Arc::new(witness),
         standing: Arc::new(standing),
         findings: Arc::new(Findings::default()),
         trust: Arc::new(Trust::open(&config.data)?),

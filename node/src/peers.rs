@@ -1,6 +1,7 @@
 //! The closet that talks to other nodes: connections, `Hello`, typed calls.
 
 mod comparing;
+mod posting;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Uri, header};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http2::SendRequest;
 use jisr_proto::ident::NodeId;
 use jisr_proto::peer::{
@@ -24,6 +24,8 @@ use crate::connections::{self, CallError, Connections};
 use crate::directory::NodeRow;
 use crate::grpc::{self, Chunks, FrameError};
 use crate::identity::Identity;
+
+pub(crate) use posting::{POSTED_BYTES_MAX, Posted};
 
 /// The one version of the protocol.
 pub(crate) const PROTOCOL_VERSION: u32 = 1;
@@ -227,7 +229,12 @@ impl Peers {
         let hello = greeter.greet(to);
         let asked = hello.yours.clone();
         let answered = self
-            .call_on(sender, "/jisr.peer.v1.Peer/Hello", hello.encode_to_vec().into(), Bytes::new())
+            .call_on(
+                sender,
+                "/jisr.peer.v1.Peer/Hello",
+                hello.encode_to_vec().into(),
+                Bytes::new(),
+            )
             .await;
         let answer: HelloResponse = answered.map_err(|error| match error {
             // Whatever became of the Hello, no question has left.
@@ -261,62 +268,13 @@ impl Peers {
             .unwrap_or_else(|_| Err(silent()))
     }
 
-    /// Posts a text, as C2SP tlog-witness does. Returns status, content type and body.
-    pub(crate) async fn post(
-        &self,
-        greeter: &dyn Greeter,
-        to: &NodeRow,
-        path: &'static str,
-        body: Bytes,
-    ) -> Result<Posted, PeerError> {
-        let mut sender = self
-            .connections
-            .sender(&to.id, async || Box::pin(self.connect(greeter, to)).await)
-            .await?;
-        let response = connections::send(&mut sender, text_request(path, body))
-            .await
-            .map_err(call_error)?;
-        let status = response.status().as_u16();
-        let content_type = response.headers().get(header::CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = Limited::new(response.into_body(), POSTED_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| PeerError::Broken(error.to_string()))?.to_bytes();
-        Ok(Posted {
-            status,
-            content_type,
-            body,
-        })
-    }
 }
-
-/// The answer to a text.
-#[derive(Debug)]
-pub(crate) struct Posted {
-    /// HTTP status.
-    pub status: u16,
-    /// Its content type.
-    pub content_type: Option<String>,
-    /// Its body.
-    pub body: Bytes,
-}
-
-/// Longest answer to a text.
-pub(crate) const POSTED_BYTES_MAX: usize = 64 << 10;
 
 fn call_error(error: CallError) -> PeerError {
     match error {
         CallError::Unsent(text) => PeerError::Unsent(text),
         CallError::Broken(text) => PeerError::Broken(text),
     }
-}
-
-fn text_request(path: &'static str, body: Bytes) -> Request<Chunks> {
-    let mut request = Request::new(Chunks::text(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri(path);
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    request.headers_mut().insert(header::CONTENT_TYPE, plain);
-    request
 }
 
 fn uri(path: &'static str) -> Uri {

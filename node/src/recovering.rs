@@ -156,4 +156,3 @@ pub(crate) fn remind(closets: &Closets) {
         tracing::error!("QUARANTINED, nothing is exchanged: {text}");
     }
 }
-

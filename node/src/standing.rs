@@ -37,7 +37,9 @@ impl Standing {
     pub(crate) fn recovering() -> Standing {
         Standing {
             state: AtomicU8::new(RECOVERING),
-            text: Mutex::new("asking the registry and peers whether they know anything newer of this ledger".to_owned()),
+            text: Mutex::new(
+                "asking the registry and peers whether they know anything newer of this ledger".to_owned(),
+            ),
             fits: Mutex::default(),
             news: Notify::new(),
             running: watch::Sender::new(false),
@@ -164,7 +166,10 @@ mod tests {
         standing.run();
         assert!(!standing.quarantine("again".to_owned()));
         let fault = standing.admits().unwrap_err();
-        assert_eq!((fault.reason, fault.detail.as_str()), (Reason::Quarantined, "psd is ahead"));
+        assert_eq!(
+            (fault.reason, fault.detail.as_str()),
+            (Reason::Quarantined, "psd is ahead")
+        );
     }
 
     #[test]

@@ -118,7 +118,9 @@ impl Trust {
 
     /// Puts the forks down. Blocks on disk.
     fn keep(&self, refused: &HashMap<Origin, Refused>) {
-        let forked = refused.iter().filter(|(_, known)| known.reason == Reason::PeerLedgerForked);
+        let forked = refused
+            .iter()
+            .filter(|(_, known)| known.reason == Reason::PeerLedgerForked);
         let ledger = forked.map(|(origin, known)| {
             let (key, text) = (known.key, known.text.clone());
             (origin.to_string(), ForkedRow { key, text })
@@ -164,7 +166,11 @@ mod tests {
         assert!(!trust.take_back(&peer.origin, Reason::PeerLedgerUnproven));
         assert_eq!(trust.admits(&peer).unwrap_err().reason, Reason::PeerLedgerForked);
         let trust = Trust::open(dir.path()).unwrap();
-        assert_eq!(trust.admits(&peer).unwrap_err().reason, Reason::PeerLedgerForked, "after a restart");
+        assert_eq!(
+            trust.admits(&peer).unwrap_err().reason,
+            Reason::PeerLedgerForked,
+            "after a restart"
+        );
     }
 
     #[test]

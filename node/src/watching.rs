@@ -100,7 +100,8 @@ impl Watching {
     /// quarantined. `trusted`: that nothing is held counts as a confirmation too, since whoever says so would know.
     pub(crate) fn held_of_us(&self, by: &str, held: &Bytes, trusted: bool) -> Result<(), Fault> {
         if held.is_empty() {
-            if trusted {
+            // Whoever cosigned this ledger and holds nothing of it has forgotten it.
+            if trusted && self.ledger.cosigned().is_none() {
                 self.standing.confirmed(Fits {
                     by: by.to_owned(),
                     size: 0,
@@ -110,7 +111,8 @@ impl Watching {
             return Ok(());
         }
         let checkpoint = note::open(held, &self.own_key).map_err(|error| {
-            let detail = format!("{by} shows what it takes for a checkpoint of this node's ledger, which it is not: {error}");
+            let detail =
+                format!("{by} shows what it takes for a checkpoint of this node's ledger, which it is not: {error}");
             Fault::new(Reason::PeerMisbehaved, detail)
         })?;
         match self.compare(&checkpoint) {
@@ -120,7 +122,11 @@ impl Watching {
                 note: held.clone(),
             }),
             Own::Contradicts(text) => self.quarantine(by, &checkpoint, held, text),
-            Own::Unknown => tracing::warn!(by, size = checkpoint.size, "what is held of the own ledger could not be compared"),
+            Own::Unknown => tracing::warn!(
+                by,
+                size = checkpoint.size,
+                "what is held of the own ledger could not be compared"
+            ),
         }
         Ok(())
     }
@@ -191,11 +197,19 @@ impl Watching {
             {
                 Ok(())
             }
-            Err(WitnessError::Inconsistent { old, new, note: held, .. }) => {
-                let text = format!("its tree of {new} entries does not continue the one of {old} that it showed before");
+            Err(WitnessError::Inconsistent {
+                old, new, note: held, ..
+            }) => {
+                let text =
+                    format!("its tree of {new} entries does not continue the one of {old} that it showed before");
                 Err(self.forked(peer, FindingKind::LedgerForked, [held, shown.clone()], text))
             }
-            Err(WitnessError::RolledBack { shown: now, size, note: held, .. }) => {
+            Err(WitnessError::RolledBack {
+                shown: now,
+                size,
+                note: held,
+                ..
+            }) => {
                 let text = format!("it shows {now} entries as its newest, and showed {size} before");
                 Err(self.forked(peer, FindingKind::LedgerRolledBack, [held, shown.clone()], text))
             }

@@ -72,6 +72,14 @@ impl Rogue {
             .expect("a member's directory opens")
     }
 
+    /// A member's machine that was cloned: this copy of its data directory runs on beside the node, under the same keys.
+    pub async fn cloned(data: &Path) -> Rogue {
+        let data = data.to_owned();
+        tokio::task::spawn_blocking(move || Rogue::open(&data))
+            .await
+            .expect("a copy of a member's directory opens")
+    }
+
     fn open(data: &Path) -> Rogue {
         let layout = Layout::new(data);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -494,22 +502,32 @@ impl PeerLine {
             .then_some(())
     }
 
+    /// Asks for anything by plain HTTP/2. Returns status, content type and body.
+    ///
+    /// # Panics
+    /// The door does not answer.
+    pub async fn http(&mut self, method: http::Method, path: &str, body: Bytes) -> (u16, String, Bytes) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("https://jisr{path}"))
+            .body(Full::new(body))
+            .expect("a path is a request");
+        self.sender.ready().await.expect("the connection is open");
+        let response = self.sender.send_request(request).await.expect("the door answers");
+        let status = response.status().as_u16();
+        let kind = response.headers().get("content-type");
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+        let body = response.into_body().collect().await.expect("the door answers").to_bytes();
+        (status, kind, body)
+    }
+
     /// Shows a witness a checkpoint (C2SP tlog-witness).
     ///
     /// # Panics
     /// The door does not answer.
     pub async fn add_checkpoint(&mut self, body: Bytes) -> Answer {
-        let request = Request::post(format!("https://jisr{ADD_CHECKPOINT}"))
-            .header("content-type", "text/plain")
-            .body(Full::new(body))
-            .expect("a constant path is a request");
-        self.sender.ready().await.expect("the connection is open");
-        let response = self.sender.send_request(request).await.expect("the door answers");
-        let status = response.status().as_u16();
-        let kind = response.headers().get("content-type").cloned();
-        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
-        let body = response.into_body().collect().await.expect("the door answers").to_bytes();
-        Answer::read(status, kind, &body)
+        let (status, kind, body) = self.http(http::Method::POST, ADD_CHECKPOINT, body).await;
+        Answer::read(status, Some(&kind), &body)
     }
 
     /// Posts any bytes to a method, with one more header. Returns what the door answers, if it does.

@@ -33,7 +33,7 @@ async fn a_token_is_good_for_one_node_once_and_for_a_while() {
         ("jisr2-AAAA", "jisr1-"),
         ("jisr1-!!", "cut short"),
         (&mistyped, "mistyped"),
-        (cut, "mistyped"),
+        (cut, "cut short"),
     ] {
         let error = world
             .enrol("mol", damaged)

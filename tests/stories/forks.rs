@@ -111,7 +111,7 @@ async fn the_consumer_asks_no_provider_whose_ledger_is_forked() {
         .serve(address, |_, _| async { ProveResponse::default() })
         .await;
     rogue.show(rogue.another_tree(rogue.ledger.size() + 1));
-    until(async || world.party("mol").status().await.findings > 0).await;
+    until(async || !world.findings("mol").is_empty()).await;
     let before = world.statements("mol").len();
     refused(ask(&world).await, Reason::PeerLedgerForked);
     assert_eq!(world.statements("mol").len(), before, "nothing was asked");

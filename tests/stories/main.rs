@@ -4,6 +4,7 @@
 
 mod again;
 mod attacks;
+mod auditing;
 mod backends;
 mod clocks;
 mod crash;
@@ -15,13 +16,16 @@ mod first_exchange;
 mod forks;
 mod limits;
 mod metadata;
+mod mirror;
 mod receipts;
 mod reconciliation;
 mod recovering;
 mod refusals;
 mod registry_away;
+mod registry_recovering;
 mod samples;
 mod witnesses;
+mod witnessing;
 
 use jisr_tests::World;
 

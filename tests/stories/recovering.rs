@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jisr_ledger::statement::Draft;
 use jisr_node::quarantine::Quarantine;
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Kind, Resumed};
-use jisr_tests::{Question, World, reason_of, refused, until};
+use jisr_tests::{Question, Rogue, World, reason_of, refused, until};
 use prost::Message as _;
+
+use crate::quick;
 
 fn question() -> Question {
     Question::about("9901234567")
@@ -18,7 +21,7 @@ async fn ask(world: &World) {
 }
 
 /// A copy of a directory as it lies there.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -130,6 +133,28 @@ async fn a_disk_that_was_rolled_back_under_a_running_node_is_quarantined() {
     let took = quarantined(&mut world).await;
     assert!(took < Duration::from_secs(5), "{took:?}");
     stays_so(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clone_of_the_machine_ends_in_quarantine() {
+    let mut world = quick(World::of_two().await, 60).await;
+    ask(&world).await;
+    let copy = back_up(&world, "psd");
+    // The copy goes on under the same keys, and a witness sees it first.
+    let clone = Rogue::cloned(&copy).await;
+    for _ in 0..20 {
+        clone.sealed(Draft::new(clone.core())).await;
+    }
+    clone.cosigned_by(&world, "mol").await;
+    let begun = Instant::now();
+    // Found by the next Hello, or the next round of cosigning: mol shows psd's own signature on what its disk does not hold.
+    until(async || world.party("psd").status().await.state == "QUARANTINED").await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let told = world.caller().ask("Read", &question()).await.unwrap_err();
+    assert_eq!(reason_of(&told), Reason::Quarantined);
+    drop(clone);
+    world.stop_node("psd").await;
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -122,7 +122,12 @@ mod tests {
             let raw: WatchRaw = toml::from_str(text).unwrap();
             assert!(raw.check().is_err(), "{text}");
         }
-        for text in ["warn_s = 0", "warn_s = 3601", "refuse_high_s = 60", "unwitnessed_s = 20000"] {
+        for text in [
+            "warn_s = 0",
+            "warn_s = 3601",
+            "refuse_high_s = 60",
+            "unwitnessed_s = 20000",
+        ] {
             let raw: WitnessRaw = toml::from_str(text).unwrap();
             assert!(raw.check().is_err(), "{text}");
         }

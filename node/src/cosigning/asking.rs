@@ -123,7 +123,11 @@ async fn post(closets: &Arc<Closets>, witness: &Witness, from: u64, to: u64, not
             .await
             .map_err(|error| format!("{error:?}"))?,
     };
-    Ok(Answer::read(posted.status, posted.content_type.as_deref(), &posted.body))
+    Ok(Answer::read(
+        posted.status,
+        posted.content_type.as_deref(),
+        &posted.body,
+    ))
 }
 
 /// The witness's own line, once it holds under its key.

@@ -88,7 +88,10 @@ fn judge(closets: &Closets, asked: &Bytes, answer: &HelloResponse) -> Result<Opt
     let proof = seal::path(&answer.proof).map_err(|error| error.to_string())?;
     let time_s = closets.clock.now_us() / 1_000_000;
     let known = |note: &Bytes| note == asked;
-    match watching.witness.add_checkpoint(held, &proof, &answer.checkpoint, key, time_s) {
+    match watching
+        .witness
+        .add_checkpoint(held, &proof, &answer.checkpoint, key, time_s)
+    {
         Ok(line) => Ok(Some([&answer.checkpoint, line.as_bytes()].concat().into())),
         Err(WitnessError::Lost(text)) => {
             let observed = watching.witness.observe(&answer.checkpoint, &proof, key);
@@ -96,15 +99,30 @@ fn judge(closets: &Closets, asked: &Bytes, answer: &HelloResponse) -> Result<Opt
         }
         Err(WitnessError::OldSize { old, new }) => {
             let text = format!("it shows {new} entries as its newest, and showed {old} before");
-            Err(found(closets, FindingKind::LedgerRolledBack, [asked, &answer.checkpoint], text))
+            Err(found(
+                closets,
+                FindingKind::LedgerRolledBack,
+                [asked, &answer.checkpoint],
+                text,
+            ))
         }
         Err(WitnessError::Conflict { size, note, .. }) if size == shown.size || known(&note) => {
             let text = format!("it signed two trees of {} entries", shown.size);
-            Err(found(closets, FindingKind::LedgerForked, [&note, &answer.checkpoint], text))
+            Err(found(
+                closets,
+                FindingKind::LedgerForked,
+                [&note, &answer.checkpoint],
+                text,
+            ))
         }
         Err(WitnessError::Inconsistent { old, new, note, .. }) if known(&note) => {
             let text = format!("its tree of {new} entries does not continue the one of {old} that it showed before");
-            Err(found(closets, FindingKind::LedgerForked, [&note, &answer.checkpoint], text))
+            Err(found(
+                closets,
+                FindingKind::LedgerForked,
+                [&note, &answer.checkpoint],
+                text,
+            ))
         }
         Err(error) => Err(error.to_string()),
     }

@@ -70,7 +70,10 @@ async fn round(closets: &Arc<Closets>, newest: &Arc<SignedCheckpoint>, wide: boo
         lines.extend(line.ok().flatten());
     }
     if lines.is_empty() {
-        tracing::warn!(size = newest.size, "no witness cosigned the own checkpoint; it is tried again");
+        tracing::warn!(
+            size = newest.size,
+            "no witness cosigned the own checkpoint; it is tried again"
+        );
         return false;
     }
     lines.sort_unstable();

@@ -39,7 +39,6 @@ pub(super) fn tell(closets: &Closets, addresses: Addresses) -> StatusResponse {
         receipts_owed: closets.receipts_owed.total(),
         findings: closets.findings.count(),
         mirrors: closets.mirrors.status(checkpoint.size, closets.now_us()),
-        ..StatusResponse::default()
     }
 }
 

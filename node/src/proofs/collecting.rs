@@ -7,17 +7,17 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use jisr_ledger::anchor::QuorumClass;
 use jisr_ledger::ledger::Record;
+use jisr_ledger::note;
 use jisr_ledger::policy::Parties;
 use jisr_ledger::seal;
 use jisr_ledger::tree::{self, Hash};
-use jisr_ledger::note;
 use jisr_proto::ident::Origin;
 use jisr_proto::peer::{ProveRequest, ProveResponse};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Finding, FindingKind};
 use tokio::time::Instant;
 
-use super::account::{Due, Limits};
+use super::account::{Account, Due, Limits};
 use super::{INDEXES_MAX, Owed};
 use crate::closets::Closets;
 use crate::directory::NodeRow;
@@ -65,6 +65,7 @@ pub(crate) async fn collect(closets: Arc<Closets>, mut stopped: Stopped) {
         if closets.cosigning.reaches_quorum() {
             closets.owed.reached_for(passed);
         }
+        close_unlisted(&closets);
         for row in closets.owed.debtors() {
             let is_reached = tokio::select! {
                 is_reached = collect_from(&closets, &row) => is_reached,
@@ -76,6 +77,13 @@ pub(crate) async fn collect(closets: Arc<Closets>, mut stopped: Stopped) {
 }
 
 impl Owed {
+    /// Takes out the accounts that `is_listed` does not hold: nobody can pay for those ledgers any more.
+    fn close(&self, is_listed: impl Fn(&NodeRow) -> bool) -> Vec<Account> {
+        let mut accounts = self.lock();
+        let closed = accounts.extract_if(|_, account| !is_listed(&account.row));
+        closed.map(|(_, account)| account).collect()
+    }
+
     /// Who owes something.
     fn debtors(&self) -> Vec<Arc<NodeRow>> {
         let accounts = self.lock();
@@ -99,7 +107,34 @@ impl Owed {
 
     fn overdue(&self, origin: &Origin, limits: &Limits) -> usize {
         let now_ms = self.reached_ms.load(Ordering::Relaxed);
-        self.lock().get(origin).map_or(0, |account| account.overdue(now_ms, limits))
+        self.lock()
+            .get(origin)
+            .map_or(0, |account| account.overdue(now_ms, limits))
+    }
+}
+
+/// A ledger that the snapshot lists no longer, or under another key, pays nothing any more. What it still owed is said once.
+fn close_unlisted(closets: &Closets) {
+    let Some(view) = closets.directory.newest() else {
+        return;
+    };
+    let is_listed = |row: &NodeRow| {
+        let listed = view.node_of_origin(&row.origin);
+        listed.is_some_and(|listed| listed.seal_key == row.seal_key)
+    };
+    for account in closets.owed.close(is_listed).into_iter().filter(|account| !account.due.is_empty()) {
+        let (row, owed) = (&account.row, account.due.len());
+        closets.findings.found(Finding {
+            kind: FindingKind::LedgerUnproven.into(),
+            origin: row.origin.to_string(),
+            count: owed as u64,
+            notes: vec![account.newest.1, closets.watching.checked_note(&row.origin)],
+            text: format!(
+                "{}: snapshot {} lists this ledger no longer, and {owed} of its statements were never shown under a checkpoint that witnesses cosigned",
+                row.id, view.version
+            ),
+            ..Finding::default()
+        });
     }
 }
 
@@ -157,7 +192,10 @@ async fn ask(closets: &Closets, row: &NodeRow, due: &[Due]) -> Told {
             Told::Unpaid
         }
         Err(Wrong::Own(text)) => {
-            tracing::warn!(text, "the proofs of a peer could not be recorded; they are asked for again");
+            tracing::warn!(
+                text,
+                "the proofs of a peer could not be recorded; they are asked for again"
+            );
             Told::Unpaid
         }
     }

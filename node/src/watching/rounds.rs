@@ -46,7 +46,13 @@ pub(crate) async fn watch(closets: Arc<Closets>, mut stopped: Stopped) {
             }
             let seals = closets.owed.seen(&peer.origin);
             if is_due(&closets, &peer, greeted.get(&peer.origin), seals) {
-                greeted.insert(peer.origin.clone(), Greeted { at: Instant::now(), seals });
+                greeted.insert(
+                    peer.origin.clone(),
+                    Greeted {
+                        at: Instant::now(),
+                        seals,
+                    },
+                );
                 let closets = Arc::clone(&closets);
                 running.spawn(async move { greet(&closets, &peer).await });
             }
