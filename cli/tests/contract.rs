@@ -122,6 +122,12 @@ fn every_command_says_its_exit_codes() {
         "evidence verify",
         "evidence show",
         "ledger verify",
+        "ledger compare",
+        "audit list",
+        "audit count",
+        "audit sample",
+        "audit export",
+        "audit report",
     ];
     for command in commands {
         let help = printed(&jisr(dir.path(), &format!("{command} --help")));

@@ -31,7 +31,7 @@ pub(super) fn survey(archive: &mut Archive) -> Result<Whose, ArchiveError> {
     let (mut newest_us, mut findings, mut exchange_statements) = (0, 0, 0);
     let mut is_ended = false;
     let mut items = archive.items();
-    while let Some(item) = items.next() {
+    for item in items.by_ref() {
         let Item::Statement { entry, .. } = item?.1 else {
             continue;
         };
