@@ -102,7 +102,7 @@ impl Reconciling {
 pub(crate) async fn run(closets: Arc<Closets>, mut stopped: Stopped) {
     let window = Duration::from_millis(closets.config.reconcile.window_ms);
     let tick = (window / 4).clamp(Duration::from_millis(200), Duration::from_secs(15));
-    let mut progress: Option<Progress> = None;
+    let mut known: Option<Progress> = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(tick) => {}
@@ -111,7 +111,7 @@ pub(crate) async fn run(closets: Arc<Closets>, mut stopped: Stopped) {
         if !closets.standing.is_running() {
             continue;
         }
-        let progress = match &mut progress {
+        let progress = match &mut known {
             Some(progress) => progress,
             none => none.insert(Progress::load(&closets)),
         };
@@ -127,6 +127,9 @@ pub(crate) async fn run(closets: Arc<Closets>, mut stopped: Stopped) {
             () = compare => {}
             _ = stopped.wait_for(|stop| *stop) => break,
         }
+    }
+    if let Some(progress) = known.as_mut().filter(|_| closets.findings.is_recorded()) {
+        progress.save(&closets).await;
     }
 }
 

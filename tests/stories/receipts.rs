@@ -224,3 +224,24 @@ async fn what_is_no_receipt_is_refused_or_left_out() {
     world.parties.remove("mol");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_receipts_the_provider_proves_an_exchange_alone() {
+    let mut world = world("[receipts]\nsend_ms = 50\n").await;
+    let answer = world.caller().ask("Write", &Question::about(PERSON)).await.unwrap();
+    until(async || kinds(&world, &answer.exchange) == [Kind::Delivered]).await;
+    until(async || world.party("psd").status().await.proofs_owed == 0).await;
+    world.crash_node("mol").await;
+    let id: ExchangeId = answer.exchange.parse().unwrap();
+    let request = jisr_proto::admin::ExportEvidenceRequest {
+        exchange_id: id.as_bytes().to_vec().into(),
+        wait_ms: 15_000,
+        withhold: Vec::new(),
+    };
+    let exported = world.party("psd").admin().await.export_evidence(request).await;
+    let exported = exported.unwrap().into_inner();
+    assert_eq!(exported.lacks, Vec::<String>::new());
+    let report = jisr_ledger::evidence::verify(&exported.evidence, &world.anchor(), world.clock.now_us());
+    assert_eq!(report.verdict, jisr_ledger::report::Verdict::Valid, "{report:#?}");
+    world.end().await;
+}

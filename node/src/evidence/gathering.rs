@@ -135,7 +135,10 @@ pub(super) async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Resu
             Err(text) => {
                 let attached = entries.iter().filter_map(|entry| entry.peer.as_ref());
                 pieces.extend(attached.filter_map(|peer| attached_piece(peer, &other)));
-                silent = Some(text);
+                let receipts = receipts(closets, &entries).await;
+                // With a receipt all is here that the other side has to show.
+                silent = receipts.is_empty().then_some(text);
+                pieces.extend(receipts.iter().filter_map(|receipt| attached_piece(receipt, &other)));
             }
         }
     }
@@ -183,6 +186,24 @@ async fn own_pieces(closets: &Arc<Closets>, entries: &[Entry]) -> Result<Vec<Pie
     });
     let pieces = proven.await.ok().flatten();
     pieces.ok_or_else(|| Fault::new(Reason::LedgerUnavailable, "the own statements cannot be proven"))
+}
+
+/// Receipts of the own statements: how the consumer closed the exchange, as it showed it.
+async fn receipts(closets: &Arc<Closets>, entries: &[Entry]) -> Vec<PeerEntry> {
+    let ledger = closets.ledger.clone();
+    let indexes: Vec<u64> = entries.iter().map(|entry| entry.index).collect();
+    let found = tokio::task::spawn_blocking(move || {
+        let receipts = indexes.into_iter().map(|index| ledger.receipt(index));
+        receipts.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
+    });
+    match found.await {
+        Ok(Ok(receipts)) => receipts,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "receipts could not be read");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 /// The other side's statements, as it shows them now.
