@@ -1,6 +1,7 @@
 //! `jisr ledger`: whole ledgers, verified and compared.
 
 mod compare;
+mod index;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ const NOTE_BYTES_MAX: u64 = 64 << 10;
 pub(crate) enum Command {
     Verify(Verify),
     Compare(compare::Compare),
+    Index(index::Index),
 }
 
 /// Verify a ledger directory, offline, trusting nothing but the anchor
@@ -55,6 +57,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Verify(verify) => verify.run(),
         Command::Compare(compare) => compare.run(),
+        Command::Index(index) => index.run(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A start goes on from the mark where that fits, and reads the whole ledger where it does not: what it finds is the same.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -102,6 +102,11 @@ impl Reader {
         }
     }
 
+    /// Directory of the segments.
+    pub(super) fn segments(&self) -> &Path {
+        &self.segments
+    }
+
     /// Body of a frame whose checksum holds. Where it does not, the frame may be in the middle of being erased in its place.
     pub(crate) fn frame(&self, place: Place) -> Result<Bytes, ReadError> {
         for _ in 0..FRAME_LOOKS {

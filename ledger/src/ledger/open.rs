@@ -5,30 +5,21 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use jisr_certs::seal::SealKey;
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::statement::{Started, TornTailCut};
 
-use super::commit::SignedCheckpoint;
+use super::Ledger;
 use super::config::Config;
-use super::confirm::{Gate, Waiting};
-use super::entry::{Entry, ReadError, Reader};
+use super::entry::{Entry, ReadError};
 use super::erase::Eraser;
 use super::error::OpenError;
-use super::follower::{Follower, FollowerQueue, Standing};
-use super::head::Head;
 use super::history::{Open, Side};
-use super::indexer::{Indexer, Indexing};
-use super::published::Published;
-use super::queue::Queue;
-use super::recover::{End, Ground, Recovered};
-use super::reserve::Reserve;
-use super::writer::Writer;
-use super::{Inner, Ledger, Threads};
+use super::recover::{End, Ground};
+use super::start::Parts;
 use crate::clock::Clock;
 use crate::files::create_directory;
 use crate::replay::ReplayEntry;
@@ -114,9 +105,10 @@ pub(crate) fn open(
         vault,
         clock,
         recovered,
+        torn,
         lock,
     };
-    let ledger = parts.start(started, torn)?;
+    let ledger = parts.start(started)?;
     Ok((
         ledger,
         Opened {
@@ -129,153 +121,6 @@ pub(crate) fn open(
     ))
 }
 
-/// What a running ledger is made of.
-struct Parts {
-    config: Config,
-    key: SealKey,
-    vault: Vault,
-    clock: Arc<dyn Clock>,
-    recovered: Recovered,
-    lock: File,
-}
-
-impl Parts {
-    fn start(self, started: &Started, torn: Option<TornTailCut>) -> Result<Ledger, OpenError> {
-        let Self {
-            config,
-            key,
-            vault,
-            clock,
-            recovered,
-            lock,
-        } = self;
-        let segments = config.dir.join("segments");
-        let eraser = Eraser::new(&config);
-        let derived = config.dir.join("index");
-        let size = recovered.grower.size();
-        let newest_us = recovered.history.newest_us;
-        let verifier = key
-            .vkey()
-            .parse()
-            .map_err(|_| OpenError::Limits("the seal key has no usable name"))?;
-        let found = SignedCheckpoint {
-            origin: config.origin.as_str().into(),
-            size,
-            root: recovered.grower.root(),
-            note: recovered.signed_head(),
-        };
-        let standing = recovered.last.map(|place| Standing {
-            place,
-            size,
-            note: found.note.clone(),
-        });
-        let origin = config.origin.to_string();
-        let disk = Arc::clone(&config.disk);
-        let queue = Arc::new(Queue::new(config.queue_bytes, config.queue_items));
-        let follower = Arc::new(FollowerQueue::new(size));
-        let end = recovered.end.map(|end| end.place());
-        let head = Arc::new(Head::new(
-            Arc::new(found),
-            recovered.signed,
-            recovered.cosigned,
-            end.unwrap_or_default(),
-        ));
-        let reserve = Reserve::start(&config.reserve_dir, config.segment_bytes, Arc::clone(&config.disk))
-            .map_err(at(&config.reserve_dir))?;
-        let room = reserve.watch();
-        let commit_bytes = config.commit_limit();
-        let writer = Writer {
-            queue: Arc::clone(&queue),
-            follower: Arc::clone(&follower),
-            head: Arc::clone(&head),
-            key,
-            segments: segments.clone(),
-            reserve_dir: config.reserve_dir,
-            segment_bytes: config.segment_bytes,
-            commit_bytes,
-            idle: Duration::from_millis(config.idle_checkpoint_ms),
-            disk: Arc::clone(&config.disk),
-            fatal: config.fatal.clone(),
-            reserve,
-            tail: None,
-            grower: recovered.grower,
-            stored: recovered.stored,
-            known: recovered.known,
-            sizes: recovered.sizes,
-            is_full: false,
-        };
-        let waiting = Waiting {
-            writer,
-            segments: segments.clone(),
-            segment_bytes: config.segment_bytes,
-            disk: config.disk,
-            fatal: config.fatal,
-            origin: config.origin,
-            clock,
-            vault: vault.clone(),
-            end: recovered.end,
-            torn,
-            size,
-            newest_us,
-        };
-        // The first statement of a new ledger is written before the threads run: who gets one gets one that can be written.
-        let (gate, writer) = if size == 0 {
-            (Gate::open(), Some(waiting.begin(started)?))
-        } else {
-            (Gate::closed(waiting), None)
-        };
-        let tiles = Arc::new(recovered.tiles);
-        let reader = Arc::new(Reader::new(&segments, vault.clone()));
-        let found = (end.unwrap_or_default(), size);
-        let index = Arc::new(Indexing::new(found));
-        let indexer = Indexer {
-            indexing: Arc::clone(&index),
-            found,
-            tiles: Arc::clone(&tiles),
-            reader: Arc::clone(&reader),
-            directory: derived.join("exchanges"),
-            segments,
-            cache_bytes: config.index_cache_bytes,
-            origin: origin.clone(),
-        };
-        let followed = Follower {
-            queue: Arc::clone(&follower),
-            tiles: Arc::clone(&tiles),
-            index: Arc::clone(&index),
-            head: Arc::clone(&head),
-            disk,
-            published: Published::found(derived.clone()),
-            derived,
-            origin,
-            history: recovered.history,
-            standing,
-            unmarked: recovered.read_bytes,
-        };
-        let threads = Mutex::new(Threads {
-            writer,
-            follower: Some(spawn("jisr-follower", move || followed.run())?),
-            indexer: Some(spawn("jisr-indexer", move || indexer.run())?),
-        });
-        let inner = Inner {
-            queue,
-            follower,
-            head,
-            gate,
-            tiles,
-            index,
-            reader,
-            vault,
-            eraser,
-            verifier,
-            room,
-            commit_bytes,
-            threads,
-            _lock: lock,
-        };
-        Ok(Ledger(Arc::new(inner)))
-    }
-}
-
 pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, OpenError> {
     thread::Builder::new()
         .name(name.into())
@@ -283,7 +128,7 @@ pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<t
         .map_err(at(Path::new(name)))
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> OpenError {
+pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> OpenError {
     let path = path.to_owned();
     move |error| OpenError::Io {
         path: path.clone(),
@@ -292,7 +137,7 @@ fn at(path: &Path) -> impl Fn(io::Error) -> OpenError {
 }
 
 /// A ledger has one writer: the lock is the kernel's, so it ends with the process.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     if let Some(parent) = path.parent() {
         create_directory(parent).map_err(at(parent))?;
     }

@@ -90,7 +90,7 @@ impl Ground<'_> {
     /// Reads what follows the mark, or, where there is none that fits, the whole ledger.
     pub(crate) fn recover(&self) -> Result<Recovered, OpenError> {
         let files = list(self.segments)?;
-        match self.from_mark(&files) {
+        match self.marked(&files) {
             Ok(Some(recovered)) => return Ok(recovered),
             Ok(None) if files.is_empty() => {}
             Ok(None) => tracing::info!("no mark fits the ledger: it is read whole"),
@@ -108,7 +108,7 @@ impl Ground<'_> {
     }
 
     /// `None`: there is no mark, or it is not one of this ledger as it lies there.
-    fn from_mark(&self, files: &[PathBuf]) -> Result<Option<Recovered>, OpenError> {
+    fn marked(&self, files: &[PathBuf]) -> Result<Option<Recovered>, OpenError> {
         let path = self.derived.join(MARK);
         let read = fs::read(&path).ok().and_then(|bytes| self.resume(&bytes, files));
         let Some((mut reading, mark)) = read else {

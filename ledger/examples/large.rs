@@ -1,0 +1,133 @@
+//! Fills a ledger with many small statements, then opens it: from its mark, and without. Run with `--release`; arguments are a
+//! directory and the number of statements.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use jisr_certs::keys::KeyStore;
+use jisr_certs::seal::SealKey;
+use jisr_ledger::clock::{Clock, SystemClock};
+use jisr_ledger::ledger::{Config, Ledger};
+use jisr_ledger::statement::{Closed, Draft};
+use jisr_ledger::vault::Vault;
+use jisr_proto::ident::{ExchangeId, Origin};
+use jisr_proto::statement::{Core, Kind, Started};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Statements of one call.
+const AT_ONCE: u64 = 500;
+
+fn main() -> Result<(), Failure> {
+    let mut arguments = std::env::args_os().skip(1);
+    let base = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let count: u64 = match arguments.next() {
+        Some(count) => count.to_string_lossy().parse()?,
+        None => 1_000_000,
+    };
+    let data = base.join(format!("jisr-large-{count}"));
+    let filled = data.is_dir();
+    if !filled {
+        fill(&data, count)?;
+    }
+    let mark = data.join("ledger/index/mark");
+    for round in ["from its mark", "from its mark, again"] {
+        reopen(&data, round, count)?;
+    }
+    std::fs::remove_file(mark)?;
+    reopen(&data, "read whole", count)?;
+    reopen(&data, "from the mark that this left", count)
+}
+
+fn open(data: &Path) -> Result<Ledger, Failure> {
+    let origin: Origin = "jisr/JO/GOV/mol/node1/2026".parse()?;
+    let keys = KeyStore::create(data.join("keys"))?;
+    let key = SealKey::load_or_make(&keys, &origin)?;
+    let started = Started {
+        origin: origin.to_string(),
+        certificates: Vec::new(),
+        seal_key: Bytes::copy_from_slice(key.public().as_bytes()),
+        succeeds: Vec::new(),
+    };
+    let config = Config::in_data_directory(data, origin);
+    let (ledger, _) = Ledger::open(config, key, Vault::open(&keys)?, Arc::new(SystemClock), started)?;
+    Ok(ledger)
+}
+
+fn fill(data: &Path, count: u64) -> Result<(), Failure> {
+    let ledger = open(data)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let begun = Instant::now();
+    let mut done = 1;
+    while done + 1 < count {
+        let many = AT_ONCE.min(count - done);
+        // Two in flight: one is made while the other is written.
+        let statements = |from: u64| (from..from + many / 2).map(statement).collect::<Vec<Closed>>();
+        let first = ledger.append(statements(done));
+        let second = ledger.append(statements(done + many / 2));
+        runtime.block_on(first)?;
+        runtime.block_on(second)?;
+        done += 2 * (many / 2);
+    }
+    println!("filled with {done} in {:?}, {}", begun.elapsed(), memory()?);
+    let closing = Instant::now();
+    ledger.close();
+    println!("closed in {:?}", closing.elapsed());
+    Ok(())
+}
+
+fn reopen(data: &Path, how: &str, count: u64) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let ledger = open(data)?;
+    let opened = begun.elapsed();
+    let proved = ledger.prove(count / 3, ledger.size()).is_some();
+    let proof = begun.elapsed() - opened;
+    let middle = id(count / 2 / 2 * 2);
+    let found = ledger.pairs(0, u64::MAX, middle, middle)?.len();
+    let query = begun.elapsed() - opened - proof;
+    println!(
+        "{how}: {} statements opened in {opened:?}; proof ({proved}) {proof:?}; first query ({found}) {query:?}; {}",
+        ledger.size(),
+        memory()?
+    );
+    ledger.close();
+    Ok(())
+}
+
+fn memory() -> Result<String, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = |name| status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    Ok([line("VmRSS"), line("VmHWM")].join(", ").replace('\t', ""))
+}
+
+fn id(n: u64) -> ExchangeId {
+    let mut random = [0; 10];
+    for (to, from) in random.iter_mut().rev().zip(n.to_le_bytes()) {
+        *to = from;
+    }
+    // As if 2 000 came each second.
+    ExchangeId::new_v7(1_795_000_000_000_000 + n * 500, random)
+}
+
+/// A question of the least size, or, each second time, how it ended.
+fn statement(n: u64) -> Closed {
+    let now_us = SystemClock.now_us();
+    let asked = n.is_multiple_of(2);
+    let kind = if asked { Kind::Asked } else { Kind::NotSent };
+    let draft = Draft::new(Core {
+        kind: kind.into(),
+        instance: "JO".into(),
+        exchange_id: Bytes::copy_from_slice(id(n - n % 2).as_bytes()),
+        created_us: now_us,
+        provider_origin: "jisr/JO/GOV/psd/node1/2026".into(),
+        ..Core::default()
+    })
+    .purpose("renewal");
+    if asked {
+        draft.payload(b"").close()
+    } else {
+        draft.close()
+    }
+}
