@@ -79,8 +79,12 @@ impl Asked {
                     rule: theirs.rule.clone(),
                     ..self.facts.core(kind, closets.now_us())
                 };
+                let mut draft = Draft::new(core);
+                if closing.statement.kind() == Kind::Answered && closets.keeps_messages(theirs) {
+                    draft = draft.keep(response.payload.clone());
+                }
                 let told = outcome(&closing, response);
-                closets.append_receipt(Draft::new(core).citing(closing), to);
+                closets.append_receipt(draft.citing(closing), to);
                 match &told {
                     Ok(_) => closets.counters.answered.up(),
                     Err(_) if kind == Kind::Refused => closets.counters.refused.up(),

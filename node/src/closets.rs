@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use jisr_ledger::Verified;
+use jisr_ledger::{Hash, Verified};
 use jisr_ledger::clock::Clock;
 use jisr_ledger::ledger::{AppendError, Ledger, Record, Stands};
 use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::{SealVerifier, Sealed};
 use jisr_ledger::statement::{Closed, Draft};
-use jisr_proto::ident::{ExchangeId, NodeId, Origin};
+use jisr_proto::ident::{ExchangeId, MethodPath, NodeId, Origin};
 use jisr_proto::peer::{HelloRequest, HelloResponse};
 use jisr_proto::reason::Reason;
+use jisr_proto::statement::Core;
 use jisr_proto::status::Fault;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::Semaphore;
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::cosigning::Cosigning;
 use crate::counters::Counters;
 use crate::directory::{Directory, NodeRow};
+use crate::erasing::Erasing;
 use crate::findings::Findings;
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
@@ -80,6 +82,8 @@ pub(crate) struct Closets {
     pub owed: Owed,
     /// Whether this node takes part.
     pub standing: Arc<Standing>,
+    /// Holds, and what is erased.
+    pub erasing: Erasing,
     /// What was found about other ledgers.
     pub findings: Arc<Findings>,
     /// Peers that are refused for it.
@@ -185,6 +189,18 @@ impl Closets {
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "a closing statement could not be appended"),
         }
+    }
+
+    /// Whether the method of this statement asks for its messages to be kept.
+    pub(crate) fn keeps_messages(&self, core: &Core) -> bool {
+        let (Ok(digest), Ok(service), Ok(method)) = (
+            Hash::try_from(core.schema.as_ref()),
+            core.service.parse(),
+            core.method.parse(),
+        ) else {
+            return false;
+        };
+        self.schemas.keep_days(&digest, &MethodPath { service, method }) > 0
     }
 
     /// Snapshots that statements cite are kept for evidence.

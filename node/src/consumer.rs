@@ -376,6 +376,9 @@ fn asked(
     if let Some(subject) = subject {
         draft = draft.subject(&subject);
     }
+    if closets.schemas.keep_days(allowed.permit.schema(), &allowed.call.path) > 0 {
+        draft = draft.keep(allowed.call.payload.clone());
+    }
     Ok((facts, draft.close()))
 }
 

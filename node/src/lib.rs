@@ -31,6 +31,7 @@ mod counters;
 mod directory;
 mod doors;
 mod ending;
+mod erasing;
 pub mod error;
 mod evidence;
 mod facts;

@@ -26,7 +26,7 @@ use crate::error::StartError;
 use crate::opening::{self, Material};
 use crate::setup::Layout;
 use crate::workers::Workers;
-use crate::{away, cosigning, evidence, findings, proofs, receipts, reconciling, recovering, registry_link, watching};
+use crate::{away, cosigning, erasing, evidence, findings, proofs, receipts, reconciling, recovering, registry_link, watching};
 
 /// How long exchanges in flight may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -94,7 +94,9 @@ impl Node {
         let (local_address, peer_address) = (local_listener.local_addr()?, peer_listener.local_addr()?);
         // A new ledger needs nobody's word.
         if closets.ledger.is_confirmed() {
-            recovering::settle(&closets, &opened).await.map_err(StartError::Settling)?;
+            recovering::settle(&closets, &opened)
+                .await
+                .map_err(StartError::Settling)?;
             closets.standing.run();
         }
         let workers = Arc::new(Workers::start(closets.config.limits.threads)?);
@@ -233,6 +235,11 @@ impl Node {
         self.tend("summing refusals up", |closets, stopped| {
             every(Duration::from_secs(60), stopped, async move || sum_up(&closets))
         });
+        self.tend("retention", |closets, stopped| {
+            every(Duration::from_secs(86_400), stopped, async move || {
+                erasing::retain(&closets).await
+            })
+        });
         let kept = Arc::default();
         self.tend("keeping the registry's entries", move |closets, stopped| {
             let kept = Arc::clone(&kept);
@@ -370,10 +377,7 @@ pub(crate) async fn configured(closets: &Closets) -> Result<(), Fault> {
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let statement = Draft::new(administrative(closets, Kind::Configured)).act(&act).close();
-    closets
-        .append(vec![statement])
-        .await
-        .map(drop)
+    closets.append(vec![statement]).await.map(drop)
 }
 
 #[cfg(test)]

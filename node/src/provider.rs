@@ -154,9 +154,14 @@ fn facts(closets: &Closets, view: &View, question: &Question, permit: Option<&Pe
     })
 }
 
-/// RECEIVED, with the consumer's ASKED kept beside it.
-fn received(closets: &Closets, facts: &Facts, question: &Question) -> Draft {
-    Draft::new(facts.core(Kind::Received, closets.now_us())).citing(question.asked.clone())
+/// RECEIVED, with the consumer's ASKED kept beside it, and the question itself where the method asks for that.
+fn received(closets: &Closets, facts: &Facts, question: &Question, payload: &Bytes) -> Draft {
+    let draft = Draft::new(facts.core(Kind::Received, closets.now_us())).citing(question.asked.clone());
+    if closets.keeps_messages(question.asked.statement.core()) {
+        draft.keep(payload.clone())
+    } else {
+        draft
+    }
 }
 
 /// A sealed refusal.
@@ -191,7 +196,7 @@ async fn read(
         closets.replay.withdraw(question.exchange);
         return Err(crate::closets::append_fault(&error));
     }
-    let received = received(closets, &facts, question);
+    let received = received(closets, &facts, question, &carried.payload);
     let outcome = tokio::select! {
         outcome = ask_backend(closets, question, carried) => Some(outcome),
         () = cancelled.wait() => None,
@@ -229,7 +234,7 @@ async fn run_once(
     carried: Carried,
 ) -> Result<ExchangeResponse, Fault> {
     let facts = facts(closets, view, question, Some(permit))?;
-    let received = received(closets, &facts, question).close();
+    let received = received(closets, &facts, question, &carried.payload).close();
     if let Err(fault) = closets.append(vec![received]).await {
         closets.replay.withdraw(question.exchange);
         return Err(fault);
@@ -295,6 +300,9 @@ async fn finish(
     let mut closing = Draft::new(core).peer(&question.asked.citation());
     if kind == Kind::Answered {
         closing = closing.payload(&response.payload);
+        if closets.keeps_messages(question.asked.statement.core()) {
+            closing = closing.keep(response.payload.clone());
+        }
     }
     let has_run = received.is_none();
     let drafts: Vec<Draft> = received.into_iter().chain([closing]).collect();

@@ -1,6 +1,7 @@
 //! `jisr node`: an agency's server, from the first configuration to its daily administration.
 
 mod agree;
+mod erase;
 mod identity;
 mod init;
 mod publish;
@@ -35,6 +36,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Officer(identity::Officer),
     Status(status::Status),
+    /// Destroy parts of what was kept of exchanges, with the approval of two officers
+    #[command(subcommand)]
+    Erase(erase::Erase),
+    Hold(erase::Hold),
+    /// End a hold, with the approval of two officers
+    #[command(subcommand)]
+    Release(erase::Release),
+    Payload(erase::Payload),
     MirrorSecret(recover::MirrorSecret),
     Recover(recover::Recover),
     Succeed(succeed::Succeed),
@@ -59,6 +68,10 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Client(command) => command.run(),
         Command::Officer(command) => command.run(),
         Command::Status(status) => status.run(),
+        Command::Erase(command) => command.run(),
+        Command::Hold(hold) => hold.run(),
+        Command::Release(command) => command.run(),
+        Command::Payload(payload) => payload.run(),
         Command::MirrorSecret(secret) => secret.run(),
         Command::Recover(recover) => recover.run(),
         Command::Succeed(succeed) => succeed.run(),

@@ -17,6 +17,7 @@ pub struct Draft {
     contents: Vec<(Tag, Bytes)>,
     payload: Option<PayloadCommitment>,
     attached: Option<Box<Verified<Sealed>>>,
+    kept: Option<Bytes>,
 }
 
 impl Draft {
@@ -28,6 +29,7 @@ impl Draft {
             contents: Vec::with_capacity(6),
             payload: None,
             attached: None,
+            kept: None,
         }
     }
 
@@ -91,6 +93,14 @@ impl Draft {
     #[must_use]
     pub fn peer(self, citation: &Citation) -> Self {
         self.with(Tag::Peer, canonical::encode(citation))
+    }
+
+    /// Lets the ledger store, encrypted, the message that the statement commits to or, where it commits to none, the one that
+    /// the attached statement commits to. For methods that ask for it only.
+    #[must_use]
+    pub fn keep(mut self, message: Bytes) -> Self {
+        self.kept = Some(message);
+        self
     }
 
     /// Sets the body of an administrative act.
@@ -167,7 +177,7 @@ impl Draft {
             parts,
             leaf,
             attached: self.attached.take(),
-            kept: None,
+            kept: self.kept.take(),
         }
     }
 }
@@ -183,14 +193,6 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Lets the ledger store, encrypted, the message that the statement commits to or, where it commits to none, the one that
-    /// the attached statement commits to. For methods that ask for it only.
-    #[must_use]
-    pub fn keep(mut self, message: Bytes) -> Self {
-        self.kept = Some(message);
-        self
-    }
-
     /// The message to be stored with it, and the PAYLOAD part that commits to it with the time of that part's statement.
     #[must_use]
     pub fn kept(&self) -> Option<(&Bytes, &Part, u64)> {

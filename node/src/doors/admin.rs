@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Stopped, status, tiles};
 use crate::closets::Closets;
-use crate::{agreeing, evidence};
+use crate::{agreeing, erasing, evidence};
 
 /// Largest message at the admin door: a schema or an evidence file.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -230,20 +230,31 @@ impl Admin for Door {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn erase(&self, _: Request<wire::EraseRequest>) -> Result<Response<wire::EraseResponse>, Status> {
-        Err(Status::unimplemented("Erase"))
+    async fn propose_erasure(
+        &self,
+        request: Request<wire::ProposeErasureRequest>,
+    ) -> Result<Response<wire::ProposeErasureResponse>, Status> {
+        let erasure = erasing::propose(&self.closets, request.into_inner()).await?;
+        Ok(Response::new(wire::ProposeErasureResponse { erasure }))
     }
 
-    async fn hold(&self, _: Request<wire::HoldRequest>) -> Result<Response<wire::HoldResponse>, Status> {
-        Err(Status::unimplemented("Hold"))
+    async fn erase(&self, request: Request<wire::EraseRequest>) -> Result<Response<wire::EraseResponse>, Status> {
+        let erased = erasing::erase(&self.closets, request.into_inner()).await?;
+        Ok(Response::new(erased))
     }
 
-    async fn release(&self, _: Request<wire::ReleaseRequest>) -> Result<Response<wire::ReleaseResponse>, Status> {
-        Err(Status::unimplemented("Release"))
+    async fn hold(&self, request: Request<wire::HoldRequest>) -> Result<Response<wire::HoldResponse>, Status> {
+        Ok(Response::new(erasing::hold(&self.closets, request.into_inner()).await?))
     }
 
-    async fn payload(&self, _: Request<wire::PayloadRequest>) -> Result<Response<wire::PayloadResponse>, Status> {
-        Err(Status::unimplemented("Payload"))
+    async fn release(&self, request: Request<wire::ReleaseRequest>) -> Result<Response<wire::ReleaseResponse>, Status> {
+        let released = erasing::release(&self.closets, request.into_inner()).await?;
+        Ok(Response::new(released))
+    }
+
+    async fn payload(&self, request: Request<wire::PayloadRequest>) -> Result<Response<wire::PayloadResponse>, Status> {
+        let payload = erasing::payload(&self.closets, request.into_inner()).await?;
+        Ok(Response::new(wire::PayloadResponse { payload }))
     }
 }
 

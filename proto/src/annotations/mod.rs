@@ -57,6 +57,8 @@ pub struct MethodSchema {
     pub bulk: bool,
     /// All its answers have the same size.
     pub one_size: bool,
+    /// For how many days both nodes keep request and reply; 0: not at all.
+    pub keep_payload_days: u32,
     /// Where its request stands in the graph, if it can name persons.
     root: Option<usize>,
 }
@@ -198,6 +200,7 @@ impl MethodSchema {
             evidence_class,
             bulk: ours.bulk,
             one_size: ours.one_size_answer,
+            keep_payload_days: ours.keep_payload_days,
             root,
             descriptor,
         }

@@ -40,6 +40,8 @@ pub(super) struct MethodOptions {
     pub(super) bulk: bool,
     #[prost(bool, tag = "50013")]
     pub(super) one_size_answer: bool,
+    #[prost(uint32, tag = "50014")]
+    pub(super) keep_payload_days: u32,
 }
 
 /// Options of a service, `jisr.v1`.
@@ -111,13 +113,15 @@ pub(super) fn read(files: &[u8], pool: &DescriptorPool) -> Result<Options, Schem
     if !declared(pool)? {
         return Ok(options);
     }
+    // Without the declaration the number is another publisher's.
+    let knows_later = LATER.iter().all(|name| pool.get_extension_by_name(name).is_some());
     let set = FileSet::decode(files).map_err(|error| SchemaError::Unreadable(error.to_string()))?;
     for file in set.file {
         for message in file.message_type {
             options.take_message(&file.package, message);
         }
         for service in file.service {
-            options.take_service(&file.package, service);
+            options.take_service(&file.package, service, knows_later);
         }
     }
     Ok(options)
@@ -136,10 +140,13 @@ impl Options {
         }
     }
 
-    fn take_service(&mut self, scope: &str, service: Service) {
+    fn take_service(&mut self, scope: &str, service: Service, knows_later: bool) {
         let name = join(scope, &service.name);
         for method in service.method {
-            if let Some(options) = method.options {
+            if let Some(mut options) = method.options {
+                if !knows_later {
+                    options.keep_payload_days = 0;
+                }
                 self.methods.insert(join(&name, &method.name), options);
             }
         }
@@ -155,8 +162,11 @@ fn join(scope: &str, name: &str) -> String {
     }
 }
 
-/// Whether the file set declares our extensions. All of them, and as we do: a set that says something else under the
-/// same names is refused rather than misread.
+/// Extensions that came after the first publications: a set that was made before does not declare them.
+const LATER: [&str; 1] = ["jisr.v1.keep_payload_days"];
+
+/// Whether the file set declares our extensions. All but the later ones, and each as we do: a set that says something else
+/// under the same names is refused rather than misread.
 fn declared(pool: &DescriptorPool) -> Result<bool, SchemaError> {
     let ours = || {
         crate::descriptors()
@@ -167,7 +177,11 @@ fn declared(pool: &DescriptorPool) -> Result<bool, SchemaError> {
         return Ok(false);
     }
     for extension in ours() {
-        let same = pool.get_extension_by_name(extension.full_name()).is_some_and(|theirs| {
+        let theirs = pool.get_extension_by_name(extension.full_name());
+        if theirs.is_none() && LATER.contains(&extension.full_name()) {
+            continue;
+        }
+        let same = theirs.is_some_and(|theirs| {
             theirs.number() == extension.number()
                 && theirs.containing_message().full_name() == extension.containing_message().full_name()
                 && same_kind(&theirs.kind(), &extension.kind())
@@ -184,7 +198,7 @@ fn declared(pool: &DescriptorPool) -> Result<bool, SchemaError> {
 fn same_kind(theirs: &Kind, ours: &Kind) -> bool {
     match (theirs, ours) {
         (Kind::Enum(theirs), Kind::Enum(ours)) => theirs.full_name() == ours.full_name(),
-        (Kind::Bool, Kind::Bool) | (Kind::String, Kind::String) => true,
+        (Kind::Bool, Kind::Bool) | (Kind::String, Kind::String) | (Kind::Uint32, Kind::Uint32) => true,
         _ => false,
     }
 }

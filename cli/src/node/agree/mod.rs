@@ -1,6 +1,6 @@
 //! `jisr node agree`: agreements, from the proposal to the revocation.
 
-mod officer;
+pub(super) mod officer;
 mod propose;
 mod terms;
 

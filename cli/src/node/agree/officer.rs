@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
-use jisr_certs::officer::OfficerKey;
+use jisr_certs::officer::{Document, OfficerKey};
 use jisr_proto::admin::AgreeRequest;
+use jisr_proto::statement::Approval;
 use rustls_pki_types::CertificateDer;
 
 use crate::failure::Failure;
@@ -15,7 +16,7 @@ use crate::pem::{self, PEM_BYTES_MAX};
 /// Who signs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Who signs")]
-pub(super) struct Officer {
+pub(in crate::node) struct Officer {
     /// The officer's certificate: cert.pem as `jisr node officer add` wrote it, or its directory
     #[arg(long = "officer", value_name = "PEM|DIR")]
     certificate: PathBuf,
@@ -25,7 +26,7 @@ pub(super) struct Officer {
 }
 
 /// A credential that was read.
-pub(super) struct Credential {
+pub(in crate::node) struct Credential {
     /// The officer's certificate, then the local CA's.
     chain: [CertificateDer<'static>; 2],
     key: OfficerKey,
@@ -33,7 +34,7 @@ pub(super) struct Credential {
 
 impl Officer {
     /// Reads certificate, local CA and key.
-    pub(super) fn read(&self) -> Result<Credential, Failure> {
+    pub(in crate::node) fn read(&self) -> Result<Credential, Failure> {
         let file = if self.certificate.is_dir() {
             self.certificate.join("cert.pem")
         } else {
@@ -69,8 +70,22 @@ fn chain(file: &Path, ca: &Path) -> Result<[CertificateDer<'static>; 2], Failure
 }
 
 impl Credential {
+    /// The officer's yes to what is to be erased, held or released.
+    pub(in crate::node) fn approve(&self, what: Document, document: &[u8]) -> Result<Approval, Failure> {
+        let signature = self.key.sign(what, document).map_err(|error| {
+            Failure::fault(
+                error.to_string(),
+                "check the operating system's random number generator",
+            )
+        })?;
+        Ok(Approval {
+            certificates: self.chain.iter().map(|der| Bytes::copy_from_slice(der)).collect(),
+            signature: signature.into(),
+        })
+    }
+
     /// The officer's yes to a document.
-    pub(super) fn agree(&self, document: Bytes) -> Result<AgreeRequest, Failure> {
+    pub(in crate::node) fn agree(&self, document: Bytes) -> Result<AgreeRequest, Failure> {
         let signature = self.key.sign_agreement(&document).map_err(|error| {
             Failure::fault(
                 error.to_string(),
