@@ -19,10 +19,13 @@ use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt as _;
 
 use crate::closets::Closets;
+use crate::cosigning::greet_registry;
 use crate::peers::{POSTED_BYTES_MAX, Posted};
 
 /// First pause before the registry is tried again; doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(200);
+/// How long the comparison of ledgers may hold up the snapshot.
+const GREET_WAIT: Duration = Duration::from_secs(2);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Largest message from the registry: a snapshot or a schema.
@@ -123,7 +126,14 @@ pub(crate) async fn follow(closets: Arc<Closets>, mut stopped: watch::Receiver<b
     }
 }
 
-async fn follow_once(closets: &Closets) -> Result<(), String> {
+async fn follow_once(closets: &Arc<Closets>) -> Result<(), String> {
+    // A registry that was just started seals nothing before its nodes have shown what they hold of its ledger: not when the next
+    // comparison is due, but now.
+    if closets.standing.is_running()
+        && let Ok(Err(text)) = tokio::time::timeout(GREET_WAIT, greet_registry(closets)).await
+    {
+        tracing::debug!(text, "ledgers could not be compared with the registry");
+    }
     let version = closets.directory.newest().map_or(0, |view| view.version);
     let text = |status: tonic::Status| {
         jisr_proto::status::Fault::from_tonic(&status).map_or_else(|| status.to_string(), |fault| fault.to_string())

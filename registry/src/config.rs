@@ -32,6 +32,8 @@ pub struct Config {
     pub snapshot_lifetime: Duration,
     /// How often a snapshot is made when nothing changes.
     pub snapshot_refresh: Duration,
+    /// For how long a registry that was started hears further nodes, once the first has shown that its ledger is right.
+    pub confirm_wait: Duration,
     /// Bytes of a segment file of the ledger, a multiple of 4096.
     pub segment_bytes: u64,
     /// Days that a node's TLS certificate is valid.
@@ -99,6 +101,7 @@ impl Config {
             names,
             snapshot_lifetime: Duration::from_secs(72 * 3600),
             snapshot_refresh: Duration::from_secs(60),
+            confirm_wait: Duration::from_secs(10),
             segment_bytes: 32 << 20,
             tls_days: NODE_TLS_DAYS,
             seal_days: 400,
@@ -164,6 +167,7 @@ struct RawSnapshot {
 #[serde(deny_unknown_fields)]
 struct RawLedger {
     segment_mib: Option<Spanned<u64>>,
+    confirm_wait_s: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -210,6 +214,8 @@ impl RawConfig {
         self.snapshot.fill(&mut config, lines)?;
         let segment_mib = lines.within("ledger.segment_mib", self.ledger.segment_mib.as_ref(), 8, 1024)?;
         config.segment_bytes = segment_mib.map_or(config.segment_bytes, |mib| mib << 20);
+        let wait = lines.within("ledger.confirm_wait_s", self.ledger.confirm_wait_s.as_ref(), 0, 3600)?;
+        config.confirm_wait = wait.map_or(config.confirm_wait, Duration::from_secs);
         self.certificates.fill(&mut config, lines)?;
         config.limits = self.limits.check(lines)?;
         Ok(config)

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jisr_ledger::note::{self, Checkpoint, VerifierKey};
 use jisr_proto::reason::Reason;
 use jisr_proto::registry::{CosignRequest, CosignResponse, HelloRequest, HelloResponse};
+use tokio::sync::watch;
 
 use crate::office::{Caller, Office, hash};
 use crate::refusal::Refusal;
@@ -114,10 +115,39 @@ impl Office {
         }
     }
 
+    /// The first node that confirms may be the one that knows least: others are heard for a while, unless all have been.
     async fn compare(self: &Arc<Self>, caller: &Caller, held: Checkpoint, note: Bytes) -> Result<(), Refusal> {
         let (office, by) = (Arc::clone(self), caller.node.to_string());
-        self.blocking(move || office.standing.compare(&by, Some((&held, &note))))
-            .await?
+        let shown = self
+            .blocking(move || office.standing.shown(&by, &held, &note))
+            .await??;
+        let Some(count) = shown else { return Ok(()) };
+        let all = self.desk.look(|state| state.nodes().len());
+        if count < all {
+            self.standing.hear_out();
+            return Ok(());
+        }
+        let office = Arc::clone(self);
+        self.blocking(move || office.standing.go_on()).await?
+    }
+
+    /// Hears nodes out, each time the first of them has confirmed the ledger, and then goes on, until `stop`.
+    pub(crate) async fn hear_nodes(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let wait = self.base.config.confirm_wait;
+        loop {
+            tokio::select! {
+                () = self.standing.heard() => tracing::info!(?wait, "a node confirms the ledger; others are heard"),
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            let office = Arc::clone(&self);
+            if let Err(refusal) = self.blocking(move || office.standing.go_on()).await.flatten() {
+                tracing::error!(%refusal, "the registry does not go on");
+            }
+        }
     }
 
     async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Bytes>, Refusal> {

@@ -94,6 +94,7 @@ impl Registry {
         let mut doors = JoinSet::new();
         serve_nodes(&mut doors, door, &office, &stopping);
         serve_administrators(&mut doors, admin, &office, &stopping);
+        doors.spawn(hear_nodes(Arc::clone(&office), stopping.clone()));
         doors.spawn(wait(shutdown, stop.clone()));
         tracing::info!(%address, "the registry serves");
         Ok(Registry {
@@ -161,6 +162,11 @@ impl Registry {
         tracing::info!("the registry has stopped");
         first.and(closed.map_err(|_| Error::Task("ledger")))
     }
+}
+
+async fn hear_nodes(office: Arc<Office>, stopping: watch::Receiver<bool>) -> Result<(), Error> {
+    office.hear_nodes(stopping).await;
+    Ok(())
 }
 
 async fn drain(doors: &mut JoinSet<Result<(), Error>>, first: &mut Result<(), Error>) {

@@ -1,18 +1,21 @@
 //! Whether the registry takes part: it runs, waits for somebody who confirms its ledger, or is quarantined.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use jisr_ledger::ledger::{ConfirmError, Ledger};
 use jisr_ledger::note::Checkpoint;
 use jisr_proto::reason::Reason;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::quarantine::Quarantine;
 use crate::refusal::Refusal;
 
 /// What a recovering registry says of itself.
-const WAITING: &str = "no node has shown yet what it holds of this registry's ledger; nodes do so by themselves, where no node is \
-                       enrolled an administrator runs `jisr registry confirm`";
+const WAITING: &str = "nodes are asked what they hold of this registry's ledger, which takes some seconds; where no node is enrolled an \
+                       administrator runs `jisr registry confirm`";
 
 /// How the registry stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,9 @@ pub(crate) enum Stand {
 pub(crate) struct Standing {
     ledger: Ledger,
     stand: watch::Sender<Stand>,
+    /// What nodes have shown since the start that fits.
+    shown: Mutex<BTreeMap<String, (Checkpoint, Bytes)>>,
+    heard: Notify,
     /// The data directory, for the mark of a quarantine.
     data: PathBuf,
 }
@@ -60,6 +66,8 @@ impl Standing {
         Ok(Standing {
             ledger,
             stand: watch::Sender::new(stand),
+            shown: Mutex::default(),
+            heard: Notify::new(),
             data,
         })
     }
@@ -91,8 +99,71 @@ impl Standing {
         self.stand.borrow().admits()
     }
 
-    /// Compares what somebody holds of this ledger with it: the first time that confirms it, and where it contradicts it ends
-    /// everything. `note` is the checkpoint as signed by the own key. Blocks on disk.
+    /// Compares what a node holds of this ledger with it; `note` is the checkpoint as signed by the own key. Where it contradicts
+    /// everything ends. Returns how many nodes have shown something that fits since the start, while that is not enough yet.
+    /// Blocks on disk.
+    ///
+    /// # Errors
+    /// QUARANTINED; LEDGER_UNAVAILABLE where it could not be compared.
+    pub(crate) fn shown(&self, by: &str, theirs: &Checkpoint, note: &[u8]) -> Result<Option<usize>, Refusal> {
+        if self.is_running() {
+            return self.compare(by, Some((theirs, note))).map(|()| None);
+        }
+        self.admits_showing()?;
+        match self.ledger.root(theirs.size) {
+            Some(root) if root == theirs.root => {}
+            Some(_) => {
+                let size = theirs.size;
+                self.quarantine(by, theirs, note, &ConfirmError::Differs { size });
+                return self.admits().map(|()| None);
+            }
+            None if theirs.size > self.ledger.size() => {
+                let (theirs_size, ours) = (theirs.size, self.ledger.size());
+                let ahead = ConfirmError::Ahead {
+                    theirs: theirs_size,
+                    ours,
+                };
+                self.quarantine(by, theirs, note, &ahead);
+                return self.admits().map(|()| None);
+            }
+            None => {
+                let rule = format!("the root of {} entries cannot be computed", theirs.size);
+                return Err(Refusal::new(Reason::LedgerUnavailable, rule));
+            }
+        }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.insert(by.to_owned(), (theirs.clone(), Bytes::copy_from_slice(note)));
+        Ok(Some(shown.len()))
+    }
+
+    /// A node confirms, and others are to be heard.
+    pub(crate) fn hear_out(&self) {
+        self.heard.notify_one();
+    }
+
+    /// Resolves when a node confirmed while others are to be heard.
+    pub(crate) async fn heard(&self) {
+        self.heard.notified().await;
+    }
+
+    /// Goes on, at the word of whoever has shown most of this ledger since the start. Blocks on disk.
+    ///
+    /// # Errors
+    /// QUARANTINED; LEDGER_UNAVAILABLE where RESUMED could not be written.
+    pub(crate) fn go_on(&self) -> Result<(), Refusal> {
+        let best = {
+            let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let best = shown.iter().max_by_key(|(_, (theirs, _))| theirs.size);
+            best.map(|(by, theirs)| (by.clone(), theirs.clone()))
+        };
+        match best {
+            Some((by, (theirs, note))) => self.compare(&by, Some((&theirs, &note))),
+            None => self.admits(),
+        }
+    }
+
+    /// Confirms the ledger, or compares with it where that has happened. `theirs` is none where an administrator vouches for it.
+    /// Blocks on disk.
     ///
     /// # Errors
     /// QUARANTINED; LEDGER_UNAVAILABLE where it could not be compared or written.
@@ -122,6 +193,14 @@ impl Standing {
                 tracing::error!(by, %error, "the ledger could not be confirmed");
                 Err(Refusal::new(Reason::LedgerUnavailable, error.to_string()))
             }
+        }
+    }
+
+    /// A quarantined registry compares nothing any more.
+    fn admits_showing(&self) -> Result<(), Refusal> {
+        match &*self.stand.borrow() {
+            Stand::Quarantined(text) => Err(Refusal::new(Reason::Quarantined, text.clone())),
+            Stand::Running | Stand::Recovering => Ok(()),
         }
     }
 

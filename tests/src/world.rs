@@ -99,6 +99,7 @@ impl World {
         let mut config = jisr_registry::Config::new(instance, epoch, data, listen, names);
         config.snapshot_lifetime = lifetime;
         config.segment_bytes = 1 << 20;
+        config.confirm_wait = Duration::from_secs(2);
         config.limits.enrolments_per_minute = 10_000;
         jisr_registry::init(&config, Arc::clone(&clock)).expect("a registry can be made");
         let mut world = World {

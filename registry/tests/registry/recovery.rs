@@ -172,6 +172,50 @@ async fn a_registry_restored_from_an_old_backup_is_quarantined_until_the_newest_
 }
 
 #[tokio::test]
+async fn whoever_confirms_first_may_know_least_so_others_are_heard() {
+    let mut world = World::new().await;
+    world.member("JO/GOV/mol").await;
+    world.member("JO/GOV/psd").await;
+    let mol = world.node("JO/GOV/mol/node/node1").await;
+    let psd = world.node("JO/GOV/psd/node/node1").await;
+    let (newest, backup) = (world.config.data.clone(), world.dir.path().join("backup"));
+    copy(&newest, &backup);
+    admits(&world, "JO/GOV/moh").await.unwrap();
+    let seen = hello(&world, &psd, psd.held()).await.checkpoint;
+    world.stop().await;
+    world.config.data = backup;
+    world.start().await;
+    let size = world.status().await.size;
+    assert!(
+        hello(&world, &mol, mol.held()).await.recovering,
+        "others are heard first"
+    );
+    assert!(hello(&world, &psd, seen).await.recovering);
+    let status = world.status().await;
+    assert_eq!(
+        (status.state.as_str(), status.size),
+        ("QUARANTINED", size),
+        "no second history was begun"
+    );
+    world.finish(()).await;
+}
+
+#[tokio::test]
+async fn a_registry_goes_on_without_nodes_that_say_nothing() {
+    let mut world = World::new().await;
+    world.member("JO/GOV/mol").await;
+    world.member("JO/GOV/psd").await;
+    let mol = world.node("JO/GOV/mol/node/node1").await;
+    let _silent = world.node("JO/GOV/psd/node/node1").await;
+    world.stop().await;
+    world.start().await;
+    assert!(hello(&world, &mol, mol.held()).await.recovering);
+    world.until_running().await;
+    admits(&world, "JO/GOV/moh").await.unwrap();
+    world.finish(()).await;
+}
+
+#[tokio::test]
 async fn two_snapshots_of_one_disk_that_both_went_on_are_found() {
     let mut world = World::new().await;
     world.member("JO/GOV/mol").await;

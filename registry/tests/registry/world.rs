@@ -67,6 +67,7 @@ impl World {
         let data = dir.path().join("registry");
         let mut config = Config::new("JO".parse().unwrap(), "2026".parse().unwrap(), data, listen, names);
         config.segment_bytes = SEGMENT_BYTES;
+        config.confirm_wait = std::time::Duration::from_millis(300);
         config.limits = limits;
         jisr_registry::init(&config, clock.clone()).unwrap();
         let mut world = World {
@@ -112,12 +113,9 @@ impl World {
         self.start().await;
         match node {
             Some(node) => {
-                let answer = self
-                    .call(Some(&node.identity))
-                    .await
-                    .hello(node.hello(node.held()))
-                    .await;
-                assert!(!answer.unwrap().into_inner().recovering);
+                let mut registry = self.call(Some(&node.identity)).await;
+                registry.hello(node.hello(node.held())).await.unwrap();
+                self.until_running().await;
             }
             None => {
                 let administrator = "rania".into();
@@ -128,6 +126,17 @@ impl World {
                     .unwrap();
             }
         }
+    }
+
+    pub(crate) async fn until_running(&self) {
+        let running = async {
+            while self.status().await.state != "RUNNING" {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), running)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn status(&self) -> wire::RegistryStatusResponse {
