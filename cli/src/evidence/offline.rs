@@ -51,8 +51,11 @@ pub(super) fn export(
     }
     let made_us = SystemClock.now_us();
     let exchanges = u32::try_from(gathered.exchanges.len()).unwrap_or(u32::MAX);
-    // The ledger's STARTED holds the chain from its own seal certificate to the root.
-    let certificates = grounds.needs.certificates.iter().chain(&gathered.certificates).cloned();
+    // The ledger's STARTED holds the chain: its seal certificate, the issuing authority, the root.
+    let certificates = grounds
+        .needs
+        .certificates(gathered.certificates.iter().skip(1))
+        .into_iter();
     let file = match one {
         Some(exchange) => {
             let mut builder = Builder::new(&kept.anchor.instance, &exchange, made_us);
@@ -260,7 +263,9 @@ impl Grounds {
                 .chain(kept.versions())
                 .filter_map(|version| Some((version, kept.snapshot(version)?)))
                 .find(|(_, (_, snapshot))| agreed.is_listed(snapshot));
-            let Some((version, (signed, snapshot))) = found else { continue };
+            let Some((version, (signed, snapshot))) = found else {
+                continue;
+            };
             if let Some(entry) = signed.entry.as_ref().and_then(|sealed| kept.entry(sealed)) {
                 published.push(entry);
                 self.snapshots.insert(version, (signed, snapshot));

@@ -64,7 +64,7 @@ impl Builder {
         self
     }
 
-    /// Adds a DER certificate: seal certificates first, then issuers, then the root. One that is there already is not repeated.
+    /// Adds a DER certificate: the root, and an issuer that no snapshot lists. One that is there already is not repeated.
     #[must_use]
     pub fn certificate(mut self, der: Bytes) -> Self {
         self.shelf.certificate(der);
@@ -146,7 +146,7 @@ impl SetBuilder {
         self.shelf.registry_entry(piece);
     }
 
-    /// Adds a DER certificate: a seal certificate, an issuer or the root. One that is there already is not repeated.
+    /// Adds a DER certificate: the root, and an issuer that no snapshot lists. One that is there already is not repeated.
     pub fn certificate(&mut self, der: Bytes) {
         self.shelf.certificate(der);
     }

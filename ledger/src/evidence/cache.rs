@@ -11,13 +11,14 @@ use bytes::Bytes;
 use jisr_certs::{
     CertError, Verified,
     digest::sha256,
-    profile::{SealCertificate, check_seal, root_by_fingerprint},
+    profile::{Authority, SealCertificate, check_issuing, check_root, check_seal},
 };
 use jisr_proto::{canonical, snapshot::Snapshot};
 use rustls_pki_types::CertificateDer;
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    ops::RangeInclusive,
     rc::Rc,
 };
 
@@ -25,14 +26,10 @@ use std::{
 const SIGNATURES_MAX: usize = 1 << 16;
 /// Chains, decoded snapshots, policies and agreements remembered, each.
 const OTHERS_MAX: usize = 64;
-/// How far around an instant a chain is tried, so that the next file of the same day finds it: microseconds.
-const DAY_US: u64 = 86_400_000_000;
 
-/// A chain that was verified at both ends of a time. A leaf, one issuer and one root are valid from one instant to another,
-/// so they are in between.
+/// A chain that was verified, and from when to when it holds: as long as its leaf, its one issuer and its root are all valid.
 struct Chain {
-    from_us: u64,
-    until_us: u64,
+    valid_us: RangeInclusive<u64>,
     leaf: SealCertificate,
 }
 
@@ -41,6 +38,7 @@ struct Chain {
 pub(super) struct Cache {
     signatures: RefCell<HashSet<Hash>>,
     chains: RefCell<HashMap<Hash, Chain>>,
+    authorities: RefCell<HashMap<Hash, Rc<Verified<Authority>>>>,
     snapshots: RefCell<HashMap<Hash, Rc<Snapshot>>>,
     policies: RefCell<HashMap<Hash, Rc<Policy>>>,
     agreed: RefCell<HashMap<Hash, String>>,
@@ -70,7 +68,7 @@ impl Verifies for Cache {
 }
 
 impl Cache {
-    /// The seal certificate `leaf`, once `issuer` and the root with this fingerprint are found to vouch for it at `at_us`.
+    /// The seal certificate `leaf`, once `issuer` and `root`, which the caller trusts, are found to vouch for it at `at_us`.
     pub(super) fn chain(
         &self,
         leaf: &Bytes,
@@ -80,31 +78,62 @@ impl Cache {
     ) -> Result<SealCertificate, CertError> {
         let id = sha256(&[&sha256(&[leaf]), &sha256(&[issuer]), &sha256(&[root])]);
         if let Some(known) = self.chains.borrow().get(&id)
-            && (known.from_us..=known.until_us).contains(&at_us)
+            && known.valid_us.contains(&at_us)
         {
             return Ok(known.leaf.clone());
         }
+        let root_authority = self.root(root, at_us)?;
         let der = [leaf, issuer, root].map(|der| CertificateDer::from(der.as_ref()));
-        let fingerprint = sha256(&[root]);
-        let holds_at = |us: u64| {
-            let root = root_by_fingerprint(&der, &fingerprint, us)?;
-            check_seal(&der, &root, us).map(Verified::into_inner)
-        };
-        let leaf = holds_at(at_us)?;
-        let mut ends = [at_us.saturating_sub(DAY_US), at_us.saturating_add(DAY_US)];
-        ends = ends.map(|end| if holds_at(end).is_ok() { end } else { at_us });
+        let leaf = check_seal(&der, &root_authority, at_us)?.into_inner();
+        let issuing = self.issuing(issuer, root, at_us)?;
+        let ends = [
+            (leaf.not_before_us, leaf.not_after_us),
+            (issuing.not_before_us, issuing.not_after_us),
+            (root_authority.not_before_us, root_authority.not_after_us),
+        ];
+        let from = ends.iter().map(|(from, _)| *from).max().unwrap_or(u64::MAX);
+        let until = ends.iter().map(|(_, until)| *until).min().unwrap_or(0);
         let mut chains = self.chains.borrow_mut();
-        if chains.len() >= OTHERS_MAX && !chains.contains_key(&id) {
+        if chains.len() >= OTHERS_MAX {
             chains.clear();
         }
-        let chain = chains.entry(id).or_insert_with(|| Chain {
-            from_us: at_us,
-            until_us: at_us,
+        let chain = Chain {
+            valid_us: from..=until,
             leaf: leaf.clone(),
-        });
-        chain.from_us = chain.from_us.min(ends[0]);
-        chain.until_us = chain.until_us.max(ends[1]);
+        };
+        chains.insert(id, chain);
         Ok(leaf)
+    }
+
+    /// The certificate of an issuing authority, once the root is found to vouch for it at `at_us`.
+    fn issuing(&self, issuer: &Bytes, root: &Bytes, at_us: u64) -> Result<Rc<Verified<Authority>>, CertError> {
+        let of = sha256(&[&sha256(&[issuer]), &sha256(&[root])]);
+        self.authority(of, at_us, || check_issuing(issuer, &*self.root(root, at_us)?, at_us))
+    }
+
+    fn root(&self, root: &Bytes, at_us: u64) -> Result<Rc<Verified<Authority>>, CertError> {
+        self.authority(sha256(&[root]), at_us, || check_root(root, at_us))
+    }
+
+    /// The authority that is remembered and valid at `at_us`, else the one that `check` finds.
+    fn authority(
+        &self,
+        of: Hash,
+        at_us: u64,
+        check: impl FnOnce() -> Result<Verified<Authority>, CertError>,
+    ) -> Result<Rc<Verified<Authority>>, CertError> {
+        if let Some(known) = self.authorities.borrow().get(&of)
+            && (known.not_before_us..=known.not_after_us).contains(&at_us)
+        {
+            return Ok(Rc::clone(known));
+        }
+        let checked = Rc::new(check()?);
+        let mut authorities = self.authorities.borrow_mut();
+        if authorities.len() >= OTHERS_MAX {
+            authorities.clear();
+        }
+        authorities.insert(of, Rc::clone(&checked));
+        Ok(checked)
     }
 
     /// The snapshot with this digest, decoded.

@@ -184,7 +184,12 @@ pub(super) fn closing(case: &Case) -> Outcome {
         return lacks("the provider's closing statement is not there");
     };
     let was_received = case.of_kind(Kind::Received).next().is_some();
-    if !was_received && !matches!(provider.parsed.kind(), Kind::Refused | Kind::NeverReceived) {
+    // ANSWERED cites the question: whoever answered it has received it.
+    let says_enough = matches!(
+        provider.parsed.kind(),
+        Kind::Answered | Kind::Refused | Kind::NeverReceived
+    );
+    if !was_received && !says_enough {
         return lacks("RECEIVED is not there");
     }
     if was_received && provider.parsed.kind() == Kind::NeverReceived {

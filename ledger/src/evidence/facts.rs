@@ -35,8 +35,8 @@ pub(super) struct Registered {
 /// What the registry's entries in the file say.
 #[derive(Default)]
 pub(super) struct Facts {
-    /// Each with the index of its entry, ascending.
-    nodes: Vec<(u64, Node)>,
+    /// Each with the index of its entry and when that was written, ascending.
+    nodes: Vec<(u64, u64, Node)>,
     services: Vec<(Service, bool)>,
     agreements: Vec<Registered>,
     snapshots: HashMap<u64, Bytes>,
@@ -80,7 +80,10 @@ impl Facts {
     fn take(&mut self, entry: &Entry) -> Result<(), Doubt> {
         let core = entry.parsed.core();
         match entry.parsed.act() {
-            Some(Act::Node(act)) => self.nodes.extend(act.node.clone().map(|node| (entry.index, node))),
+            Some(Act::Node(act)) => {
+                let node = act.node.clone();
+                self.nodes.extend(node.map(|node| (entry.index, core.created_us, node)));
+            }
             Some(Act::Service(act)) => {
                 self.services
                     .extend(act.service.clone().map(|service| (service, act.withdrawn)));
@@ -113,19 +116,24 @@ impl Facts {
             let mut rows = cited.snapshot.nodes.iter();
             rows.find(|row| row.origin == origin.as_str()).map(|row| row.entry)
         });
-        let of_origin = |node: &&(u64, Node)| node.1.origin == origin.as_str();
+        let of_origin = |node: &&(u64, u64, Node)| node.2.origin == origin.as_str();
         let named = self
             .nodes
             .iter()
             .filter(of_origin)
-            .find(|(index, _)| Some(*index) == listed);
+            .find(|(index, ..)| Some(*index) == listed);
         let found = named.or_else(|| self.nodes.iter().rfind(of_origin));
-        found.map(|(_, node)| node)
+        found.map(|(_, _, node)| node)
     }
 
     /// Whether these are the bytes of a seal certificate that the registry listed.
     pub(super) fn is_seal_certificate(&self, der: &Bytes) -> bool {
-        self.nodes.iter().any(|(_, node)| node.seal_certificate == *der)
+        self.nodes.iter().any(|(_, _, node)| node.seal_certificate == *der)
+    }
+
+    /// The nodes as they were enrolled, each with when that was, microseconds.
+    pub(super) fn enrolled(&self) -> impl Iterator<Item = (u64, &Node)> {
+        self.nodes.iter().map(|(_, at_us, node)| (*at_us, node))
     }
 
     /// The agreement with this digest.

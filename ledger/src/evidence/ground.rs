@@ -74,7 +74,7 @@ impl<'b> Lists<'b> {
             instance: &body.instance,
             checkpoints: (&body.checkpoints, 1 << 20),
             registry: (&body.registry, 1 << 16),
-            certificates: (&body.certificates, 256),
+            certificates: (&body.certificates, 64),
             snapshots: (&body.snapshots, 1 << 16),
             snapshot_notes: &body.snapshot_notes,
             stamps: (body.stamps.len(), 1 << 20),

@@ -9,11 +9,10 @@ use jisr_proto::{
 };
 use std::collections::BTreeSet;
 
-/// Collects, for whoever makes evidence, which certificates and entries of the registry's ledger go with it.
+/// Collects, for whoever makes evidence, which entries of the registry's ledger and which certificates go with it.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
-    /// Seal certificates, DER, each once.
-    pub certificates: Vec<Bytes>,
+    issuers: Vec<Bytes>,
     /// Indexes in the registry's ledger.
     pub entries: BTreeSet<u64>,
 }
@@ -22,10 +21,12 @@ impl Needs {
     /// Adds what a statement rests on that cites this snapshot: both nodes, the service, the agreement.
     pub fn add(&mut self, snapshot: &Snapshot, core: &Core) {
         for node in parties(snapshot, core) {
-            if !self.certificates.contains(&node.seal_certificate) {
-                self.certificates.push(node.seal_certificate.clone());
-            }
             self.entries.insert(node.entry);
+        }
+        for issuer in &snapshot.issuers {
+            if !self.issuers.contains(issuer) {
+                self.issuers.push(issuer.clone());
+            }
         }
         let services = snapshot
             .services
@@ -34,6 +35,13 @@ impl Needs {
         let agreements = snapshot.agreements.iter().filter(|row| row.digest == core.agreement);
         self.entries.extend(services.map(|row| row.entry));
         self.entries.extend(agreements.map(|row| row.entry));
+    }
+
+    /// Which of a chain's certificates the file needs besides: seal certificates stand in NODE_ENROLLED and issuers mostly in the
+    /// snapshots.
+    pub fn certificates<'c>(&self, chain: impl IntoIterator<Item = &'c Bytes>) -> Vec<Bytes> {
+        let chain = chain.into_iter().filter(|der| !self.issuers.contains(der));
+        chain.cloned().collect()
     }
 }
 

@@ -27,10 +27,12 @@ pub(super) struct Shared<'c> {
     pub(super) policy: Rc<Policy>,
     /// Whether the quorum for the registry's ledger cosigned the checkpoints of its entries.
     pub(super) registry_cosigned: Result<(), Doubt>,
-    /// Certificates that may have issued a seal certificate.
+    /// Certificates that may have issued a seal certificate: those in the file, and those that its proven snapshots list.
     pub(super) issuers: Vec<Bytes>,
     /// The root that the anchor names.
     pub(super) root: Option<Bytes>,
+    /// A certificate in the file is none of what may stand there.
+    pub(super) is_strange: bool,
 }
 
 impl<'c> Shared<'c> {
@@ -59,13 +61,24 @@ impl<'c> Shared<'c> {
             policy
         });
         let is_root = |der: &&Bytes| sha256(&[der]) == anchor.root;
-        let issuers = ground.certificates.iter();
-        let issuers = issuers.filter(|der| !is_root(der) && !facts.is_seal_certificate(der));
+        let root = ground.certificates.iter().find(is_root).cloned();
+        let others = ground.certificates.iter();
+        let mut issuers: Vec<Bytes> = others
+            .filter(|der| !is_root(der) && !facts.is_seal_certificate(der))
+            .cloned()
+            .collect();
+        let is_strange = has_strange(&issuers, root.as_ref(), &facts, cache);
+        for issuer in proven.iter().flat_map(|cited| &cited.snapshot.issuers) {
+            if !issuers.contains(issuer) {
+                issuers.push(issuer.clone());
+            }
+        }
         Self {
             cache,
             registry_cosigned: registry_cosigned(ground, &policy, cache),
-            issuers: issuers.cloned().collect(),
-            root: ground.certificates.iter().find(is_root).cloned(),
+            issuers,
+            root,
+            is_strange,
             facts,
             entries,
             snapshots,
@@ -96,6 +109,18 @@ impl<'c> Shared<'c> {
         at.and_then(|at| self.snapshots.get(at))
             .expect("each snapshot of the file was judged")
     }
+}
+
+/// Whether one of these certificates did not issue a seal certificate of some node, under the root, when that was enrolled.
+fn has_strange(issuers: &[Bytes], root: Option<&Bytes>, facts: &Facts, cache: &Cache) -> bool {
+    let issued = |issuer: &Bytes| {
+        let is_of = |root| {
+            let mut enrolled = facts.enrolled();
+            enrolled.any(|(at_us, node)| cache.chain(&node.seal_certificate, issuer, root, at_us).is_ok())
+        };
+        root.is_some_and(is_of)
+    };
+    !issuers.iter().all(issued)
 }
 
 /// Whether the quorum cosigned every checkpoint under which an entry of the registry's ledger stands.

@@ -137,7 +137,7 @@ fn what_is_out_of_form_has_no_exchange() {
     refused(&|set| set.registry.swap(0, 1));
     refused(&|set| set.snapshots.clear());
     refused(&|set| set.checkpoints.push(network.logs[1].note(1, &[])));
-    refused(&|set| set.certificates = vec![Bytes::from_static(b"x"); 257]);
+    refused(&|set| set.certificates = vec![Bytes::from_static(b"x"); 65]);
 }
 
 #[test]

@@ -70,11 +70,10 @@ impl Grounds {
         let have: HashSet<u64> = entries.iter().map(|entry| entry.index).collect();
         entries.extend(published.into_iter().filter(|entry| !have.contains(&entry.index)));
         entries.extend(self.list_agreeing(closets, &entries));
-        self.needs.certificates.extend(closets.issuers.iter().cloned());
         let snapshots = self.snapshots.into_values();
         Found {
             entries,
-            certificates: self.needs.certificates,
+            certificates: self.needs.certificates(&closets.issuers),
             snapshots: snapshots.map(|(signed, _)| (signed.snapshot, signed.note)).collect(),
         }
     }
@@ -93,7 +92,9 @@ impl Grounds {
             let found = versions
                 .filter_map(|version| Some((version, kept(closets, version).ok()?)))
                 .find(|(_, (_, snapshot))| agreed.is_listed(snapshot));
-            let Some((version, (signed, snapshot))) = found else { continue };
+            let Some((version, (signed, snapshot))) = found else {
+                continue;
+            };
             if let Ok(entry) = keeping::of_snapshot(closets, &signed) {
                 published.push(entry);
                 self.snapshots.insert(version, (signed, snapshot));
