@@ -190,6 +190,11 @@ const LIMITS: &str = "\
 
 # [ledger]
 # segment_bytes = 16777216    # of each file, preallocated
+
+# A second copy of everything that this node needs, on another machine or in S3-compatible storage; see docs/operating.md.
+# [[mirror]]
+# url = \"file:///mnt/mirror/jisr\"
+# secret_file = \"/etc/jisr/recovery-secret\"    # made by jisr node mirror-secret
 ";
 
 #[cfg(test)]

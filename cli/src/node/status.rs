@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jisr_proto::admin::admin_client::AdminClient;
-use jisr_proto::admin::{PeerStatus, StatusRequest, StatusResponse};
+use jisr_proto::admin::{MirrorStatus, PeerStatus, StatusRequest, StatusResponse};
 use serde_json::{Value, json};
 
 use super::Dir;
@@ -40,8 +40,25 @@ impl Status {
         for peer in &status.peers {
             output::line(format!("{:<14} {}", "peer", peer_line(peer)));
         }
+        for mirror in &status.mirrors {
+            output::line(format!("{:<14} {}", "mirror", mirror_line(mirror)));
+        }
         Ok(())
     }
+}
+
+fn mirror_line(mirror: &MirrorStatus) -> String {
+    let mut line = match mirror.lag_entries {
+        0 => format!("{} holds everything", mirror.location),
+        lag => format!("{} lacks {lag} entries, for {} s", mirror.location, mirror.lag_us / 1_000_000),
+    };
+    if mirror.written_us > 0 {
+        line.push_str(&format!(", written at {}", show(mirror.written_us)));
+    }
+    if !mirror.error.is_empty() {
+        line.push_str(&format!(", ERROR {}", output::printable(&mirror.error)));
+    }
+    line
 }
 
 fn peer_line(peer: &PeerStatus) -> String {
@@ -134,6 +151,16 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 14] {
 }
 
 fn object(status: &StatusResponse) -> Value {
+    let mirror = |mirror: &MirrorStatus| {
+        json!({
+            "location": mirror.location,
+            "lag_entries": mirror.lag_entries,
+            "lag_us": mirror.lag_us,
+            "written_us": mirror.written_us,
+            "error": mirror.error,
+        })
+    };
+    let mirrors: Vec<Value> = status.mirrors.iter().map(mirror).collect();
     let peers: Vec<Value> = status
         .peers
         .iter()
@@ -174,5 +201,6 @@ fn object(status: &StatusResponse) -> Value {
         "proofs_owed": status.proofs_owed,
         "findings": status.findings,
         "peers": peers,
+        "mirrors": mirrors,
     })
 }

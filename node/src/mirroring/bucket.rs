@@ -133,7 +133,7 @@ impl Bucket {
         }
     }
 
-    fn delete(&self, name: &str) -> Result<(), MirrorError> {
+    fn remove(&self, name: &str) -> Result<(), MirrorError> {
         match self.runtime.block_on(self.store.delete(&self.path(name))) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failed("delete", name)(error)),
@@ -167,7 +167,7 @@ impl Bucket {
         };
         for (start, bytes) in pieces.into_iter().rev() {
             if start >= offset {
-                self.delete(&piece_name(folder, segment, start))?;
+                self.remove(&piece_name(folder, segment, start))?;
             } else if start + bytes > offset || bytes < PIECE_BYTES as u64 {
                 let kept = usize::try_from(offset - start).unwrap_or(usize::MAX);
                 let mut content = self
@@ -255,6 +255,10 @@ impl Store for Bucket {
         self.put_object(name, bytes.to_vec())
     }
 
+    fn delete(&mut self, name: &str) -> Result<(), MirrorError> {
+        self.remove(name)
+    }
+
     fn segments(&mut self, folder: &str) -> Result<BTreeMap<u64, u64>, MirrorError> {
         let bytes = |lies: Lies| match lies {
             Lies::Whole(bytes) => bytes,
@@ -305,7 +309,7 @@ impl Store for Bucket {
         let beginning = format!("{}.", whole_name(folder, segment));
         let names = self.names(&format!("{folder}/segments"))?;
         for name in names.into_keys().filter(|name| name.starts_with(&beginning)) {
-            self.delete(&name)?;
+            self.remove(&name)?;
         }
         Ok(())
     }
@@ -348,7 +352,7 @@ impl Store for Bucket {
             let copied = self.store.copy(&from, &to);
             self.runtime.block_on(copied).map_err(failed("copy", name))?;
         }
-        names.iter().try_for_each(|name| self.delete(name))
+        names.iter().try_for_each(|name| self.remove(name))
     }
 }
 

@@ -63,6 +63,15 @@ impl Store for Directory {
         RealDisk.replace(&path, bytes).map_err(io("write", &path))
     }
 
+    fn delete(&mut self, name: &str) -> Result<(), MirrorError> {
+        let path = self.root.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(io("remove", &path)(error)),
+        }
+    }
+
     fn segments(&mut self, folder: &str) -> Result<BTreeMap<u64, u64>, MirrorError> {
         let mut segments = BTreeMap::new();
         for (name, bytes) in self.names(&format!("{folder}/segments"))? {

@@ -93,6 +93,11 @@ impl Segments {
         }
     }
 
+    /// Whether the live ledger is erasing just now: its plan is not empty.
+    fn is_erasing(&self) -> bool {
+        std::fs::metadata(self.live.join("index/erasing")).is_ok_and(|plan| plan.len() > 0)
+    }
+
     fn path(&self, segment: u64) -> PathBuf {
         self.live.join("segments").join(segment_name(segment))
     }

@@ -1,7 +1,7 @@
 //! Everything of a data directory besides segments: certificates, snapshots, schemas, the witness's memory, configuration,
 //! tiles, and the keys, these only sealed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::store::Store;
 pub(super) const KEYS: &str = "keys.sealed";
 /// Files and directories of a data directory that are mirrored. Whatever else an operator may have put there is not: it may be a
 /// private key.
-const MIRRORED: [&str; 12] = [
+const MIRRORED: [&str; 13] = [
     "node.toml",
     "tls.pem",
     "seal.pem",
@@ -31,9 +31,11 @@ const MIRRORED: [&str; 12] = [
     "registry-entries",
     "reconciled",
     "receipts-told",
+    "forked",
 ];
 /// What of `ledger/index` anybody can use: the static files of C2SP tlog-tiles.
-const STATIC: [&str; 2] = ["ledger/index/checkpoint", "ledger/index/tile"];
+const TILES: &str = "ledger/index/tile";
+const CHECKPOINT: &str = "ledger/index/checkpoint";
 /// A file larger than this is not one of a data directory.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -46,6 +48,10 @@ pub(super) struct SideFiles {
     copied: HashMap<String, (u64, SystemTime)>,
     keys: Option<[u8; 32]>,
     there: Option<BTreeMap<String, u64>>,
+    /// When something was last added to each directory of tiles, and whether it was looked at again since: time has a grain.
+    tiles: HashMap<String, (SystemTime, bool)>,
+    /// Partial tiles that the mirror may hold.
+    partial: BTreeSet<String>,
 }
 
 impl SideFiles {
@@ -57,6 +63,8 @@ impl SideFiles {
             copied: HashMap::new(),
             keys: None,
             there: None,
+            tiles: HashMap::new(),
+            partial: BTreeSet::new(),
         }
     }
 
@@ -74,32 +82,59 @@ impl SideFiles {
     /// Copies what changed since the last time.
     pub(super) fn copy(&mut self, store: &mut dyn Store) -> Result<(), MirrorError> {
         if self.there.is_none() {
-            self.there = Some(store.names("")?);
+            let there = store.names("")?;
+            let partial = there.keys().filter(|name| is_partial(name));
+            self.partial.extend(partial.cloned());
+            self.there = Some(there);
         }
-        let mut files = Vec::new();
+        let mut found = Found {
+            tiles: self.tiles.clone(),
+            ..Found::default()
+        };
         let named = self.named.iter().map(String::as_str);
-        for name in MIRRORED.into_iter().chain(STATIC).chain(named) {
-            add(&self.data.join(name), name, &mut files)?;
+        for name in MIRRORED.into_iter().chain(named) {
+            found.add(&self.data.join(name), name)?;
         }
-        for file in files {
-            let state = (file.bytes, file.changed);
-            if self.copied.get(&file.name) == Some(&state) {
-                continue;
+        // The tiles before the checkpoint that they belong to.
+        found.add_tiles(&self.data.join(TILES), TILES)?;
+        found.add(&self.data.join(CHECKPOINT), CHECKPOINT)?;
+        for file in found.files {
+            self.copy_file(store, file)?;
+        }
+        for gone in self.partial.difference(&found.partial) {
+            store.delete(gone)?;
+        }
+        self.partial = found.partial;
+        self.tiles = found.tiles;
+        Ok(())
+    }
+
+    fn copy_file(&mut self, store: &mut dyn Store, file: SideFile) -> Result<(), MirrorError> {
+        let state = (file.bytes, file.changed);
+        if self.copied.get(&file.name) == Some(&state) {
+            return Ok(());
+        }
+        let there = self.there.as_ref().and_then(|there| there.get(&file.name));
+        if !(is_fixed(&file.name) && there == Some(&file.bytes)) {
+            let path = self.data.join(&file.name);
+            match fs::read(&path) {
+                Ok(bytes) => store.put(&file.name, &bytes)?,
+                // It was derived, and made anew in between.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(io("read", &path)(error)),
             }
-            let there = self.there.as_ref().and_then(|there| there.get(&file.name));
-            if !(is_fixed(&file.name) && there == Some(&file.bytes)) {
-                let path = self.data.join(&file.name);
-                match fs::read(&path) {
-                    Ok(bytes) => store.put(&file.name, &bytes)?,
-                    // It was derived, and made anew in between.
-                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                    Err(error) => return Err(io("read", &path)(error)),
-                }
-            }
+        }
+        // Tiles are looked at only where something was added.
+        if !file.name.starts_with(TILES) {
             self.copied.insert(file.name, state);
         }
         Ok(())
     }
+}
+
+/// A tile that is not full: it goes when a larger one comes.
+fn is_partial(name: &str) -> bool {
+    name.starts_with(TILES) && name.contains(".p/")
 }
 
 /// Whether the content of a file follows from its name.
@@ -115,32 +150,84 @@ struct SideFile {
     changed: SystemTime,
 }
 
-/// Adds a file, or what is below a directory, if it is there.
-fn add(path: &Path, name: &str, files: &mut Vec<SideFile>) -> Result<(), MirrorError> {
-    // Of the entry itself: a link is not followed.
-    let meta = match fs::symlink_metadata(path) {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io("look at", path)(error)),
-    };
-    if meta.is_dir() {
-        for entry in fs::read_dir(path).map_err(io("list", path))? {
-            let entry = entry.map_err(io("list", path))?;
-            let file = entry.file_name();
-            // What is being written has such a name.
-            if let Some(file) = file
-                .to_str()
-                .filter(|file| !file.starts_with('.') && !file.ends_with(".new"))
-            {
-                add(&entry.path(), &format!("{name}/{file}"), files)?;
+/// What a look at the data directory found.
+#[derive(Default)]
+struct Found {
+    files: Vec<SideFile>,
+    tiles: HashMap<String, (SystemTime, bool)>,
+    partial: BTreeSet<String>,
+}
+
+impl Found {
+    /// Adds a file, or what is below a directory, if it is there.
+    fn add(&mut self, path: &Path, name: &str) -> Result<(), MirrorError> {
+        // Of the entry itself: a link is not followed.
+        let meta = match fs::symlink_metadata(path) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io("look at", path)(error)),
+        };
+        let changed = meta.modified().map_err(io("look at", path))?;
+        if meta.is_dir() {
+            for (file, path, _) in entries(path)? {
+                self.add(&path, &format!("{name}/{file}"))?;
+            }
+        } else if meta.is_file() && meta.len() <= FILE_BYTES_MAX {
+            self.files.push(SideFile {
+                name: name.to_owned(),
+                bytes: meta.len(),
+                changed,
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds the tiles in those directories to which something was added: there are as many as a ledger has bundles.
+    fn add_tiles(&mut self, path: &Path, name: &str) -> Result<(), MirrorError> {
+        let changed = match fs::symlink_metadata(path) {
+            Ok(meta) => meta.modified().map_err(io("look at", path))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io("look at", path)(error)),
+        };
+        let before = self.tiles.get(name).copied();
+        let is_new = before != Some((changed, true));
+        let again = before.is_some_and(|(before, _)| before == changed);
+        self.tiles.insert(name.to_owned(), (changed, again));
+        for (file, path, is_dir) in entries(path)? {
+            let name = format!("{name}/{file}");
+            if is_dir {
+                self.add_tiles(&path, &name)?;
+                continue;
+            }
+            if is_partial(&name) {
+                self.partial.insert(name.clone());
+            }
+            if is_new {
+                self.add(&path, &name)?;
             }
         }
-    } else if meta.is_file() && meta.len() <= FILE_BYTES_MAX {
-        files.push(SideFile {
-            name: name.to_owned(),
-            bytes: meta.len(),
-            changed: meta.modified().map_err(io("look at", path))?,
-        });
+        Ok(())
     }
-    Ok(())
 }
+
+/// Names and paths of what lies in a directory, and whether it is one itself. What is still being written is left out.
+fn entries(dir: &Path) -> Result<Vec<(String, PathBuf, bool)>, MirrorError> {
+    let listed = match fs::read_dir(dir) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io("list", dir)(error)),
+    };
+    let mut entries = Vec::new();
+    for entry in listed {
+        let entry = entry.map_err(io("list", dir))?;
+        let name = entry.file_name();
+        if let Some(name) = name.to_str().filter(|name| !name.starts_with('.') && !name.ends_with(".new")) {
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            entries.push((name.to_owned(), entry.path(), is_dir));
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests;

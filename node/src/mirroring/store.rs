@@ -20,6 +20,9 @@ pub(crate) trait Store: Send {
     /// Puts a file in place of the one that may be there, whole or not at all. Durable when it returns.
     fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), MirrorError>;
 
+    /// Removes a file that may be there.
+    fn delete(&mut self, name: &str) -> Result<(), MirrorError>;
+
     /// The segments of the ledger in `folder`, by number, with the bytes that are there.
     fn segments(&mut self, folder: &str) -> Result<BTreeMap<u64, u64>, MirrorError>;
 
