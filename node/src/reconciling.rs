@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jisr_ledger::ledger::{Ledger, ReadError};
-use jisr_proto::ident::{NodeId, Origin};
+use jisr_proto::ident::{ExchangeId, NodeId, Origin};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Finding, FindingKind};
 use tokio::sync::Semaphore;
@@ -157,20 +157,20 @@ async fn round(closets: &Arc<Closets>, progress: &mut Progress) {
         let known = progress.found(&row.origin);
         comparing.spawn(async move {
             let _place = places.acquire().await;
-            let outcome = Box::pin(compare(&closets, &row, (from, until), partner, &known)).await;
-            (row, from, until, outcome)
+            let mut found = Vec::new();
+            let outcome = Box::pin(compare(&closets, &row, (from, until), partner, &known, &mut found)).await;
+            (row, from, until, found, outcome)
         });
     }
     while let Some(compared) = comparing.join_next().await {
-        let Ok((row, from, until, outcome)) = compared else {
+        let Ok((row, from, until, found, outcome)) = compared else {
             continue;
         };
+        // What was found before the peer could be asked no longer is found, and need not be asked for again.
+        progress.found_of(&row.origin, found.iter().map(|one| one.exchange));
+        report(closets, &row, (from, until), found);
         match outcome {
-            Ok(found) => {
-                progress.found_of(&row.origin, found.iter().map(|one| one.exchange));
-                report(closets, &row, (from, until), found);
-                progress.compared(&row.origin, until, is_final);
-            }
+            Ok(()) => progress.compared(&row.origin, until, is_final),
             Err(Stop::Away(text)) => {
                 tracing::debug!(peer = %row.id, text, "a window could not be compared yet");
                 progress.postponed(&row.origin);
@@ -197,8 +197,9 @@ async fn compare(
     row: &Arc<NodeRow>,
     (from, until): (u64, u64),
     partner: bool,
-    known: &HashSet<jisr_proto::ident::ExchangeId>,
-) -> Result<Vec<Found>, Stop> {
+    known: &HashSet<ExchangeId>,
+    found: &mut Vec<Found>,
+) -> Result<(), Stop> {
     let range = Range::of_time(from, until);
     let looking = Arc::clone(closets);
     let sums = tokio::task::spawn_blocking(move || looking.reconciling.sums(&looking.ledger, &range)).await;
@@ -206,9 +207,8 @@ async fn compare(
         .map_err(|error| Stop::Away(error.to_string()))?
         .map_err(|error| Stop::Away(error.to_string()))?;
     if !partner && !sums.keys().any(|selection| selection.peer == row.origin) {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let mut found = Vec::new();
     for asked_by_us in [true, false] {
         for unanswered in [false, true] {
             let selection = Selection {
@@ -228,7 +228,7 @@ async fn compare(
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// One finding for each kind.

@@ -62,12 +62,19 @@ impl OwedReceipts {
     /// The exchange was answered with the statement of this leaf input: its receipt is owed.
     pub(crate) fn note(&self, from: &Arc<NodeRow>, exchange: ExchangeId, answered: Hash, now_us: u64) {
         let mut accounts = self.lock();
-        let account = accounts.entry(from.id.clone()).or_insert_with(|| Account {
-            row: Arc::clone(from),
-            due: HashMap::new(),
-            since: VecDeque::new(),
-            reported_us: 0,
-        });
+        // No copy of the name for all but the first.
+        if !accounts.contains_key(&from.id) {
+            let account = Account {
+                row: Arc::clone(from),
+                due: HashMap::new(),
+                since: VecDeque::new(),
+                reported_us: 0,
+            };
+            accounts.insert(from.id.clone(), account);
+        }
+        let Some(account) = accounts.get_mut(&from.id) else {
+            return;
+        };
         if !Arc::ptr_eq(&account.row, from) {
             account.row = Arc::clone(from);
         }
