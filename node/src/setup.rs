@@ -132,6 +132,18 @@ impl Layout {
         self.data.join("snapshot")
     }
 
+    /// Snapshots that statements cite, by version.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.data.join("snapshots")
+    }
+
+    /// Entries of the registry's ledger, by index, kept so that evidence can be made without the registry.
+    #[must_use]
+    pub fn registry_entries(&self) -> PathBuf {
+        self.data.join("registry-entries")
+    }
+
     /// The admin door.
     #[must_use]
     pub fn admin_socket(&self) -> PathBuf {
