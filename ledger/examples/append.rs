@@ -10,7 +10,7 @@ use bytes::Bytes;
 use jisr_certs::keys::KeyStore;
 use jisr_certs::seal::SealKey;
 use jisr_ledger::clock::{Clock, SystemClock};
-use jisr_ledger::ledger::{Config, Ledger};
+use jisr_ledger::ledger::{Config, Ledger, tell_together};
 use jisr_ledger::statement::{Closed, Draft};
 use jisr_ledger::vault::Vault;
 use jisr_proto::ident::{ExchangeId, Origin};
@@ -40,10 +40,12 @@ fn main() -> Result<(), Failure> {
     let (ledger, _) = Ledger::open(config, key, Vault::open(&keys)?, Arc::new(SystemClock), started)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let desk = runtime.spawn(tell_together());
     println!("statement at rest: {} bytes of content", content_bytes(&statement(0)));
     for callers in [1, 16, 256] {
         runtime.block_on(round(&ledger, callers))?;
     }
+    desk.abort();
     ledger.close();
     std::fs::remove_dir_all(data)?;
     Ok(())

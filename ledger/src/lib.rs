@@ -23,6 +23,7 @@ pub mod witness;
 pub mod tlog;
 pub mod ledger;
 
+mod random;
 mod verified;
 
 pub use tree::Hash;

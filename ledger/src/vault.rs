@@ -120,7 +120,7 @@ impl Vault {
 
     /// Fills `nonces` with fresh random nonces: one draw for all parts of a statement.
     pub fn nonces(&self, nonces: &mut [u8]) -> Result<(), VaultError> {
-        self.0.random.fill(nonces).map_err(|_| VaultError::Random)
+        crate::random::fill(nonces).map_err(|_| VaultError::Random)
     }
 
     /// Encrypts `salt ‖ content` of a part, bound to its part hash and key name; the tag comes last. Makes the key, durably,

@@ -2,10 +2,7 @@
 
 use crate::tree::Hash;
 use bytes::Bytes;
-use ring::{
-    digest::{Context, SHA256},
-    rand::{SecureRandom, SystemRandom},
-};
+use ring::digest::{Context, SHA256};
 
 /// Algorithm 1: SHA-256.
 const ALGORITHM: u8 = 1;
@@ -119,9 +116,7 @@ pub(super) fn digest_of(content: &[u8]) -> Option<&Hash> {
 
 /// Fills a buffer with random bytes.
 pub(super) fn fill(buffer: &mut [u8]) {
-    SystemRandom::new()
-        .fill(buffer)
-        .expect("the system's random source answers once the machine is up");
+    crate::random::fill(buffer).expect("the system's random source answers once the machine is up");
 }
 
 #[cfg(test)]
