@@ -168,6 +168,13 @@ impl World {
         RegistryAdminClient::new(unix(&self.registry_config.data.join("admin.sock")).await)
     }
 
+    /// Whether the registry takes part, as its operator reads it.
+    pub async fn registry_state(&self) -> String {
+        let mut admin = self.registry_admin().await;
+        let told = admin.status(jisr_proto::registry::RegistryStatusRequest {}).await;
+        told.expect("a running registry says how it is").into_inner().state
+    }
+
     /// Admits a member, enrols a node, starts it.
     pub async fn join(&mut self, code: &str) {
         self.admit(code).await;

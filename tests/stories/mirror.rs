@@ -274,6 +274,8 @@ async fn a_planned_succession_ends_the_old_ledger_and_its_tail_cannot_be_dropped
     let mut world = mirrored().await;
     let first = world.caller().ask("Write", &question()).await.expect("it is allowed");
     assert_eq!(worth(&world, "mol", &first.exchange, 15_000).await, Verdict::Valid);
+    // What a ledger still owes when it ends nobody can show any more.
+    until(async || world.party("mol").status().await.proofs_owed == 0).await;
     let kept_at = world.party("psd").status().await.ledger_size;
     world.stop_node("psd").await;
     let (dir, token) = (world.party("psd").dir.clone(), world.token("psd").await);

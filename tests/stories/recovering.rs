@@ -139,21 +139,21 @@ async fn a_disk_that_was_rolled_back_under_a_running_node_is_quarantined() {
 async fn a_clone_of_the_machine_ends_in_quarantine() {
     let mut world = quick(World::of_two().await, 60).await;
     ask(&world).await;
-    let copy = back_up(&world, "psd");
+    let copy = back_up(&world, "mol");
     // The copy goes on under the same keys, and a witness sees it first.
     let clone = Rogue::cloned(&copy).await;
     for _ in 0..20 {
         clone.sealed(Draft::new(clone.core())).await;
     }
-    clone.cosigned_by(&world, "mol").await;
+    clone.cosigned_by(&world, "psd").await;
     let begun = Instant::now();
-    // Found by the next Hello, or the next round of cosigning: mol shows psd's own signature on what its disk does not hold.
-    until(async || world.party("psd").status().await.state == "QUARANTINED").await;
+    // Found by the next Hello, or the next round of cosigning: psd shows mol's own signature on what its disk does not hold.
+    until(async || world.party("mol").status().await.state == "QUARANTINED").await;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let told = world.caller().ask("Read", &question()).await.unwrap_err();
     assert_eq!(reason_of(&told), Reason::Quarantined);
     drop(clone);
-    world.stop_node("psd").await;
+    world.stop_node("mol").await;
     world.end().await;
 }
 

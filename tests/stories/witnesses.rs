@@ -27,8 +27,9 @@ impl Proofs {
     }
 
     /// All that was asked for, proven in the rogue's own tree as it is now.
-    fn answer(&self, rogue: &Rogue, message: Bytes) -> ProveResponse {
-        let Some(checkpoint) = self.0.lock().unwrap().clone() else {
+    fn answer(&self, rogue: &Rogue, method: &str, message: Bytes) -> ProveResponse {
+        let checkpoint = self.0.lock().unwrap().clone().filter(|_| method == "Prove");
+        let Some(checkpoint) = checkpoint else {
             return ProveResponse::default();
         };
         let size = rogue.ledger.size();
@@ -60,8 +61,8 @@ async fn mol_turns() -> (World, Arc<Rogue>, jisr_tests::Door, Proofs) {
     let (proofs, inner) = (Proofs::default(), Arc::clone(&rogue));
     let paying = proofs.clone();
     let door = Arc::clone(&rogue)
-        .serve(address, move |_, message| {
-            let answer = paying.answer(&inner, message);
+        .serve(address, move |method, message| {
+            let answer = paying.answer(&inner, &method, message);
             async move { answer }
         })
         .await;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jisr_ledger::note;
+use jisr_ledger::note::{self, Checkpoint, VerifierKey};
 use jisr_ledger::seal;
 use jisr_ledger::witness::WitnessError;
 use jisr_proto::registry::{CosignRequest, HelloRequest, HelloResponse};
@@ -49,8 +49,7 @@ pub(crate) async fn compare_with_registry(closets: Arc<Closets>, mut stopped: St
 /// # Errors
 /// It could not be asked, or its answer does not hold, in words.
 pub(crate) async fn greet_registry(closets: &Arc<Closets>) -> Result<(), String> {
-    let origin = &closets.directory.anchor().registry_origin;
-    let asked = closets.watching.checked_note(origin);
+    let asked = held_of_registry(closets).await;
     let request = HelloRequest {
         origin: closets.origin.to_string(),
         checkpoint: closets.watching.shown(),
@@ -66,6 +65,26 @@ pub(crate) async fn greet_registry(closets: &Arc<Closets>) -> Result<(), String>
         cosigned.map_err(|status| status.to_string())?;
     }
     Ok(())
+}
+
+/// The newest checkpoint of the registry's ledger that was checked; before the first comparison the one under which the snapshot
+/// stands.
+async fn held_of_registry(closets: &Arc<Closets>) -> Bytes {
+    let anchor = closets.directory.anchor();
+    let checked = closets.watching.checked_note(&anchor.registry_origin);
+    if !checked.is_empty() {
+        return checked;
+    }
+    let seal = closets.directory.newest().and_then(|view| view.signed.entry.clone()?.seal);
+    let Some(first) = seal.map(|seal| seal.checkpoint) else {
+        return Bytes::new();
+    };
+    let (watching, key, note) = (Arc::clone(&closets.watching), anchor.registry_key.clone(), first.clone());
+    let observed = tokio::task::spawn_blocking(move || watching.witness.observe(&note, &[], &key));
+    match observed.await {
+        Ok(Ok(_)) => first,
+        _ => closets.watching.checked_note(&anchor.registry_origin),
+    }
 }
 
 /// Blocks on disk. Returns the registry's checkpoint with the own cosignature, where it is a newer one.
@@ -106,7 +125,7 @@ fn judge(closets: &Closets, asked: &Bytes, answer: &HelloResponse) -> Result<Opt
                 text,
             ))
         }
-        Err(WitnessError::Conflict { size, note, .. }) if size == shown.size || known(&note) => {
+        Err(WitnessError::Conflict { note, .. }) if is_other_tree(&note, &shown, key) => {
             let text = format!("it signed two trees of {} entries", shown.size);
             Err(found(
                 closets,
@@ -126,6 +145,11 @@ fn judge(closets: &Closets, asked: &Bytes, answer: &HelloResponse) -> Result<Opt
         }
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Whether a note is of the same size and another root. One of another size only says that something was checked meanwhile.
+fn is_other_tree(note: &Bytes, shown: &Checkpoint, key: &VerifierKey) -> bool {
+    note::open(note, key).is_ok_and(|known| known.size == shown.size && known.root != shown.root)
 }
 
 /// The registry's own ledger cannot be true. Exchanges go on from the snapshot that is held; the next ones will not be believed if

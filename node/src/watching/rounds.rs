@@ -71,7 +71,7 @@ fn is_due(closets: &Closets, peer: &NodeRow, greeted: Option<&Greeted>, seals: u
         .min();
     match since {
         None => true,
-        Some(since) if greeted.is_some_and(|greeted| greeted.seals != seals) => since >= watch.busy,
+        Some(since) if greeted.map_or(0, |greeted| greeted.seals) != seals => since >= watch.busy,
         Some(since) => since >= watch.idle,
     }
 }
