@@ -63,7 +63,7 @@ impl Fault {
                 ms,
             },
             9 => Fault::Paused { nth, ms },
-            10 => Fault::Killed,
+            10 => Fault::RolledBack { ms },
             _ => Fault::RegistryAway { ms },
         }
     }
@@ -171,23 +171,26 @@ async fn roll_back(world: &mut World, code: &str, clock: &Arc<WrongClock>, ms: u
     std::fs::rename(&data, &newest).expect("a directory can be renamed");
     std::fs::rename(&old, &data).expect("a directory can be renamed");
     let restored = jisr_tests::statements_in(&data.join("ledger")).len();
-    world.start_node_by(code, Arc::clone(clock) as Arc<dyn Clock>).await;
+    world.open_node(code).await;
     until(async || world.party(code).status().await.state == "QUARANTINED").await;
     world.stop_node(code).await;
     let after = jisr_tests::statements_in(&data.join("ledger")).len();
     assert_eq!(after, restored, "{code}: a rolled-back ledger sealed something");
-    std::fs::remove_dir_all(&data).expect("a directory can be removed");
+    let rolled = data.with_extension(format!("rolled-{}", SystemClock.now_us()));
+    std::fs::rename(&data, &rolled).expect("a directory can be renamed");
     std::fs::rename(&newest, &data).expect("a directory can be renamed");
     world.start_node_by(code, Arc::clone(clock) as Arc<dyn Clock>).await;
 }
 
 /// Waits until a node has been confirmed by somebody.
 pub(crate) async fn running(world: &World, code: &str) {
-    until(async || world.party(code).status().await.state != "RECOVERING").await;
+    until(async || world.party(code).status().await.state == "RUNNING").await;
 }
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory can be made");
+    let permissions = std::fs::metadata(from).expect("it is there").permissions();
+    std::fs::set_permissions(to, permissions).expect("it is ours");
     for entry in std::fs::read_dir(from).expect("a directory can be read") {
         let entry = entry.expect("a directory can be read");
         let (path, to) = (entry.path(), to.join(entry.file_name()));

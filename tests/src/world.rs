@@ -295,6 +295,7 @@ impl World {
             fatal: Fatal::dangerous_hook(|error| eprintln!("fatal: {error}")),
         };
         let config = Config::load(&party.dir).expect("the configuration is right");
+        unlocked(&party.dir.join("lock")).await;
         party.node = Some(Node::start_on(config, clock, storage).await.expect("the node starts"));
     }
 
@@ -400,6 +401,17 @@ impl World {
         }
         verify_ledger(&self.registry_ledger(), &anchor);
     }
+}
+
+/// A crashed node's last tasks end a moment after it, as those of a process would not: they hold its lock that long.
+async fn unlocked(path: &Path) {
+    until(async || {
+        let Ok(file) = std::fs::File::open(path) else {
+            return true;
+        };
+        file.try_lock().is_ok()
+    })
+    .await;
 }
 
 /// Verifies a ledger directory offline.
