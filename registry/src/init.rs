@@ -12,6 +12,7 @@ use jisr_certs::profile::Authority;
 use jisr_certs::seal::{SnapshotKey, WitnessKey};
 use jisr_certs::tls;
 use jisr_certs::tls_key::TlsKey;
+use jisr_ledger::archive::{Archive, ArchiveError, Item};
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::{Disk, RealDisk, create_directory};
 use jisr_ledger::ledger::{self, Ledger};
@@ -64,6 +65,10 @@ impl Layout {
     /// Beside the witness key: says of how many ledgers the witness must have a memory.
     fn witness_begun(&self) -> PathBuf {
         self.keys().join("witness.begun")
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.data.join("ledger")
     }
 
     /// In the key store: the ledger has begun, so that its files cannot just be missing.
@@ -156,7 +161,7 @@ impl Opened {
             issuing: Bytes::copy_from_slice(&issuing.certificate().der),
             lifetime_us: micros(config.snapshot_lifetime),
         };
-        let (state, newest_us) = replay(&ledger, &config)?;
+        let (state, newest_us) = replay(&ledger, &layout.ledger(), &config)?;
         let read = |stored: &_| agree::read_stored(stored, &config.instance);
         let proposals = Proposals::open(layout.proposals(), config.limits.proposals_per_member, read)?;
         let witness = WitnessState::open(
@@ -264,14 +269,25 @@ fn has_begun(directory: &Path) -> bool {
     std::fs::read_dir(directory.join("segments")).is_ok_and(|mut files| files.next().is_some())
 }
 
-/// Folds the ledger into the state; also the time of its newest entry, microseconds.
-fn replay(ledger: &Ledger, config: &Config) -> Result<(State, u64), Error> {
+/// Folds the ledger into the state; also the time of its newest entry, microseconds. Reads segment after segment: entry by entry a
+/// year of snapshots would take minutes.
+fn replay(ledger: &Ledger, directory: &Path, config: &Config) -> Result<(State, u64), Error> {
+    let failed = |e: ArchiveError| Error::Ledger(e.to_string());
     let mut state = State::new(config.instance.clone());
     let mut newest_us = 0;
-    for index in 0..ledger.checkpoint().size {
-        let entry = ledger.entry(index).map_err(|e| Error::Ledger(e.to_string()))?;
-        let missing = || Error::Ledger(format!("entry {index} cannot be found"));
-        let statement = entry.ok_or_else(missing)?.statement;
+    let size = ledger.size();
+    let mut next = 0;
+    let archive = Archive::open(directory).map_err(failed)?;
+    let mut items = archive.items();
+    // A torn tail, which the ledger has found and cuts, is not read.
+    while next < size {
+        let lacking = || Error::Ledger(format!("{next} of its {size} entries can be read"));
+        let (_, item) = items.next().ok_or_else(lacking)?.map_err(failed)?;
+        let Item::Statement { index, entry } = item else {
+            continue;
+        };
+        next = index + 1;
+        let statement = entry.statement;
         let at_us = statement.core().created_us;
         newest_us = newest_us.max(at_us);
         let wrong = |cause| Error::State { index, cause };
