@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn one_peer_s_budget_is_not_another_s_and_comes_back() {
         let budget = Budget::new(2);
-        let (mol, psd) = ("JO/GOV/mol/node/node1".parse().unwrap(), "JO/GOV/psd/node/node1".parse().unwrap());
+        let (mol, psd) = (
+            "JO/GOV/mol/node/node1".parse().unwrap(),
+            "JO/GOV/psd/node/node1".parse().unwrap(),
+        );
         assert!(budget.spend(&mol, 0).is_ok() && budget.spend(&mol, 1).is_ok());
         assert_eq!(budget.spend(&mol, 2).unwrap_err().reason, Reason::ProofBudget);
         assert!(budget.spend(&psd, 2).is_ok());

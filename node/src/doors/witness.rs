@@ -45,9 +45,8 @@ async fn judge(closets: &Arc<Closets>, peer: &NodeId, body: Incoming) -> Result<
     let view = closets.directory.current(closets.now_us())?;
     let closets = Arc::clone(closets);
     let asked = tokio::task::spawn_blocking(move || {
-        let key_of = |origin: &Origin| -> Option<VerifierKey> {
-            view.node_of_origin(origin).map(|row| row.seal_key.clone())
-        };
+        let key_of =
+            |origin: &Origin| -> Option<VerifierKey> { view.node_of_origin(origin).map(|row| row.seal_key.clone()) };
         let time_s = closets.clock.now_us() / 1_000_000;
         closets.watching.witness.answer(&body, key_of, time_s)
     });
@@ -61,9 +60,10 @@ async fn read(body: Incoming) -> Result<Bytes, Answer> {
     let read = Limited::new(body, BODY_BYTES_MAX).collect();
     match tokio::time::timeout(REQUEST_WAIT, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Answer::refused(413, format!("caller: the body is longer than {BODY_BYTES_MAX} bytes")))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Answer::refused(
+            413,
+            format!("caller: the body is longer than {BODY_BYTES_MAX} bytes"),
+        )),
         Ok(Err(error)) => Err(Answer::refused(400, format!("caller: the body broke off: {error}"))),
         Err(_) => Err(Answer::refused(408, "caller: the request did not arrive in time")),
     }
