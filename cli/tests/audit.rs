@@ -51,7 +51,7 @@ impl Still {
             .await
             .unwrap();
         for purpose in [FORMULA, SCRIPT] {
-            let asked = world.caller().with("jisr-purpose", &encoded(purpose));
+            let asked = world.caller().with("jisr-purpose", purpose);
             asked.ask("Read", &Question::about("1")).await.unwrap_err();
         }
         world.stop_node("mol").await;
@@ -80,21 +80,6 @@ impl Still {
         let text = printed(&output);
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
-}
-
-/// As the metadata is written.
-fn encoded(text: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric();
-    let bytes = text.bytes();
-    bytes
-        .map(|byte| {
-            if plain(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
