@@ -63,7 +63,9 @@ pub fn rebuild(dir: &Path, data: &Path) -> Result<u64, RebuildError> {
     let origin: Result<Origin, _> = started.origin.parse();
     let origin = origin.map_err(|_| RebuildError::NoLedger(dir.to_owned()))?;
     let keys = KeyStore::open(data.join("keys"))?;
-    if !keys.names()?.iter().any(|name| name == "seal.pem") {
+    // A key that lacks must not be made here: it would be another ledger's.
+    let file = format!("seal-{}.pem", origin.as_str().replace('/', "."));
+    if !keys.names()?.contains(&file) {
         return Err(RebuildError::NoKey(data.to_owned()));
     }
     let key = SealKey::load_or_make(&keys, &origin)?;
