@@ -175,5 +175,7 @@ async fn a_node_that_lost_what_it_cosigned_says_so_and_cosigns_nothing() {
         assert_eq!(answer.status(), 503, "{answer:?}");
     }
     until(async || world.party("psd").status().await.state == "RUNNING").await;
+    let told = world.party("psd").status().await.state_text;
+    assert!(told.contains("the witness cosigns nothing"), "{told}");
     end(world, rogue).await;
 }

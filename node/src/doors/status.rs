@@ -11,7 +11,11 @@ pub(super) fn tell(closets: &Closets, addresses: Addresses) -> StatusResponse {
     let view = closets.directory.newest();
     let checkpoint = closets.ledger.checkpoint();
     let peers = peers(closets);
-    let (state, state_text) = closets.standing.told();
+    let (state, mut state_text) = closets.standing.told();
+    if let Some(lost) = closets.watching.witness.lost() {
+        let part = if state_text.is_empty() { "" } else { "; " };
+        state_text = format!("{state_text}{part}the witness cosigns nothing: {lost}");
+    }
     StatusResponse {
         node: closets.node.to_string(),
         origin: closets.origin.to_string(),
