@@ -8,7 +8,7 @@ mod network;
 #[expect(clippy::indexing_slicing, reason = "shared with the tests")]
 mod vectors;
 
-use network::Inputs;
+use network::{Inputs, Network, acts::Signed};
 use std::{fs, path::Path};
 
 fn main() {
@@ -25,7 +25,15 @@ fn main() {
             inputs
         }
     };
-    for (name, json) in vectors::all(&inputs) {
+    let signed = match fs::read_to_string(dir.join("erasure-inputs.json")) {
+        Ok(text) => Signed::from_json(&serde_json::from_str(&text).expect("JSON")),
+        Err(_) => {
+            let signed = Signed::make(&Network::new(&inputs));
+            write("erasure-inputs.json", &signed.to_json());
+            signed
+        }
+    };
+    for (name, json) in vectors::all(&inputs, &signed) {
         write(name, &json);
     }
 }

@@ -6,6 +6,9 @@ mod network;
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod vectors;
 
+#[path = "network/acts_cases.rs"]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
+mod acts_cases;
 #[path = "network/directory_cases.rs"]
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod directory_cases;
@@ -14,7 +17,7 @@ mod evidence_cases;
 #[path = "network/set_cases.rs"]
 mod set_cases;
 
-use network::{Inputs, Network};
+use network::{Inputs, Network, acts::Signed};
 use std::{fs, path::PathBuf};
 
 fn read(name: &str) -> serde_json::Value {
@@ -35,7 +38,8 @@ fn network() -> Network {
 
 #[test]
 fn the_vectors_are_what_the_code_makes() {
-    for (name, made) in vectors::all(&inputs()) {
+    let signed = Signed::from_json(&read("erasure-inputs.json"));
+    for (name, made) in vectors::all(&inputs(), &signed) {
         assert!(
             read(name) == made,
             "{name}: run `cargo run -p jisr-ledger --example vectors` and look at the difference"
@@ -47,5 +51,7 @@ fn the_vectors_are_what_the_code_makes() {
 fn the_inputs_can_be_made_anew() {
     let inputs = Inputs::from_json(&Inputs::make().to_json());
     let network = Network::new(&inputs);
+    let signed = Signed::from_json(&Signed::make(&network).to_json());
+    assert_eq!(network::acts::files(&mut network.clone(), &signed).len(), 2);
     evidence_cases::valid(&network);
 }

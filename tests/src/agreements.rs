@@ -1,13 +1,13 @@
 //! What members publish and agree on.
 
 use bytes::Bytes;
-use jisr_certs::officer::OfficerKey;
+use jisr_certs::officer::{Document as OfficersDocument, OfficerKey};
 use jisr_node::setup;
 use jisr_proto::admin::{AgreeRequest, DescribeServiceRequest, PublishServiceRequest, RevokeAgreementRequest};
 use jisr_proto::annotations::ServiceSchema;
 use jisr_proto::canonical;
 use jisr_proto::ident::SubsystemId;
-use jisr_proto::statement::{AgreedMethod, AgreedPurpose, Agreement};
+use jisr_proto::statement::{AgreedMethod, AgreedPurpose, Agreement, Approval};
 
 use crate::messages::probe_schema;
 use crate::world::{CONSUMER, PROBE, PROVIDER, PURPOSE, Party, World, member};
@@ -138,6 +138,21 @@ impl World {
 }
 
 impl Party {
+    /// The approval of the officer with this name.
+    #[must_use]
+    pub fn approve(&self, officer: &str, what: OfficersDocument, document: &[u8], now_us: u64) -> Approval {
+        let officer = member(&self.code).officer(&officer.parse().expect("a code"));
+        let credential = setup::officer_credential(&self.dir, &officer, now_us).expect("the local CA issues it");
+        let key = OfficerKey::from_pem(credential.key_pem().as_bytes()).expect("a fresh key reads");
+        Approval {
+            certificates: vec![
+                Bytes::copy_from_slice(&credential.certificate),
+                Bytes::copy_from_slice(&credential.authority),
+            ],
+            signature: key.sign(what, document).expect("the key signs").into(),
+        }
+    }
+
     /// An officer's yes to a document.
     #[must_use]
     pub fn sign(&self, document: &Bytes, now_us: u64) -> AgreeRequest {

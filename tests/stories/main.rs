@@ -11,6 +11,7 @@ mod crash;
 mod disk_full;
 mod doors;
 mod enrolment;
+mod erasure;
 mod evidence;
 mod first_exchange;
 mod forks;

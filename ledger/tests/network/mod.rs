@@ -2,6 +2,7 @@
 
 mod inputs;
 mod log;
+pub(crate) mod acts;
 pub(crate) mod segment;
 
 pub(crate) use inputs::Inputs;

@@ -89,7 +89,7 @@ pub(crate) fn statement(closed: &Closed) -> Vec<u8> {
     body
 }
 
-fn stored(closed: &Closed) -> Vec<u8> {
+pub(crate) fn stored(closed: &Closed) -> Vec<u8> {
     let mut stored = vec![u8::try_from(closed.parts().len()).expect("small")];
     for part in closed.parts() {
         put_part(&mut stored, part, month_of(closed.core().created_us));

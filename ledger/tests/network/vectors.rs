@@ -1,6 +1,10 @@
 //! The vectors: what docs/vectors holds, made by the code.
 
-use super::network::{self, Inputs, Network, hex, segment};
+use super::network::{
+    self, Inputs, Network,
+    acts::{self, Signed},
+    hex, segment,
+};
 use jisr_certs::digest::{domain, sha256};
 use jisr_ledger::{
     evidence, note,
@@ -11,7 +15,7 @@ use jisr_proto::{canonical, registry::Token};
 use serde_json::{Value, json};
 
 /// File names and contents, all but the inputs.
-pub(crate) fn all(inputs: &Inputs) -> Vec<(&'static str, Value)> {
+pub(crate) fn all(inputs: &Inputs, signed: &Signed) -> Vec<(&'static str, Value)> {
     let network = Network::new(inputs);
     vec![
         ("tree.json", tree()),
@@ -22,6 +26,7 @@ pub(crate) fn all(inputs: &Inputs) -> Vec<(&'static str, Value)> {
         ("snapshot.json", snapshot(&network)),
         ("checkpoint.json", checkpoint(&network)),
         ("ledger.json", ledger(&network)),
+        ("erasure.json", erasure(inputs, signed)),
         ("evidence.json", evidence_file(&network)),
         ("evidence-set.json", evidence_set(&network)),
     ]
@@ -149,6 +154,35 @@ fn ledger(network: &Network) -> Value {
         "anchor": network.anchor.to_string(),
         "files": files,
         "data_key": hex(&segment::DATA_KEY),
+        "verdict": "VALID",
+        "origin": network::ORIGINS[2],
+        "size": psd.size(),
+        "root": hex(&psd.root(psd.size())),
+    })
+}
+
+fn erasure(inputs: &Inputs, signed: &Signed) -> Value {
+    let mut network = Network::new(inputs);
+    let files: serde_json::Map<String, Value> = acts::files(&mut network, signed)
+        .into_iter()
+        .map(|(name, bytes)| (name, hex(&bytes).into()))
+        .collect();
+    let document = |name: &str, bytes: &[u8]| {
+        json!({
+            "document": hex(bytes),
+            "signed_bytes": hex(&[name.as_bytes(), b"\x01", bytes].concat()),
+            "digest": hex(&domain(name, &[bytes])),
+        })
+    };
+    let psd = &network.logs[2];
+    json!({
+        "anchor": network.anchor.to_string(),
+        "hold": document("jisr.hold", &acts::hold(&network)),
+        "release": document("jisr.release", &acts::release(&network)),
+        "erasure": document("jisr.erasure", &acts::erasure()),
+        "files": files,
+        "data_key": hex(&segment::DATA_KEY),
+        "request": hex(network::REQUEST),
         "verdict": "VALID",
         "origin": network::ORIGINS[2],
         "size": psd.size(),

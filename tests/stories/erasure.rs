@@ -1,0 +1,166 @@
+//! Erasing: two officers or none, never what is held, and every proof stays valid.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jisr_certs::officer::Document;
+use jisr_ledger::clock::{Clock as _, ManualClock, SystemClock};
+use jisr_proto::admin::{
+    EraseRequest, EraseResponse, HoldRequest, PayloadRequest, ProposeErasureRequest, ReleaseRequest,
+};
+use jisr_proto::canonical;
+use jisr_proto::ident::ExchangeId;
+use jisr_proto::reason::Reason;
+use jisr_proto::statement::{Hold, Kind, Release};
+use jisr_tests::{CONSUMER, Grant, PROVIDER, Party, Question, World, refused, until};
+use tonic::Status;
+
+const PERSON: &str = "9901234567";
+const CASE: u8 = 3;
+const SUBJECT: u8 = 7;
+const STORED_PAYLOAD: u8 = 128;
+
+fn id_of(exchange: &str) -> Bytes {
+    Bytes::copy_from_slice(exchange.parse::<ExchangeId>().unwrap().as_bytes())
+}
+
+/// The document for these parts of an exchange, as the node makes it.
+async fn proposed(party: &Party, exchange: &str, tags: &[u8]) -> Bytes {
+    let request = ProposeErasureRequest {
+        exchanges: vec![id_of(exchange)],
+        tags: Bytes::copy_from_slice(tags),
+        reason: "order 12 of the court".to_owned(),
+    };
+    let proposed = party.admin().await.propose_erasure(request).await;
+    proposed.unwrap().into_inner().erasure
+}
+
+/// Hands it to the node with the approval of these officers.
+async fn erase(party: &Party, erasure: &Bytes, officers: &[&str], now_us: u64) -> Result<EraseResponse, Status> {
+    let approve = |officer: &&str| party.approve(officer, Document::Erasure, erasure, now_us);
+    let request = EraseRequest {
+        erasure: erasure.clone(),
+        approvals: officers.iter().map(approve).collect(),
+    };
+    party
+        .admin()
+        .await
+        .erase(request)
+        .await
+        .map(tonic::Response::into_inner)
+}
+
+async fn kept(party: &Party, exchange: &str, reply: bool) -> Result<Bytes, Status> {
+    let request = PayloadRequest {
+        exchange_id: id_of(exchange),
+        reply,
+    };
+    let kept = party.admin().await.payload(request).await;
+    kept.map(|kept| kept.into_inner().payload)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_officers_erase_what_no_hold_covers_and_every_proof_stays() {
+    let mut world = World::of_two().await;
+    let now = world.clock.now_us();
+    let caller = world.caller().with("jisr-case", "case-7");
+    let exchange = caller.ask("Read", &Question::about(PERSON)).await.unwrap().exchange;
+    until(async || world.kinds("mol", &exchange) == [Kind::Asked, Kind::Delivered]).await;
+    let mol = world.party("mol");
+    let erasure = proposed(mol, &exchange, &[CASE, SUBJECT]).await;
+    for officers in [&["dalia"][..], &["dalia", "dalia"]] {
+        refused(erase(mol, &erasure, officers, now).await, Reason::DualControl);
+    }
+    let hold = canonical::encode(&Hold {
+        format: 1,
+        origin: mol.status().await.origin,
+        exchanges: vec![id_of(&exchange)],
+        reason: "case 9 of the court".to_owned(),
+        nonce: Bytes::from_static(&[9; 16]),
+        ..Hold::default()
+    });
+    let request = HoldRequest {
+        approvals: vec![mol.approve("dalia", Document::Hold, &hold, now)],
+        hold,
+    };
+    let digest = mol.admin().await.hold(request).await.unwrap().into_inner().digest;
+    refused(erase(mol, &erasure, &["dalia", "sami"], now).await, Reason::LegalHold);
+    let release = canonical::encode(&Release {
+        format: 1,
+        hold: digest,
+        reason: "the judgment is final".to_owned(),
+    });
+    let approve = |officer| mol.approve(officer, Document::Release, &release, now);
+    let approvals = vec![approve("dalia"), approve("sami")];
+    let request = ReleaseRequest {
+        release: release.clone(),
+        approvals,
+    };
+    mol.admin().await.release(request).await.unwrap();
+    let done = erase(mol, &erasure, &["dalia", "sami"], now).await.unwrap();
+    assert_eq!(done.parts, 2, "case and subject of ASKED");
+    // The provider holds the same parts beside RECEIVED.
+    let psd = world.party("psd");
+    let erasure = proposed(psd, &exchange, &[CASE, SUBJECT]).await;
+    let done = erase(psd, &erasure, &["rania", "omar"], now).await.unwrap();
+    assert_eq!(done.parts, 2);
+    // What was erased stays erased, and the node goes on.
+    world.stop_node("mol").await;
+    world.start_node("mol").await;
+    let caller = world.caller();
+    until(async || caller.ask("Read", &Question::about(PERSON)).await.is_ok()).await;
+    let acts: Vec<Kind> = world.statements("mol").iter().map(|stood| stood.core.kind()).collect();
+    for act in [Kind::Held, Kind::Released, Kind::Erased] {
+        assert_eq!(acts.iter().filter(|kind| **kind == act).count(), 1, "{act:?}");
+    }
+    // Both ledgers verify, erased parts and all.
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_kept_where_the_method_asks_for_it_and_for_as_long() {
+    let clock = Arc::new(ManualClock::new(SystemClock.now_us()));
+    let mut world = World::with_clock(clock.clone()).await;
+    world.join("mol").await;
+    world.join("psd").await;
+    world.publish("psd", PROVIDER).await;
+    let grant = Grant {
+        consumer: CONSUMER,
+        provider: PROVIDER,
+        methods: &["Read", "Keep"],
+        valid_us: (0, u64::MAX >> 1),
+        consent_required: false,
+    };
+    world.agree(&grant).await;
+    let question = Question::about(PERSON);
+    let plain = world.caller().ask("Read", &question).await.unwrap().exchange;
+    let exchange = world.caller().ask("Keep", &question).await.unwrap().exchange;
+    until(async || world.kinds("mol", &exchange) == [Kind::Asked, Kind::Delivered]).await;
+    for code in ["mol", "psd"] {
+        let party = world.party(code);
+        assert_eq!(kept(party, &exchange, false).await.unwrap(), question.bytes(), "{code}");
+        assert!(kept(party, &exchange, true).await.is_ok(), "{code}");
+        refused(kept(party, &plain, false).await, Reason::UnknownEntry);
+        refused(
+            erase(
+                party,
+                &proposed(party, &exchange, &[STORED_PAYLOAD]).await,
+                &[],
+                clock.now_us(),
+            )
+            .await,
+            Reason::DualControl,
+        );
+    }
+    clock.advance(86_400_000_000 + 60_000_000);
+    for code in ["mol", "psd"] {
+        world.stop_node(code).await;
+        world.start_node(code).await;
+        let party = world.party(code);
+        until(async || kept(party, &exchange, true).await.is_err()).await;
+        for reply in [false, true] {
+            refused(kept(party, &exchange, reply).await, Reason::PartErased);
+        }
+    }
+    world.end().await;
+}
