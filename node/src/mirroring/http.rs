@@ -43,11 +43,14 @@ impl HttpConnector for Connector {
     }
 }
 
+/// A connection that can take another request, and whom it leads to.
+type Kept = (String, SendRequest<HttpRequestBody>);
+
 /// A client of one endpoint.
 struct Client {
     connector: Connector,
-    /// A connection that nobody uses just now, and whom it leads to.
-    idle: Arc<Mutex<Option<(String, SendRequest<HttpRequestBody>)>>>,
+    /// What nobody uses just now.
+    idle: Arc<Mutex<Option<Kept>>>,
 }
 
 impl std::fmt::Debug for Client {
