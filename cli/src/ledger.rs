@@ -47,6 +47,9 @@ pub(crate) struct Verify {
     /// A checkpoint of this ledger that was seen earlier: it must be a stage of what lies here
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// The ledger that this one succeeds: STARTED must cite its head, so that nothing of its end is missing
+    #[arg(long, value_name = "DIR")]
+    predecessor: Option<String>,
     /// Print one object {verdict, reason, checks: [{id, verdict, text}], origin, size, root}
     #[arg(long)]
     json: bool,
@@ -66,8 +69,12 @@ impl Verify {
         let anchor = anchor::read(&self.anchor)?;
         let checkpoint = self.checkpoint.as_deref().map(kept).transpose()?;
         let ledger = archive::Archive::open(&self.dir)?;
-        let report = verify::directory(ledger.dir(), &anchor, &Options { checkpoint })
-            .map_err(|error| Failure::unreadable(ledger.dir(), error))?;
+        let options = Options { checkpoint };
+        let report = match &self.predecessor {
+            None => verify::directory(ledger.dir(), &anchor, &options),
+            Some(old) => verify::succession(ledger.dir(), archive::Archive::open(old)?.dir(), &anchor, &options),
+        };
+        let report = report.map_err(|error| Failure::unreadable(ledger.dir(), error))?;
         verdict::print(&report, self.json)
     }
 }

@@ -14,7 +14,7 @@ use super::parts::Parts;
 use super::selection::Selection;
 use crate::admin::{self, Server};
 use crate::failure::Failure;
-use crate::{instant, output, runtime};
+use crate::{archive, instant, output, runtime};
 
 /// Write the evidence file of one exchange, or of many
 ///
@@ -39,9 +39,9 @@ pub(crate) struct Export {
         conflicts_with = "ledger"
     )]
     dir: Option<PathBuf>,
-    /// Ledger directory to make the file of, offline
+    /// Ledger directory to make the file of, offline; or an s3:// address
     #[arg(long, value_name = "DIR", requires = "data")]
-    ledger: Option<PathBuf>,
+    ledger: Option<String>,
     /// Data directory, or a copy or mirror of it, with the node's keys, snapshots and kept entries of the registry
     #[arg(long, value_name = "DIR", requires = "ledger")]
     data: Option<PathBuf>,
@@ -103,7 +103,8 @@ impl Export {
         let made = match (&self.dir, &self.ledger, &self.data) {
             (_, Some(ledger), Some(data)) => {
                 let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-                super::offline::export(ledger, data, &filter, self.selection.id, limit, &self.parts.withheld())?
+                let ledger = archive::Archive::open(ledger)?;
+                super::offline::export(ledger.dir(), data, &filter, self.selection.id, limit, &self.parts.withheld())?
             }
             (Some(dir), ..) => match self.selection.id {
                 Some(id) => self.one(dir, id)?,
