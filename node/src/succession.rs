@@ -81,7 +81,9 @@ pub async fn succeed(data: &Path, token: &str, clock: Arc<dyn Clock>) -> Result<
 /// Heads that the ledger of this data directory cites when it begins.
 pub(crate) fn heads(data: &Path) -> std::io::Result<Vec<Head>> {
     match fs::read(data.join(SUCCEEDS)) {
-        Ok(bytes) => Ok(Started::decode(bytes.as_slice()).map_err(std::io::Error::other)?.succeeds),
+        Ok(bytes) => Ok(Started::decode(bytes.as_slice())
+            .map_err(std::io::Error::other)?
+            .succeeds),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -154,7 +156,8 @@ pub(crate) fn head_on_disk(data: &Path, checkpoint: &str) -> Result<Head, SetupE
         return Err(unsound());
     }
     let found = report.head.as_ref().ok_or_else(unsound)?;
-    let root = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &found.root).map_err(|_| unsound())?;
+    let root =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &found.root).map_err(|_| unsound())?;
     let mut head = Head {
         origin: found.origin.clone(),
         size: found.size,
@@ -238,13 +241,21 @@ impl Stage {
         };
         // The file may be in place already.
         let prepared = self.path(SUCCEEDS);
-        let path = if prepared.exists() { prepared } else { self.data.join(SUCCEEDS) };
+        let path = if prepared.exists() {
+            prepared
+        } else {
+            self.data.join(SUCCEEDS)
+        };
         let bytes = fs::read(&path).map_err(io("read", &path))?;
         let unsound = || SetupError::State(format!("{} cannot be read; restore it from the backup", path.display()));
         let succeeds = Started::decode(bytes.as_slice()).map_err(|_| unsound())?;
         let new: Origin = succeeds.origin.parse().map_err(|_| unsound())?;
         Ok(Some(Succeeded {
-            old: succeeds.succeeds.first().map(|head| head.origin.clone()).unwrap_or_default(),
+            old: succeeds
+                .succeeds
+                .first()
+                .map(|head| head.origin.clone())
+                .unwrap_or_default(),
             new,
             heads: succeeds.succeeds,
             ended: how == b"ended\n",
@@ -274,9 +285,7 @@ impl Stage {
                 Err(error) => return Err(io("put in place", &to)(error)),
             }
         }
-        RealDisk
-            .sync_directory(&self.data)
-            .map_err(io("sync", &self.data))?;
+        RealDisk.sync_directory(&self.data).map_err(io("sync", &self.data))?;
         // From here on nothing can be sealed under the old origin.
         KeyStore::open(to.keys())?.destroy(&setup::key_file(&old))?;
         Quarantine::lift(&self.data).map_err(io("remove the quarantine of", &self.data))?;
@@ -294,7 +303,9 @@ impl Stage {
         }
         create_directory(&ledgers).map_err(io("create", &ledgers))?;
         fs::rename(&ledger, &aside).map_err(io("put aside", &ledger))?;
-        let synced = RealDisk.sync_directory(&ledgers).and_then(|()| RealDisk.sync_directory(&self.data));
+        let synced = RealDisk
+            .sync_directory(&ledgers)
+            .and_then(|()| RealDisk.sync_directory(&self.data));
         synced.map_err(io("sync", &ledgers))
     }
 

@@ -114,7 +114,9 @@ async fn worth(world: &World, code: &str, exchange: &str, wait_ms: u32) -> Verdi
 }
 
 fn verdict(dir: &Path, world: &World) -> Verdict {
-    verify::directory(dir, &world.anchor(), &Options::default()).unwrap().verdict
+    verify::directory(dir, &world.anchor(), &Options::default())
+        .unwrap()
+        .verdict
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,7 +176,9 @@ async fn a_mirror_that_fails_stops_nothing_and_what_it_lacks_is_succeeded() {
     let runs = succession::succeed(&dir, &token, Arc::clone(&clock)).await;
     assert!(runs.unwrap_err().to_string().contains("stop it"), "the node runs");
     world.stop_node("psd").await;
-    let succeeded = succession::succeed(&dir, &token, clock).await.expect("the token is good");
+    let succeeded = succession::succeed(&dir, &token, clock)
+        .await
+        .expect("the token is good");
     assert_eq!(succeeded.new.to_string(), "jisr/JO/GOV/psd/node1/2026-2");
     assert!(!succeeded.ended);
     let [own, shown] = succeeded.heads.as_slice() else {
@@ -188,7 +192,11 @@ async fn a_mirror_that_fails_stops_nothing_and_what_it_lacks_is_succeeded() {
         asked.is_ok()
     })
     .await;
-    let answer = world.caller().ask("Write", &question()).await.expect("the new ledger serves");
+    let answer = world
+        .caller()
+        .ask("Write", &question())
+        .await
+        .expect("the new ledger serves");
     assert_eq!(worth(&world, "mol", &answer.exchange, 15_000).await, Verdict::Valid);
     // What was acknowledged and is lost at psd, mol can still show.
     for exchange in [answered.first().unwrap(), answered.last().unwrap()] {
@@ -216,7 +224,10 @@ async fn a_disk_that_was_set_back_does_not_set_the_mirror_back() {
     let mut world = mirrored().await;
     until_mirrored(&world).await;
     world.stop_node("psd").await;
-    let (ledger, backup) = (Layout::new(&world.party("psd").dir).ledger(), world.dir.path().join("old"));
+    let (ledger, backup) = (
+        Layout::new(&world.party("psd").dir).ledger(),
+        world.dir.path().join("old"),
+    );
     std::fs::create_dir(&backup).unwrap();
     let segment = "segments/00000000000000000000.seg";
     std::fs::copy(ledger.join(segment), backup.join("segment")).unwrap();
@@ -230,7 +241,10 @@ async fn a_disk_that_was_set_back_does_not_set_the_mirror_back() {
     world.open_node("psd").await;
     until(async || first_error(&world).await.contains("ahead of this ledger")).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(std::fs::read(mirror(&world).join("ledger").join(segment)).unwrap(), before);
+    assert_eq!(
+        std::fs::read(mirror(&world).join("ledger").join(segment)).unwrap(),
+        before
+    );
     // The mirror is the way back.
     world.crash_node("psd").await;
     destroy(&world);
@@ -279,11 +293,17 @@ async fn a_planned_succession_ends_the_old_ledger_and_its_tail_cannot_be_dropped
     let kept_at = world.party("psd").status().await.ledger_size;
     world.stop_node("psd").await;
     let (dir, token) = (world.party("psd").dir.clone(), world.token("psd").await);
-    let succeeded = succession::succeed(&dir, &token, Arc::clone(&world.clock)).await.unwrap();
+    let succeeded = succession::succeed(&dir, &token, Arc::clone(&world.clock))
+        .await
+        .unwrap();
     assert!(succeeded.ended && succeeded.heads.len() == 1);
     world.start_node("psd").await;
     until(async || world.caller().ask("Write", &question()).await.is_ok()).await;
-    let again = world.caller().ask("Write", &question()).await.expect("the new ledger serves");
+    let again = world
+        .caller()
+        .ask("Write", &question())
+        .await
+        .expect("the new ledger serves");
     assert_eq!(worth(&world, "mol", &again.exchange, 15_000).await, Verdict::Valid);
     assert_eq!(worth(&world, "mol", &first.exchange, 15_000).await, Verdict::Valid);
     world.stop_node("psd").await;
@@ -291,7 +311,10 @@ async fn a_planned_succession_ends_the_old_ledger_and_its_tail_cannot_be_dropped
     let (new, old) = (Layout::new(&dir).ledger(), dir.join("ledgers/2026"));
     let started = jisr_tests::statements_in(&new).remove(0);
     let cited = Started::decode(started.act).unwrap().succeeds;
-    assert_eq!((cited.len(), cited[0].origin.as_str()), (1, "jisr/JO/GOV/psd/node1/2026"));
+    assert_eq!(
+        (cited.len(), cited[0].origin.as_str()),
+        (1, "jisr/JO/GOV/psd/node1/2026")
+    );
     assert!(cited[0].size > kept_at && !cited[0].checkpoint.is_empty());
     let last = jisr_tests::statements_in(&old).pop().unwrap();
     assert_eq!(last.core.kind(), Kind::Ended);
@@ -324,7 +347,10 @@ async fn a_planned_succession_ends_the_old_ledger_and_its_tail_cannot_be_dropped
     }
     assert!(found > 3, "{found}");
     // Another ledger is not what it succeeds.
-    assert_eq!(judged(&Layout::new(&world.party("mol").dir).ledger()).0, Verdict::Invalid);
+    assert_eq!(
+        judged(&Layout::new(&world.party("mol").dir).ledger()).0,
+        Verdict::Invalid
+    );
     // The registry revoked the old certificate, and nobody takes the old key for the node any more.
     let seal_keys: Vec<_> = std::fs::read_dir(Layout::new(&dir).keys())
         .unwrap()
