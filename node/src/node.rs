@@ -236,7 +236,7 @@ impl Node {
             every(Duration::from_secs(60), stopped, async move || sum_up(&closets))
         });
         self.tend("retention", |closets, stopped| {
-            every(Duration::from_secs(86_400), stopped, async move || {
+            every(RETAIN_EVERY, stopped, async move || {
                 erasing::retain(&closets).await
             })
         });
@@ -279,6 +279,9 @@ impl Node {
         }));
     }
 }
+
+/// Between two looks for messages whose time is over.
+const RETAIN_EVERY: Duration = Duration::from_secs(3600);
 
 /// Pause before a part that ended by a defect begins again.
 const AGAIN: Duration = Duration::from_millis(250);

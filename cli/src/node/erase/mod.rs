@@ -270,12 +270,14 @@ impl ProposeErasure {
 
 impl ProposeRelease {
     fn run(self) -> Result<(), Failure> {
-        let hold = output::unhex(&self.hold).filter(|digest| digest.len() == 32).ok_or_else(|| {
-            Failure::usage(
-                format!("{:?} is no digest", self.hold),
-                "write all 64 hex digits, as `jisr node hold` printed them",
-            )
-        })?;
+        let hold = output::unhex(&self.hold)
+            .filter(|digest| digest.len() == 32)
+            .ok_or_else(|| {
+                Failure::usage(
+                    format!("{:?} is no digest", self.hold),
+                    "write all 64 hex digits, as `jisr node hold` printed them",
+                )
+            })?;
         let document = ReleaseDocument {
             format: 1,
             hold: hold.into(),
@@ -295,7 +297,10 @@ impl Sign {
         output::say(paper.terms()?);
         paper.add(officer.approve(paper.what(), paper.document())?);
         paper.replace(&self.file)?;
-        output::say(format!("signed; {} approvals so far, 2 are needed", paper.approvals().len()));
+        output::say(format!(
+            "signed; {} approvals so far, 2 are needed",
+            paper.approvals().len()
+        ));
         Ok(())
     }
 }
@@ -313,7 +318,10 @@ impl Submit {
             }
             _ => {
                 let release = document;
-                let reply = client.release(ReleaseRequest { release, approvals }).await?.into_inner();
+                let reply = client
+                    .release(ReleaseRequest { release, approvals })
+                    .await?
+                    .into_inner();
                 (reply.index, None)
             }
         };

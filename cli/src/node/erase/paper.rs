@@ -170,7 +170,10 @@ mod tests {
         });
         paper.replace(&path).unwrap();
         let read = Paper::read(&path).unwrap();
-        assert_eq!((read.document(), read.approvals()), (paper.document(), paper.approvals()));
+        assert_eq!(
+            (read.document(), read.approvals()),
+            (paper.document(), paper.approvals())
+        );
         assert!(read.terms().unwrap().contains("over"));
         std::fs::write(&path, b"{}").unwrap();
         assert!(Paper::read(&path).is_err());
