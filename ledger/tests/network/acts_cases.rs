@@ -116,11 +116,11 @@ fn nothing_is_erased_that_no_erased_names() {
     let document = acts::erasure_of(&[(2, &[3])], "order 12");
     let approvals = officers.approve(Document::Erasure, &document, &[0, 1]);
     let act = act_record(&network, Kind::Erased, &erased(document, approvals));
-    let named = acts::with(&network, &[(2, &[3])], &[act.clone()]);
+    let named = acts::with(&network, &[(2, &[3])], std::slice::from_ref(&act));
     assert_eq!(judge(&network, &named).verdict, Verdict::Valid);
     is_invalid(
         &network,
-        &acts::with(&network, &[(2, &[3, 7])], &[act.clone()]),
+        &acts::with(&network, &[(2, &[3, 7])], std::slice::from_ref(&act)),
         "erasures",
     );
     // ERASED that has not been carried out yet is no fault.
