@@ -1,6 +1,6 @@
 //! Exchanges are found by id, peer, time, person and case, and in pairs; the same after the index was made anew.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

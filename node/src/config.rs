@@ -331,7 +331,11 @@ impl Reader<'_> {
         let check = |row: MirrorRaw| row.check(data).map_err(|(key, rule)| self.wrong(key, rule));
         let mirrors: Vec<_> = rows.into_iter().map(check).collect::<Result<_, _>>()?;
         for (at, mirror) in mirrors.iter().enumerate() {
-            if mirrors.iter().skip(at + 1).any(|other| other.location == mirror.location) {
+            if mirrors
+                .iter()
+                .skip(at + 1)
+                .any(|other| other.location == mirror.location)
+            {
                 return Err(self.wrong("mirror.url", format!("`{}` stands twice; leave one", mirror.location)));
             }
         }

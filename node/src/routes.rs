@@ -92,12 +92,10 @@ pub(crate) fn node(closets: &Closets, allowed: &Allowed, exchange: ExchangeId) -
     }
     let score = |row: &NodeRow| digest::sha256(&[exchange.as_bytes(), row.origin.as_str().as_bytes()]);
     let chosen = if allowed.permit.no_side_effects() {
-        nodes
-            .iter()
-            .max_by_key(|row| {
-                let is_admitted = closets.trust.admits(row).is_ok();
-                (is_admitted, closets.peers.connected(&row.id), score(row))
-            })
+        nodes.iter().max_by_key(|row| {
+            let is_admitted = closets.trust.admits(row).is_ok();
+            (is_admitted, closets.peers.connected(&row.id), score(row))
+        })
     } else {
         nodes.iter().max_by_key(|row| score(row))
     };

@@ -150,7 +150,10 @@ impl Rogue {
         loop {
             let request = AddCheckpoint {
                 old_size,
-                proof: self.ledger.consistency(old_size, newest.size).expect("it can be proven"),
+                proof: self
+                    .ledger
+                    .consistency(old_size, newest.size)
+                    .expect("it can be proven"),
                 checkpoint: newest.note.clone(),
             };
             match line.add_checkpoint(request.print().into()).await {
@@ -517,7 +520,12 @@ impl PeerLine {
         let status = response.status().as_u16();
         let kind = response.headers().get("content-type");
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-        let body = response.into_body().collect().await.expect("the door answers").to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("the door answers")
+            .to_bytes();
         (status, kind, body)
     }
 

@@ -77,7 +77,13 @@ async fn export_set(world: &World, code: &str, filter: ExchangeFilter) -> Result
         wait_ms: 15_000,
         ..ExportEvidenceSetRequest::default()
     };
-    let mut chunks = world.party(code).admin().await.export_evidence_set(request).await?.into_inner();
+    let mut chunks = world
+        .party(code)
+        .admin()
+        .await
+        .export_evidence_set(request)
+        .await?
+        .into_inner();
     let (mut file, mut lacks) = (Vec::new(), Vec::new());
     while let Some(chunk) = chunks.message().await? {
         file.extend_from_slice(&chunk.data);
@@ -97,7 +103,10 @@ async fn one_file_proves_all_exchanges_about_a_person_and_one_of_them_can_be_tak
     let mut about_her = Vec::new();
     for person in ["9901234567", "9909999999", "9901234567", "9901234567"] {
         let caller = world.caller().with("jisr-case", "2026/77");
-        let answer = caller.ask("Read", &Question::about(person)).await.expect("it is allowed");
+        let answer = caller
+            .ask("Read", &Question::about(person))
+            .await
+            .expect("it is allowed");
         if person == "9901234567" {
             about_her.push(answer.exchange);
         }
@@ -140,9 +149,14 @@ async fn one_file_proves_all_exchanges_about_a_person_and_one_of_them_can_be_tak
         case_reference: "2026/78".into(),
         ..ExchangeFilter::default()
     };
-    let refused = export_set(&world, "mol", nobody).await.expect_err("there is no such case");
+    let refused = export_set(&world, "mol", nobody)
+        .await
+        .expect_err("there is no such case");
     assert_eq!(refused.code(), tonic::Code::NotFound);
     let everything = export_set(&world, "mol", ExchangeFilter::default()).await;
-    assert_eq!(everything.expect_err("nothing is chosen").code(), tonic::Code::InvalidArgument);
+    assert_eq!(
+        everything.expect_err("nothing is chosen").code(),
+        tonic::Code::InvalidArgument
+    );
     world.end().await;
 }

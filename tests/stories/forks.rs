@@ -45,7 +45,11 @@ async fn end(mut world: World, rogue: Arc<Rogue>, door: Door) {
         assert_eq!(line.exchange(&asked).await.unwrap_err(), Reason::PeerLedgerForked);
     }
     let status = world.party("psd").status().await;
-    let peer = status.peers.iter().find(|peer| peer.node == "JO/GOV/mol/node/node1").unwrap();
+    let peer = status
+        .peers
+        .iter()
+        .find(|peer| peer.node == "JO/GOV/mol/node/node1")
+        .unwrap();
     assert_eq!((peer.refused.as_str(), status.findings), ("PEER_LEDGER_FORKED", 1));
     world.stop_node("psd").await;
     world.start_node("psd").await;

@@ -60,10 +60,15 @@ async fn quarantined(world: &mut World) -> Duration {
     let took = begun.elapsed();
     let status = world.party("psd").status().await;
     assert!(status.state_text.contains("rolled back"), "{}", status.state_text);
-    let told = world.caller_of("psd", "JO/GOV/psd/residency").ask("Read", &question()).await;
+    let told = world
+        .caller_of("psd", "JO/GOV/psd/residency")
+        .ask("Read", &question())
+        .await;
     assert_eq!(reason_of(&told.unwrap_err()), Reason::Quarantined);
     assert_eq!(world.statements("psd").len(), before, "nothing was sealed");
-    let mark = Quarantine::read(&world.party("psd").dir).unwrap().expect("the mark is durable");
+    let mark = Quarantine::read(&world.party("psd").dir)
+        .unwrap()
+        .expect("the mark is durable");
     assert!(mark.shown_size > mark.own_size);
     took
 }
@@ -206,6 +211,10 @@ async fn two_nodes_that_start_cold_confirm_each_other() {
 /// Who confirmed the last start.
 fn confirmed_by(world: &World, code: &str) -> String {
     let resumed = |stood: &jisr_tests::Stood| stood.core.kind() == Kind::Resumed;
-    let last = world.statements(code).into_iter().rfind(resumed).expect("it was started again");
+    let last = world
+        .statements(code)
+        .into_iter()
+        .rfind(resumed)
+        .expect("it was started again");
     Resumed::decode(last.act).unwrap().confirmed_by
 }

@@ -112,7 +112,10 @@ async fn whoever_withholds_proofs_is_refused_and_taken_back_when_it_pays() {
     proofs.under(rogue.cosigned_by(&world, "psd").await);
     let taken_back = async || {
         let status = world.party("psd").status().await;
-        status.peers.iter().all(|peer| peer.refused.is_empty() && peer.proofs_owed == 0)
+        status
+            .peers
+            .iter()
+            .all(|peer| peer.refused.is_empty() && peer.proofs_owed == 0)
     };
     until(taken_back).await;
     let asked = Rogue::request(rogue.asked(rogue.core()).await);
@@ -213,7 +216,11 @@ async fn the_highest_class_is_final_only_with_one_beyond_both_parties() {
     // Nor is psd refused for it: nobody beyond them can be reached, by mol neither.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(owed(&world).await, 1);
-    world.caller().ask("Read", &question()).await.expect("psd owes nothing that it could pay");
+    world
+        .caller()
+        .ask("Read", &question())
+        .await
+        .expect("psd owes nothing that it could pay");
     world.join("moh").await;
     until(async || owed(&world).await == 0).await;
     world.end().await;

@@ -1,5 +1,6 @@
 //! What exchanges rest on: certificates, cited snapshots, entries of the registry's ledger.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -34,10 +35,10 @@ impl Grounds {
         for piece in &gathered.pieces {
             let core = piece.statement.core();
             let version = core.snapshot_version;
-            if !self.snapshots.contains_key(&version) {
+            if let Entry::Vacant(vacant) = self.snapshots.entry(version) {
                 match kept(closets, version) {
                     Ok(found) => {
-                        self.snapshots.insert(version, found);
+                        vacant.insert(found);
                     }
                     Err(why) => {
                         if version != 0 && self.lacking.insert(version) {
