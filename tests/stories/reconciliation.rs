@@ -51,10 +51,14 @@ async fn both_find(world: &World, exchange: &Core, (psd, mol): (FindingKind, Fin
     for (code, kind, about) in [("psd", psd, MOL), ("mol", mol, PSD)] {
         until(async || !found(world, code).is_empty()).await;
         let findings = found(world, code);
-        assert_eq!(findings.len(), 1, "{code}: {findings:#?}");
-        let finding = &findings[0];
+        let [finding] = findings.as_slice() else {
+            panic!("{code}: {findings:#?}");
+        };
         assert_eq!((finding.kind(), finding.origin.as_str()), (kind, about), "{finding:#?}");
-        assert_eq!(finding.exchanges, [exchange.exchange_id.clone()]);
+        assert_eq!(
+            finding.exchanges.as_slice(),
+            std::slice::from_ref(&exchange.exchange_id)
+        );
         let made_us = ExchangeId::try_from(exchange.exchange_id.as_ref()).unwrap().time_ms() * 1_000;
         assert!((finding.from_us..finding.until_us).contains(&made_us));
     }

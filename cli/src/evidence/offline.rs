@@ -1,6 +1,7 @@
 //! `jisr evidence export --ledger`: evidence of directories alone, when there is no node or no registry any more.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -280,10 +281,10 @@ impl Grounds {
         if version == 0 || self.missing.contains(&version) {
             return;
         }
-        if !self.snapshots.contains_key(&version) {
+        if let Entry::Vacant(vacant) = self.snapshots.entry(version) {
             match kept.snapshot(version) {
                 Some(found) => {
-                    self.snapshots.insert(version, found);
+                    vacant.insert(found);
                 }
                 None => {
                     self.missing.insert(version);
