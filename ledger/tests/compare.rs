@@ -229,7 +229,9 @@ fn an_altered_statement_is_named_and_what_shifts_behind_it_is_summed_up() {
         let core = closed.core().clone();
         if core.kind == Kind::Answered as i32 && core.exchange_id.as_ref() == id(2).as_bytes() {
             let citation = closed.parsed().unwrap().citation().unwrap().clone();
-            *rec = Rec::Own(Draft::new(core).peer(&citation).payload(b"another answer").close());
+            *rec = Rec::Own(Box::new(
+                Draft::new(core).peer(&citation).payload(b"another answer").close(),
+            ));
         }
     }
     let differs = compared(&two.mol, &altered);
@@ -245,7 +247,7 @@ fn an_altered_statement_is_named_and_what_shifts_behind_it_is_summed_up() {
     let extra = Draft::new(core(Kind::NeverReceived, 40))
         .peer(&two.mol.citation(1))
         .close();
-    shifted.recs.insert(1, Rec::Own(extra));
+    shifted.recs.insert(1, Rec::Own(Box::new(extra)));
     let differs = compared(&two.mol, &shifted);
     assert_eq!(differs.findings[0].kind, Difference::LedgerForked);
     assert!(

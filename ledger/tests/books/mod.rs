@@ -24,7 +24,7 @@ pub(crate) const PSD: &str = "jisr/JO/GOV/psd/node1/2026";
 /// One record; what is not a statement is kept as its bytes.
 #[derive(Clone)]
 pub(crate) enum Rec {
-    Own(Closed),
+    Own(Box<Closed>),
     Raw(Vec<u8>),
 }
 
@@ -128,7 +128,7 @@ impl Book {
 
     /// Appends a statement; says its index.
     pub(crate) fn put(&mut self, closed: Closed) -> u64 {
-        self.recs.push(Rec::Own(closed));
+        self.recs.push(Rec::Own(Box::new(closed)));
         self.size() - 1
     }
 
@@ -155,8 +155,13 @@ impl Book {
         assemble(&text, [line.as_str()]).into()
     }
 
+    fn leaf(&self, index: u64) -> Hash {
+        let at = usize::try_from(index).expect("small");
+        *self.leaves().get(at).expect("it stands there")
+    }
+
     pub(crate) fn citation(&self, index: u64) -> Citation {
-        let leaf = self.leaves()[usize::try_from(index).expect("small")];
+        let leaf = self.leaf(index);
         Citation {
             origin: self.origin.into(),
             index,
@@ -199,7 +204,7 @@ impl Book {
 
     pub(crate) fn proof(&mut self, other: &Book, index: u64) {
         let note = self.hold_note(other);
-        let leaf = other.leaves()[usize::try_from(index).expect("small")];
+        let leaf = other.leaf(index);
         let mut record = Vec::new();
         put_peer_proof(&mut record, index, &leaf, &note, &other.path(index));
         self.recs.push(Rec::Raw(record));
@@ -211,7 +216,7 @@ impl Book {
 
     fn statement(&self, index: u64) -> &Closed {
         let mut own = self.recs.iter().filter_map(|rec| match rec {
-            Rec::Own(closed) => Some(closed),
+            Rec::Own(closed) => Some(closed.as_ref()),
             Rec::Raw(_) => None,
         });
         own.nth(usize::try_from(index).expect("small"))
