@@ -9,10 +9,10 @@
 //! | `n` note hash | place of the frame |
 //! | `p` index in the other ledger ‖ first 8 bytes of the leaf input | place of the frame with its newest final proof |
 //! | `r` own index | place of the frame with the receipt for it |
-//! | `x` time in the exchange ids, 16 ms ‖ an index | statements ([`rows::Statement`]), by id |
+//! | `x` time in the exchange ids, 16 ms ‖ their lowest index | statements ([`rows::Statement`]), by id |
 //! | `t` ‖ time ‖ an index, `q` number of an origin ‖ .., `s` pseudonym ‖ .. | exchanges ([`rows::Began`]), by time |
 //! | `o` number | origin |
-//! | `m` | how far the index reaches |
+//! | `m` and the version of these rows | how far the index reaches |
 
 mod batch;
 mod rows;
@@ -37,6 +37,9 @@ pub(crate) use rows::Statement;
 
 /// Milliseconds between sled's own flushes. Nothing rests on them.
 const FLUSH_MS: u64 = 2_000;
+
+/// Key of how far it reaches. An index of other rows has none, and is built anew.
+const REACH: &[u8] = b"m2";
 
 /// How far the index reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +118,7 @@ impl Index {
 
     /// How far it reaches; `None` where it is empty.
     pub(crate) fn reach(&self) -> Option<Reach> {
-        let bytes = self.db.get(b"m").ok()??;
+        let bytes = self.db.get(REACH).ok()??;
         let (place, rest) = bytes.split_at_checked(16)?;
         let (size, root) = rest.split_first_chunk::<8>()?;
         Some(Reach {
@@ -139,7 +142,7 @@ impl Index {
         let mut rows = batch.finish();
         let end = place_bytes(reach.end);
         let reach = [end.as_slice(), &reach.size.to_be_bytes(), &reach.root].concat();
-        rows.insert(b"m", reach);
+        rows.insert(REACH, reach);
         self.db.apply_batch(rows).map_err(io::Error::other)
     }
 
@@ -147,12 +150,9 @@ impl Index {
     pub(crate) fn exchange(&self, id: ExchangeId) -> io::Result<Vec<Statement>> {
         let mut found = Vec::new();
         for row in self.db.scan_prefix(key(b'x', &[&bucket(id.time_ms())])) {
-            let (_, row) = row.map_err(io::Error::other)?;
-            let statements = rows::statements(&row)?;
-            let from = statements.partition_point(|statement| rows::id_of(statement) < id.as_bytes());
-            let same = statements.iter().skip(from);
-            let same = same.take_while(|statement| rows::id_of(statement) == id.as_bytes());
-            found.extend(same.filter_map(Statement::parse));
+            let (key, row) = row.map_err(io::Error::other)?;
+            let statements = Statement::row(&key, &row)?;
+            found.extend(statements.into_iter().filter(|statement| statement.exchange == id));
         }
         found.sort_unstable_by_key(|statement| statement.index);
         Ok(found)
@@ -173,8 +173,8 @@ impl Index {
         let first = key(b'x', &[&bucket(from)]);
         let last = key(b'x', &[&bucket(until - 1), &[u8::MAX; 9]]);
         for row in self.db.range(first..last) {
-            let (_, row) = row.map_err(io::Error::other)?;
-            for statement in rows::statements(&row)?.iter().filter_map(Statement::parse) {
+            let (key, row) = row.map_err(io::Error::other)?;
+            for statement in Statement::row(&key, &row)? {
                 if time_ms.contains(&statement.exchange.time_ms()) && ids.contains(&statement.exchange) {
                     take(statement);
                 }
@@ -199,8 +199,8 @@ impl Index {
             return Ok(());
         }
         for row in self.db.range(first..last) {
-            let (_, row) = row.map_err(io::Error::other)?;
-            for (us, id) in rows::began(&row)?.iter().filter_map(Began::parse) {
+            let (key, row) = row.map_err(io::Error::other)?;
+            for (us, id) in Began::row(&key, prefix.len(), &row)? {
                 if time_us.contains(&us) && !take(us, id) {
                     return Ok(());
                 }

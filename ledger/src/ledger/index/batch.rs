@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jisr_proto::ident::ExchangeId;
 
 use super::Selection;
-use super::rows::{
-    Began, FRAME_BYTES, ROW_ENTRIES, SPAN_US, STATEMENT_BYTES, Statement, bucket, id_of, key, place_bytes, proof_key,
-};
+use super::rows::{Began, FRAME_BYTES, ROW_ENTRIES, SPAN_US, Statement, bucket, key, place_bytes, proof_key};
 use crate::ledger::fact::Fact;
 use crate::ledger::follower::Followed;
 
@@ -23,7 +21,7 @@ pub(super) struct Batch<'a> {
     rows: sled::Batch,
     frames: Vec<(u64, [u8; FRAME_BYTES])>,
     /// By bucket.
-    statements: BTreeMap<[u8; 8], Vec<(u64, [u8; STATEMENT_BYTES])>>,
+    statements: BTreeMap<[u8; 8], Vec<Statement>>,
     /// By what it is selected by.
     began: BTreeMap<Vec<u8>, Vec<Beginning>>,
 }
@@ -66,11 +64,11 @@ impl<'a> Batch<'a> {
     fn statement(&mut self, index: u64, fact: &Fact) {
         let Some(exchange) = fact.exchange else { return };
         let peer = self.number(fact.peer(self.own));
-        let Some(row) = Statement::encode(index, fact, self.own, peer) else {
+        let Some(statement) = Statement::of(index, fact, self.own, peer) else {
             return;
         };
         let bucket = self.statements.entry(bucket(exchange.time_ms())).or_default();
-        bucket.push((index, row));
+        bucket.push(statement);
         if fact.begins() {
             let selections = fact.pseudonyms.iter().map(Selection::Pseudonym);
             let peer = (peer > 0).then_some(Selection::Peer(peer));
@@ -102,11 +100,10 @@ impl<'a> Batch<'a> {
             self.rows.insert(key(b'i', &[&first.to_be_bytes()]), value);
         }
         for (bucket, mut statements) in self.statements {
-            statements.sort_unstable_by(|(_, one), (_, other)| id_of(one).cmp(id_of(other)));
+            statements.sort_unstable_by_key(|statement| (statement.exchange, statement.index));
             for row in statements.chunks(ROW_ENTRIES) {
-                let Some((index, _)) = row.first() else { continue };
-                let value: Vec<u8> = row.iter().flat_map(|(_, statement)| *statement).collect();
-                self.rows.insert(key(b'x', &[&bucket, &index.to_be_bytes()]), value);
+                let (lowest, row) = Statement::encode(row);
+                self.rows.insert(key(b'x', &[&bucket, &lowest.to_be_bytes()]), row);
             }
         }
         for (prefix, mut began) in self.began {
@@ -116,7 +113,8 @@ impl<'a> Batch<'a> {
                 let within = rest.partition_point(|(us, _, _)| us - first_us <= SPAN_US);
                 let (row, behind) = rest.split_at(within.min(ROW_ENTRIES));
                 let key = [prefix.as_slice(), &first_us.to_be_bytes(), &index.to_be_bytes()].concat();
-                let value: Vec<u8> = row.iter().flat_map(|(us, _, id)| Began::encode(*us, *id)).collect();
+                let began = row.iter().flat_map(|(us, _, id)| Began::encode(*first_us, *us, *id));
+                let value: Vec<u8> = began.collect();
                 self.rows.insert(key, value);
                 rest = behind;
             }
