@@ -159,12 +159,18 @@ impl Reader {
         Ok(Parsed::from_parts(parts?)?)
     }
 
-    /// Pseudonyms of the persons and the case that a stored statement names. What does not open names nobody.
-    pub(crate) fn pseudonyms(&self, body: &Bytes, stored: &[u8]) -> Result<Vec<Hash>, ReadError> {
+    /// Pseudonyms of the persons and the case that a stored statement names in the parts that are wanted. What does not open
+    /// names nobody.
+    pub(crate) fn pseudonyms(
+        &self,
+        body: &Bytes,
+        stored: &[u8],
+        wanted: impl Fn(Tag) -> bool,
+    ) -> Result<Vec<Hash>, ReadError> {
         let mut named = Vec::new();
         for part in StoredParts::new(stored)? {
             let part = part?;
-            if !matches!(part.tag, Tag::Case | Tag::Subject) {
+            if !matches!(part.tag, Tag::Case | Tag::Subject) || !wanted(part.tag) {
                 continue;
             }
             match self.part(body, &part) {

@@ -2,30 +2,35 @@
 //!
 //! The order: the plan is durable before ERASED is appended, ERASED before the first byte is overwritten. Each frame is
 //! rewritten from a journal: torn by a crash, it is written again before the ledger is read. `index/erasing` holds the plan,
-//! `index/erasing.frame` the journal; both hold nothing that is to be erased, and are empty otherwise.
+//! `index/erasing.frame` the journal; both hold nothing that is to be erased, and are empty otherwise. The plan only saves
+//! reading: each ERASED that a start comes across is looked after too ([`Owed`]), and no mark is set behind one before that.
+//!
+//! Who asks the index for a person or a case does not find by it what was erased: its rows go before the bytes do.
+
+mod owed;
+mod places;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jisr_proto::canonical;
 use jisr_proto::statement::{ErasedParts, Erasure};
 
-use super::config::{Config, Fatal};
 use super::entry::ReadError;
 use super::error::{AppendError, FatalError};
+use super::fact::{Clear, Fact};
+use super::index::Index;
 use super::job::Job;
 use super::tail::Place;
 use super::{Ledger, Stands};
 use crate::erasure::Approved;
-use crate::files::{Disk, PAGE, Pages};
-use crate::frame::{self, FRAME_HEADER_BYTES, FrameHeader, segment_name};
-use crate::statement::{Act, Closed};
+use crate::files::PAGE;
+use crate::frame::{self, FrameHeader, PeerStatement, Record, Records};
+use crate::statement::{Act, Closed, Tag};
 
-/// `"JISRERA" ‖ 0x01`, in front of plan and journal.
-const MAGIC: &[u8; 8] = b"JISRERA\x01";
+pub(crate) use owed::Owed;
+pub(crate) use places::Eraser;
 
 /// Why nothing, or not everything, was erased.
 #[derive(Debug, thiserror::Error)]
@@ -53,88 +58,30 @@ pub struct ErasedEntry {
     pub parts: u32,
 }
 
-/// What erasing works with.
-pub(crate) struct Eraser {
-    segments: PathBuf,
-    plan: PathBuf,
-    journal: PathBuf,
-    disk: Arc<dyn Disk>,
-    fatal: Fatal,
-    /// Held while one erasure runs.
-    running: Mutex<()>,
+/// What is to be erased: the tags by index.
+struct Named<'a>(BTreeMap<u64, &'a [u8]>);
+
+impl<'a> Named<'a> {
+    fn new(parts: &'a [ErasedParts]) -> Self {
+        Self(parts.iter().map(|part| (part.index, part.tags.as_ref())).collect())
+    }
+
+    fn tags(&self, index: u64) -> Option<&'a [u8]> {
+        self.0.get(&index).copied()
+    }
 }
 
-impl Eraser {
-    pub(crate) fn new(config: &Config) -> Self {
-        let index = config.dir.join("index");
-        Self {
-            segments: config.dir.join("segments"),
-            plan: index.join("erasing"),
-            journal: index.join("erasing.frame"),
-            disk: Arc::clone(&config.disk),
-            fatal: config.fatal.clone(),
-            running: Mutex::new(()),
-        }
-    }
-
-    /// Writes again a frame that a crash left torn. Before the ledger is read.
-    pub(crate) fn recover(&self) -> io::Result<()> {
-        let Some((segment, offset, frame)) = self.journalled()? else {
-            return Ok(());
-        };
-        let path = self.segments.join(segment_name(segment));
-        if path.try_exists()? && !self.holds_frame(&path, offset, frame.len())? {
-            self.write(&Place { segment, offset }, &frame)?;
-        }
-        self.disk.replace(&self.journal, b"")
-    }
-
-    fn journalled(&self) -> io::Result<Option<(u64, u64, Bytes)>> {
-        let Some(body) = read_checked(&self.journal)? else {
-            return Ok(None);
-        };
-        let mut fields = frame::Fields(&body);
-        let place = (|| Some((fields.u64()?, fields.u64()?)))();
-        Ok(place.map(|(segment, offset)| (segment, offset, Bytes::copy_from_slice(fields.0))))
-    }
-
-    /// Whether a frame of this length whose checksums hold stands there: the old one or the new one.
-    fn holds_frame(&self, path: &Path, offset: u64, length: usize) -> io::Result<bool> {
-        let (pages, from, _) = self.pages(path, offset, length)?;
-        let bytes = pages.bytes().get(from..from + length).unwrap_or_default();
-        let Some((header, body)) = bytes.split_first_chunk::<FRAME_HEADER_BYTES>() else {
-            return Ok(false);
-        };
-        Ok(FrameHeader::parse(header).is_ok_and(|header| FrameHeader::of(body) == Some(header)))
-    }
-
-    /// Overwrites one frame: durable in the journal first.
-    fn overwrite(&self, place: &Place, frame: &[u8]) -> io::Result<()> {
-        let mut journal = Vec::with_capacity(frame.len() + 16);
-        journal.extend_from_slice(&place.segment.to_be_bytes());
-        journal.extend_from_slice(&place.offset.to_be_bytes());
-        journal.extend_from_slice(frame);
-        self.disk.replace(&self.journal, &checked(&journal))?;
-        self.write(place, frame)
-    }
-
-    fn write(&self, place: &Place, frame: &[u8]) -> io::Result<()> {
-        let path = self.segments.join(segment_name(place.segment));
-        let (mut pages, from, at) = self.pages(&path, place.offset, frame.len())?;
-        pages.put(from, frame);
-        let mut file = self.disk.open(&path)?;
-        file.write_durable(&pages, at).map_err(io::Error::other)
-    }
-
-    /// The whole pages in which so many bytes from `offset` lie, where in them the bytes begin, and where they lie in the file.
-    fn pages(&self, path: &Path, offset: u64, length: usize) -> io::Result<(Pages, usize, u64)> {
-        let page = PAGE as u64;
-        let first = offset / page * page;
-        let from = usize::try_from(offset - first).map_err(io::Error::other)?;
-        let mut pages = Pages::zeroed((from + length).div_ceil(PAGE));
-        self.disk.open(path)?.read(&mut pages, first)?;
-        Ok((pages, from, first))
-    }
+/// A frame with something in it that is to be erased.
+struct Overwritten {
+    place: Place,
+    /// As it stands.
+    body: Bytes,
+    /// Index of its first statement.
+    first: u64,
+    /// As it is to be, header and all.
+    frame: Vec<u8>,
+    /// Parts that go.
+    parts: u32,
 }
 
 impl Ledger {
@@ -145,92 +92,184 @@ impl Ledger {
     /// [`EraseError`]. After [`EraseError::Disk`] with ERASED in the ledger the process ends; the next one goes on.
     pub fn erase(&self, statement: Closed, approved: &Approved<Erasure>) -> Result<ErasedEntry, EraseError> {
         let eraser = &self.0.eraser;
-        let _running = eraser.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let _running = eraser.alone();
         let size = self.size();
         let parts = &approved.document().parts;
         if let Some(beyond) = parts.iter().find(|part| part.index >= size) {
             return Err(EraseError::UnknownEntry(beyond.index));
         }
-        let mut plan = size.to_be_bytes().to_vec();
-        plan.extend_from_slice(&canonical::encode(approved.document()));
-        eraser.disk.replace(&eraser.plan, &checked(&plan))?;
+        eraser.plan(size, &canonical::encode(approved.document()))?;
         let index = match self.append_blocking(statement) {
             Ok(stands) => stands.index,
             Err(error) => {
-                eraser.disk.replace(&eraser.plan, b"")?;
+                // After a failed write nobody knows whether ERASED is on disk: the plan stays for the next start.
+                if !matches!(error, AppendError::Stopped) {
+                    eraser.give_up()?;
+                }
                 return Err(error.into());
             }
         };
-        let parts = self.overwrite(parts)?;
+        let parts = self.carry_out([parts.as_slice()])?;
         Ok(ErasedEntry { index, parts })
     }
 
-    /// Finishes an erasure whose ERASED stands in the ledger, where the process before did not. To be called once the ledger is
-    /// confirmed. Blocks on disk.
+    /// Finishes the erasures whose ERASED stands in the ledger, where the process before did not; says the newest of them, and
+    /// how many parts went in all. To be called once the ledger is confirmed. Blocks on disk.
     ///
     /// # Errors
     /// As [`Ledger::erase`].
     pub fn resume_erasure(&self) -> Result<Option<ErasedEntry>, EraseError> {
         let eraser = &self.0.eraser;
-        let _running = eraser.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(plan) = read_checked(&eraser.plan)? else {
+        let _running = eraser.alone();
+        let mut found = BTreeMap::new();
+        for index in eraser.owed.all() {
+            found.extend(self.erased_by(index)?.map(|parts| (index, parts)));
+        }
+        if let Some((from, document)) = eraser.planned()? {
+            for index in from..self.size() {
+                found.extend(
+                    self.erasure_at(index, |erasure| *erasure == document)?
+                        .map(|parts| (index, parts)),
+                );
+            }
+        }
+        let Some(newest) = found.last_key_value().map(|(index, _)| *index) else {
+            // ERASED did not reach the ledger: whoever asked for it was told so, or nothing at all.
+            eraser.finished()?;
             return Ok(None);
         };
-        let mut fields = frame::Fields(&plan);
-        let from = fields.u64().unwrap_or(u64::MAX);
-        let document = Bytes::copy_from_slice(fields.0);
-        for index in from..self.size() {
-            let Some(entry) = self.entry(index)? else { break };
-            if !matches!(entry.statement.act(), Some(Act::Erased(act)) if act.erasure == document) {
-                continue;
-            }
-            let erasure: Erasure = canonical::decode(&document).map_err(io::Error::other)?;
-            let parts = self.overwrite(&erasure.parts)?;
-            return Ok(Some(ErasedEntry { index, parts }));
-        }
-        // ERASED did not reach the ledger: whoever asked for it was told so, or nothing at all.
-        eraser.disk.replace(&eraser.plan, b"")?;
-        Ok(None)
+        let parts = self.carry_out(found.values().map(Vec::as_slice))?;
+        Ok((parts > 0).then_some(ErasedEntry { index: newest, parts }))
     }
 
-    /// ERASED stands: from here on a failure ends the process, and the next one goes on from the plan.
-    fn overwrite(&self, parts: &[ErasedParts]) -> Result<u32, EraseError> {
+    /// Forgets the ERASED that a start came across as far as they are carried out. Writes nothing, and so needs nobody to
+    /// confirm the ledger. Blocks on disk.
+    pub(super) fn look_after_erasures(&self) -> Result<(), EraseError> {
+        for index in self.0.eraser.owed.all() {
+            let parts = self.erased_by(index)?.unwrap_or_default();
+            let mut is_left = false;
+            self.each_overwritten(&Named::new(&parts), &*self.index()?, |_| {
+                is_left = true;
+                Ok(())
+            })?;
+            if !is_left {
+                self.0.eraser.owed.paid(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn erased_by(&self, index: u64) -> Result<Option<Vec<ErasedParts>>, EraseError> {
+        self.erasure_at(index, |_| true)
+    }
+
+    /// What the ERASED with this index names, where it is one and its document is the one that is looked for.
+    fn erasure_at(
+        &self,
+        index: u64,
+        is_it: impl FnOnce(&Bytes) -> bool,
+    ) -> Result<Option<Vec<ErasedParts>>, EraseError> {
+        let Some(entry) = self.entry(index)? else {
+            return Ok(None);
+        };
+        let Some(Act::Erased(act)) = entry.statement.act() else {
+            return Ok(None);
+        };
+        if !is_it(&act.erasure) {
+            return Ok(None);
+        }
+        let erasure: Erasure = canonical::decode(&act.erasure).map_err(io::Error::other)?;
+        Ok(Some(erasure.parts))
+    }
+
+    /// ERASED stands: from here on a failure ends the process, and the next one goes on.
+    fn carry_out<'a>(&self, erasures: impl IntoIterator<Item = &'a [ErasedParts]>) -> Result<u32, EraseError> {
         let eraser = &self.0.eraser;
-        let done = self.overwrite_frames(parts).and_then(|erased| {
-            eraser.disk.replace(&eraser.journal, b"")?;
-            eraser.disk.replace(&eraser.plan, b"")?;
-            Ok(erased)
-        });
+        let mut erased = 0;
+        let done = erasures
+            .into_iter()
+            .try_for_each(|parts| self.overwrite(parts).map(|count| erased += count))
+            .and_then(|()| eraser.finished().map_err(EraseError::from));
         if let Err(error) = &done {
             eraser.fatal.call(&FatalError::Writer(format!("erasing: {error}")));
         }
-        done
+        done.map(|()| erased)
     }
 
-    fn overwrite_frames(&self, parts: &[ErasedParts]) -> Result<u32, EraseError> {
-        let named: BTreeMap<u64, &[u8]> = parts.iter().map(|part| (part.index, part.tags.as_ref())).collect();
+    fn overwrite(&self, parts: &[ErasedParts]) -> Result<u32, EraseError> {
+        let named = Named::new(parts);
         let by = self.index()?;
+        let mut erased = 0;
+        self.each_overwritten(&named, &by, |found| {
+            self.forget(&by, &named, &found)?;
+            self.behind_the_tail(found.place.segment, found.place.offset + found.frame.len() as u64)?;
+            self.0.eraser.overwrite(&found.place, &found.frame)?;
+            erased += found.parts;
+            Ok(())
+        })?;
+        Ok(erased)
+    }
+
+    /// Shows the frames in which something is named that is not erased yet.
+    fn each_overwritten(
+        &self,
+        named: &Named<'_>,
+        by: &Index,
+        mut show: impl FnMut(Overwritten) -> Result<(), EraseError>,
+    ) -> Result<(), EraseError> {
         let mut frames = BTreeMap::new();
-        for index in named.keys() {
+        for index in named.0.keys() {
             let found = by.frame(*index).map_err(ReadError::from)?;
             let (place, first) = found.ok_or(EraseError::UnknownEntry(*index))?;
             frames.insert(place, first);
         }
-        let mut erased = 0;
         for (place, first) in frames {
             let body = self.0.reader.frame(place)?;
-            let mut body = body.to_vec();
-            let count = frame::erase(&mut body, first, |index| named.get(&index).copied()).map_err(ReadError::from)?;
-            if count == 0 {
+            let mut erased = body.to_vec();
+            let parts = frame::erase(&mut erased, first, |index| named.tags(index)).map_err(ReadError::from)?;
+            if parts == 0 {
                 continue;
             }
-            let header = FrameHeader::of(&body).ok_or(frame::FrameError::Body("it is empty or too long"));
-            let frame = [&header.map_err(ReadError::from)?.encode()[..], &body].concat();
-            self.behind_the_tail(place.segment, place.offset + frame.len() as u64)?;
-            self.0.eraser.overwrite(&place, &frame)?;
-            erased += count;
+            let header = FrameHeader::of(&erased).ok_or(frame::FrameError::Body("it is empty or too long"));
+            show(Overwritten {
+                place,
+                body,
+                first,
+                frame: [&header.map_err(ReadError::from)?.encode()[..], &erased].concat(),
+                parts,
+            })?;
         }
-        Ok(erased)
+        Ok(())
+    }
+
+    /// Takes out of the index whom the parts name that are about to be erased.
+    fn forget(&self, by: &Index, named: &Named<'_>, found: &Overwritten) -> Result<(), ReadError> {
+        let mut next = found.first;
+        let mut newest = None;
+        let mut is_any = false;
+        for record in Records::new(&found.body) {
+            let stored = match record? {
+                Record::Statement(stored) => {
+                    let fact = Fact::scan(&Clear::read(stored)?, None)?;
+                    newest = named.tags(next).filter(|_| fact.begins()).map(|tags| (fact, tags));
+                    next += 1;
+                    stored
+                }
+                Record::PeerStatement(data) => PeerStatement::parse(data)?.statement,
+                _ => continue,
+            };
+            let Some((fact, tags)) = &newest else { continue };
+            let goes = |tag: Tag| tags.contains(&tag.number());
+            for pseudonym in self.0.reader.pseudonyms(&found.body, stored, goes)? {
+                let Some(exchange) = fact.exchange else { continue };
+                by.forget(&pseudonym, fact.created_us, exchange)?;
+                is_any = true;
+            }
+        }
+        if is_any {
+            by.sync()?;
+        }
+        Ok(())
     }
 
     /// The writer keeps the last page and writes it again with the next commit: waits until `end` lies in a page before that.
@@ -258,28 +297,4 @@ impl Ledger {
         let (commit, index) = landed.blocking_recv().map_err(|_| AppendError::Stopped)??;
         Ok(Stands { index, commit })
     }
-}
-
-/// MAGIC ‖ body ‖ CRC-32C over both.
-fn checked(body: &[u8]) -> Vec<u8> {
-    let mut bytes = [MAGIC, body].concat();
-    let crc = crc32c::crc32c(&bytes);
-    bytes.extend_from_slice(&crc.to_be_bytes());
-    bytes
-}
-
-/// What [`checked`] wrote; `None` where there is none, or it was never whole.
-fn read_checked(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Some((covered, crc)) = bytes.split_last_chunk::<4>() else {
-        return Ok(None);
-    };
-    if crc32c::crc32c(covered).to_be_bytes() != *crc {
-        return Ok(None);
-    }
-    Ok(covered.strip_prefix(MAGIC).map(<[u8]>::to_vec))
 }

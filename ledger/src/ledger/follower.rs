@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::commit::Commit;
+use super::erase::Owed;
 use super::fact::Fact;
 use super::head::Head;
 use super::history::History;
@@ -215,6 +216,7 @@ pub(crate) struct Follower {
     pub(crate) tiles: Arc<Tiles>,
     pub(crate) index: Arc<Indexing>,
     pub(crate) head: Arc<Head>,
+    pub(crate) owed: Arc<Owed>,
     pub(crate) disk: Arc<dyn Disk>,
     /// The directory of what is derived.
     pub(crate) derived: PathBuf,
@@ -281,8 +283,12 @@ impl Follower {
     }
 
     /// Writes the mark. A tile must be durable before it, for a start does not make it again. Where a tile does not fit there
-    /// is no mark, so that the next start makes all of them again.
+    /// is no mark, so that the next start makes all of them again. As long as an erasure may not be carried out there is no new
+    /// one, so that the next start finds its ERASED.
     fn mark(&mut self) {
+        if self.owed.is_any() && !self.tiles.is_damaged() {
+            return;
+        }
         let path = self.derived.join(MARK);
         let written = if self.tiles.is_damaged() {
             std::fs::remove_file(&path)

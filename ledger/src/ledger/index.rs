@@ -15,6 +15,7 @@
 //! | `m` and the version of these rows | how far the index reaches |
 
 mod batch;
+mod forgetting;
 mod rows;
 
 use std::collections::HashMap;
@@ -259,8 +260,13 @@ impl Index {
         Ok(found.and_then(|value| place_of(&value)))
     }
 
+    /// What was changed is durable when it returns.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.db.flush().map(drop).map_err(io::Error::other)
+    }
+
     pub(crate) fn flush(&self) {
-        if let Err(error) = self.db.flush() {
+        if let Err(error) = self.sync() {
             tracing::warn!(%error, "the ledger's index could not be flushed");
         }
     }

@@ -85,7 +85,7 @@ pub(crate) fn open(
         create_directory(directory).map_err(at(directory))?;
     }
     // A frame that was being erased is whole again before anything is read.
-    Eraser::new(&config).recover().map_err(at(&derived))?;
+    Eraser::new(&config, Arc::default()).recover().map_err(at(&derived))?;
     let ground = Ground {
         segments: &segments,
         derived: &derived,

@@ -14,6 +14,7 @@ use prost::Message;
 
 use super::config::Config;
 use super::entry::ReadError;
+use super::erase::EraseError;
 use super::error::OpenError;
 use super::fact::Clear;
 use super::recover::MARK;
@@ -51,6 +52,9 @@ pub enum RebuildError {
     /// The ledger cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// It cannot be told whether what is to be erased is.
+    #[error(transparent)]
+    Erase(#[from] EraseError),
 }
 
 /// Makes index, tiles, mark and static files of the ledger in `dir` anew, with the keys of the data directory `data`; how many
@@ -82,8 +86,11 @@ pub fn rebuild(dir: &Path, data: &Path) -> Result<u64, RebuildError> {
     let size = ledger.size();
     // The index is the last to be there.
     let indexed = ledger.index().map(drop);
+    let looked = indexed
+        .map_err(EraseError::from)
+        .and_then(|()| ledger.look_after_erasures());
     ledger.close();
-    indexed?;
+    looked?;
     Ok(size)
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Recovered {
     pub(crate) signed: Option<Signed>,
     pub(crate) cosigned: Option<Signed>,
     pub(crate) history: History,
+    /// Indexes of the ERASED that were read.
+    pub(crate) erased: Vec<u64>,
     pub(crate) tiles: Tiles,
     /// Where the last frame begins.
     pub(crate) last: Option<tail::Place>,

@@ -12,7 +12,7 @@ use super::commit::{Grower, SignedCheckpoint};
 use super::config::Config;
 use super::confirm::{Gate, Waiting};
 use super::entry::Reader;
-use super::erase::Eraser;
+use super::erase::{Eraser, Owed};
 use super::error::OpenError;
 use super::follower::{Follower, FollowerQueue, Standing};
 use super::head::Head;
@@ -20,6 +20,7 @@ use super::history::History;
 use super::indexer::{Indexer, Indexing};
 use super::known::Known;
 use super::open::{at, spawn};
+use super::pace::Pace;
 use super::published::Published;
 use super::queue::Queue;
 use super::recover::{End, Recovered};
@@ -50,6 +51,7 @@ struct Shared {
     tiles: Arc<Tiles>,
     index: Arc<Indexing>,
     reader: Arc<Reader>,
+    owed: Arc<Owed>,
 }
 
 /// What the writer goes on from.
@@ -114,7 +116,7 @@ impl Parts {
             index: shared.index,
             reader: shared.reader,
             vault,
-            eraser: Eraser::new(&config),
+            eraser: Eraser::new(&config, shared.owed),
             verifier,
             room,
             commit_bytes: config.commit_limit(),
@@ -144,6 +146,7 @@ impl Shared {
             tiles: Arc::new(recovered.tiles),
             index: Arc::new(Indexing::new((end, size))),
             reader: Arc::new(Reader::new(&config.dir.join("segments"), vault.clone())),
+            owed: Arc::new(Owed::new(recovered.erased)),
         };
         let ahead = Ahead {
             end: recovered.end,
@@ -184,6 +187,7 @@ impl Shared {
             known: ahead.known,
             sizes: ahead.sizes,
             is_full: false,
+            pace: Pace::default(),
         };
         Ok((writer, room))
     }
@@ -209,6 +213,7 @@ impl Shared {
             tiles: Arc::clone(&self.tiles),
             index: Arc::clone(&self.index),
             head: Arc::clone(&self.head),
+            owed: Arc::clone(&self.owed),
             disk: Arc::clone(&config.disk),
             published: Published::found(derived.clone()),
             derived,

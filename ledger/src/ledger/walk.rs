@@ -120,11 +120,11 @@ impl<'a> Walk<'a> {
     fn fact(&self, body: &Bytes, stored: &[u8], peer: Option<&[u8]>) -> Result<Fact, ReadError> {
         let mut fact = Fact::scan(&Clear::read(stored)?, peer)?;
         if fact.begins() {
-            fact.pseudonyms = self.reader.pseudonyms(body, stored)?;
+            fact.pseudonyms = self.reader.pseudonyms(body, stored, |_| true)?;
             if let Some(data) = peer {
                 let question = PeerStatement::parse(data)?;
                 fact.pseudonyms
-                    .extend(self.reader.pseudonyms(body, question.statement)?);
+                    .extend(self.reader.pseudonyms(body, question.statement, |_| true)?);
             }
         }
         Ok(fact)

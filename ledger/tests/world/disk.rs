@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use jisr_ledger::files::{Disk, Pages, RealDisk, SegmentFile, WriteError};
+use jisr_ledger::files::{Disk, PAGE, Pages, RealDisk, SegmentFile, WriteError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -27,6 +27,8 @@ pub(crate) enum When {
     After,
     /// It is done, and the system says that it is full.
     LyingFull,
+    /// A write is done by half, and the system says that it failed.
+    Torn,
 }
 
 #[derive(Default)]
@@ -141,6 +143,14 @@ impl SegmentFile for FaultFile {
             Some(When::LyingFull) => {
                 self.file.write_durable(pages, offset)?;
                 Err(WriteError::Refused(full()))
+            }
+            Some(When::Torn) => {
+                let mut torn = Pages::zeroed(pages.bytes().len() / PAGE);
+                self.file.read(&mut torn, offset).map_err(WriteError::Unknown)?;
+                let half = pages.bytes().len() / 2;
+                torn.put(0, pages.bytes().get(..half).unwrap_or_default());
+                self.file.write_durable(&torn, offset)?;
+                Err(WriteError::Unknown(io::Error::other("injected in the middle")))
             }
         }
     }

@@ -22,6 +22,7 @@ use jisr_proto::statement::{Core, Kind, Started, Subject, SubjectIdentifier};
 use tempfile::TempDir;
 
 pub(crate) mod disk;
+pub(crate) mod valid;
 
 pub(crate) const NOW_US: u64 = 1_795_000_000_000_000;
 pub(crate) const MOL: &str = "jisr/JO/GOV/mol/node1/2026";

@@ -43,6 +43,8 @@ pub(super) struct Reading<'a> {
     newest: Option<Signed>,
     cosigned: Option<Signed>,
     history: History,
+    /// Indexes of the ERASED that were read.
+    erased: Vec<u64>,
     end: Option<End>,
     last: Option<Place>,
     read_bytes: u64,
@@ -60,6 +62,7 @@ impl<'a> Reading<'a> {
             newest: None,
             cosigned: None,
             history,
+            erased: Vec::new(),
             end: None,
             last: None,
             read_bytes: 0,
@@ -233,6 +236,9 @@ impl<'a> Reading<'a> {
             self.started(&clear)?;
         }
         self.history.add(index, &fact);
+        if fact.kind == Some(Kind::Erased) {
+            self.erased.push(index);
+        }
         let leaf = leaf_hash(&fact.leaf);
         self.grower.recover(leaf);
         Ok((leaf, fact.leaf))
@@ -315,6 +321,7 @@ impl<'a> Reading<'a> {
             signed: self.newest,
             cosigned: self.cosigned,
             history: self.history,
+            erased: self.erased,
             tiles: self.tiles,
             last: self.last,
             read_bytes: self.read_bytes,
