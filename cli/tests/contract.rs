@@ -181,7 +181,7 @@ fn what_cannot_be_read_is_66_and_what_is_no_evidence_is_invalid() {
 fn a_ledger_verifies_live_and_at_rest_and_a_flipped_byte_is_found() {
     let dir = registry();
     let verify = || jisr(dir.path(), "ledger verify reg/ledger --anchor reg/anchor --json");
-    assert_eq!(code(&verify()), 0, "after init");
+    assert_eq!(code(&verify()), 66, "a ledger begins with the first start");
     let running = Running::start(dir.path());
     assert_eq!(code(&verify()), 0, "live");
     assert_eq!(running.stop(), 0);
@@ -223,6 +223,7 @@ fn a_log_that_cannot_be_written_costs_log_lines_only() {
 #[test]
 fn a_verdict_that_cannot_be_written_is_a_fault() {
     let dir = registry();
+    assert_eq!(Running::start(dir.path()).stop(), 0);
     for line in ["ledger verify reg/ledger", "evidence verify reg/anchor"] {
         for form in ["", " --json"] {
             let line = format!("{line} --anchor reg/anchor{form}");
