@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jisr_ledger::Hash;
 use jisr_ledger::replay::ReplayError;
 use jisr_ledger::statement::{Closed, Draft};
 use jisr_proto::ident::NodeId;
@@ -24,6 +23,7 @@ use crate::closets::{Closets, code};
 use crate::directory::{self, View};
 use crate::facts::{Facts, Parties};
 use crate::question::{self, Question};
+use crate::receipts::Answered;
 use crate::settling;
 
 /// Between two attempts to write the end of an exchange.
@@ -336,17 +336,17 @@ pub(crate) async fn close(
     let statements: Vec<Closed> = drafts.into_iter().map(Draft::close).collect();
     let leaf = statements.last().map(Closed::leaf);
     let (sealed, index) = append_closed(closets, statements).await?;
-    owes_receipt(closets, question, kind, leaf);
+    owes_receipt(closets, question, kind, leaf.map(|leaf| Answered { index, leaf }));
     closets.replay.close(question.exchange, kind, index);
     Ok(sealed)
 }
 
 /// From now on the consumer's node owes the receipt of an answer.
-fn owes_receipt(closets: &Closets, question: &Question, kind: Kind, leaf: Option<Hash>) {
-    if let Some(leaf) = leaf.filter(|_| kind == Kind::Answered && question.from.origin != closets.origin) {
+fn owes_receipt(closets: &Closets, question: &Question, kind: Kind, answered: Option<Answered>) {
+    if let Some(answered) = answered.filter(|_| kind == Kind::Answered && question.from.origin != closets.origin) {
         closets
             .receipts_owed
-            .note(&question.from, question.exchange, leaf, closets.now_us());
+            .note(&question.from, question.exchange, answered, closets.now_us());
     }
 }
 
@@ -377,7 +377,8 @@ async fn close_at_last(
                 closets
                     .answers
                     .keep(question.exchange, &response, until_us, closets.now_us());
-                owes_receipt(closets, question, kind, statements.last().map(Closed::leaf));
+                let leaf = statements.last().map(Closed::leaf);
+                owes_receipt(closets, question, kind, leaf.map(|leaf| Answered { index, leaf }));
                 closets.replay.close(question.exchange, kind, index);
                 return Ok(response);
             }

@@ -11,7 +11,7 @@ mod sending;
 mod taking;
 
 pub(crate) use outbox::Outbox;
-pub(crate) use owed::{OwedReceipts, mind};
+pub(crate) use owed::{Answered, OwedReceipts, mind};
 pub(crate) use recalling::recall;
 pub(crate) use sending::send;
 pub(crate) use taking::take;

@@ -8,6 +8,7 @@ mod certificates;
 mod floods;
 mod ledgers;
 mod questions;
+mod receipts;
 mod replays;
 mod seals;
 mod snapshots;

@@ -17,16 +17,29 @@ use crate::doors::Stopped;
 
 /// Answers remembered of one consumer's node where the configuration sets no limit; older ones are forgotten.
 const REMEMBERED_MAX: usize = 1 << 20;
+/// Receipts kept last that are remembered of one node: more than one call brings.
+const KEPT_MAX: usize = 2 * super::BATCH_MAX;
 /// Exchanges that one finding names.
 const NAMED_MAX: usize = 256;
 /// Between two findings about one consumer's node, at most.
 const FINDING_EVERY: Duration = Duration::from_secs(60);
 
+/// An own statement for which a receipt is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// Where it stands.
+    pub index: u64,
+    /// Its leaf input.
+    pub leaf: Hash,
+}
+
 #[derive(Debug)]
 struct Account {
     row: Arc<NodeRow>,
-    /// Leaf input of the own ANSWERED.
-    due: HashMap<ExchangeId, Hash>,
+    /// The own ANSWERED.
+    due: HashMap<ExchangeId, Answered>,
+    /// Indexes of the statements whose receipts were kept last: those may not be found in the ledger yet.
+    kept: VecDeque<u64>,
     /// When they were answered, oldest first; those that were paid or missed are taken out from the front.
     since: VecDeque<(u64, ExchangeId)>,
     /// When missing receipts were last reported, microseconds.
@@ -59,20 +72,10 @@ impl OwedReceipts {
         }
     }
 
-    /// The exchange was answered with the statement of this leaf input: its receipt is owed.
-    pub(crate) fn note(&self, from: &Arc<NodeRow>, exchange: ExchangeId, answered: Hash, now_us: u64) {
+    /// The exchange was answered with this statement: its receipt is owed.
+    pub(crate) fn note(&self, from: &Arc<NodeRow>, exchange: ExchangeId, answered: Answered, now_us: u64) {
         let mut accounts = self.lock();
-        // No copy of the name for all but the first.
-        if !accounts.contains_key(&from.id) {
-            let account = Account {
-                row: Arc::clone(from),
-                due: HashMap::new(),
-                since: VecDeque::new(),
-                reported_us: 0,
-            };
-            accounts.insert(from.id.clone(), account);
-        }
-        let Some(account) = accounts.get_mut(&from.id) else {
+        let Some(account) = account(&mut accounts, from) else {
             return;
         };
         if !Arc::ptr_eq(&account.row, from) {
@@ -103,9 +106,25 @@ impl OwedReceipts {
         Err(Fault::new(Reason::ReceiptsOwed, detail))
     }
 
-    /// Leaf input of the statement whose receipt is owed for this exchange.
-    pub(super) fn due(&self, from: &NodeId, exchange: &ExchangeId) -> Option<Hash> {
+    /// The statement whose receipt is owed for this exchange.
+    pub(super) fn due(&self, from: &NodeId, exchange: &ExchangeId) -> Option<Answered> {
         self.lock().get(from)?.due.get(exchange).copied()
+    }
+
+    /// The receipt for the statement with this index is on its way into the own ledger.
+    pub(super) fn kept(&self, from: &Arc<NodeRow>, index: u64) {
+        if let Some(account) = account(&mut self.lock(), from) {
+            account.kept.push_back(index);
+            if account.kept.len() > KEPT_MAX {
+                account.kept.pop_front();
+            }
+        }
+    }
+
+    /// Whether that was so lately.
+    pub(super) fn is_kept(&self, from: &NodeId, index: u64) -> bool {
+        let accounts = self.lock();
+        accounts.get(from).is_some_and(|account| account.kept.contains(&index))
     }
 
     /// The receipt stands in the own ledger.
@@ -159,6 +178,22 @@ impl OwedReceipts {
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Account>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The account of a node; a new one where there is none yet.
+fn account<'a>(accounts: &'a mut HashMap<NodeId, Account>, from: &Arc<NodeRow>) -> Option<&'a mut Account> {
+    // No copy of the name for all but the first.
+    if !accounts.contains_key(&from.id) {
+        let account = Account {
+            row: Arc::clone(from),
+            due: HashMap::new(),
+            kept: VecDeque::new(),
+            since: VecDeque::new(),
+            reported_us: 0,
+        };
+        accounts.insert(from.id.clone(), account);
+    }
+    accounts.get_mut(&from.id)
 }
 
 impl Missing {
@@ -215,10 +250,17 @@ mod tests {
         ExchangeId::new_v7(nth * 1_000, [7; 10])
     }
 
+    fn answered(nth: u64) -> Answered {
+        Answered {
+            index: nth,
+            leaf: [7; 32],
+        }
+    }
+
     fn owing(limit: u64, count: u64) -> (OwedReceipts, Arc<NodeRow>) {
         let (owed, row) = (OwedReceipts::new(limit), Arc::new(row("JO/GOV/mol/node/node1", 1)));
         for nth in 0..count {
-            owed.note(&row, id(nth), [7; 32], S);
+            owed.note(&row, id(nth), answered(nth), S);
         }
         (owed, row)
     }
@@ -244,19 +286,19 @@ mod tests {
         assert_eq!((finding.exchanges.len(), finding.count), (256, 299));
         assert!(finding.exchanges.is_sorted());
         assert_eq!((finding.from_us, finding.until_us), (S, S));
-        owed.note(&row, id(900), [9; 32], 2 * S);
+        owed.note(&row, id(900), answered(900), 2 * S);
         assert!(owed.missing(70 * S, 60 * S, 60 * S).is_empty(), "within the minute");
         let found = owed.missing(121 * S, 60 * S, 60 * S).pop().unwrap();
         assert_eq!(found.exchanges, [id(900)]);
         assert!(owed.missing(999 * S, 60 * S, 60 * S).is_empty(), "reported before");
-        assert_eq!(owed.due(&row.id, &id(900)), Some([9; 32]), "still owed");
+        assert_eq!(owed.due(&row.id, &id(900)), Some(answered(900)), "still owed");
     }
 
     #[test]
     fn what_was_paid_in_order_takes_no_room() {
         let (owed, row) = owing(0, 0);
         for nth in 0..10_000 {
-            owed.note(&row, id(nth), [0; 32], S);
+            owed.note(&row, id(nth), answered(nth), S);
             owed.paid(&row.id, &id(nth));
         }
         let accounts = owed.lock();

@@ -15,6 +15,7 @@ use crate::closets::Closets;
 use crate::directory::NodeRow;
 use crate::doors::Stopped;
 use crate::pairing;
+use crate::receipts::Answered;
 use crate::settling;
 
 /// How far back: what was closed before that is left to the comparison of windows.
@@ -146,10 +147,10 @@ fn tell_again(closets: &Closets, peer: &Arc<NodeRow>, index: u64) -> Result<(), 
 }
 
 fn owe_again(closets: &Closets, peer: &Arc<NodeRow>, row: &PairRow) {
-    if let Some(answered) = row.answered.filter(|_| !row.asked_by_us && !row.receipt) {
+    if let (Some(leaf), Some(index), false, false) = (row.answered, row.closed, row.asked_by_us, row.receipt) {
         closets
             .receipts_owed
-            .note(peer, row.exchange, answered, closets.now_us());
+            .note(peer, row.exchange, Answered { index, leaf }, closets.now_us());
     }
 }
 

@@ -66,7 +66,8 @@ fn record(closets: &Closets, row: &Arc<NodeRow>, request: ReceiptsRequest) -> Re
             }),
         };
         let verified = verify(closets, row, &sealed, finality)?;
-        let (exchange, citation) = cites(row, &verified)?;
+        let (exchange, citation) = cites(closets, row, &verified)?;
+        let index = citation.index;
         let standing = standing(closets, row, exchange, citation)?;
         match standing {
             None => return Ok(recorded),
@@ -76,7 +77,10 @@ fn record(closets: &Closets, row: &Arc<NodeRow>, request: ReceiptsRequest) -> Re
                 closets.refusals.count(row.id.as_str(), Reason::AnswerMismatch);
             }
             Some(Standing::New) => match closets.ledger.note_later(Record::PeerReceipt(Box::new(verified))) {
-                Ok(()) => closets.receipts_owed.paid(&row.id, &exchange),
+                Ok(()) => {
+                    closets.receipts_owed.kept(row, index);
+                    closets.receipts_owed.paid(&row.id, &exchange);
+                }
                 Err(AppendError::Overloaded | AppendError::Full) => return Ok(recorded),
                 Err(error) => return Err(append_fault(&error)),
             },
@@ -129,7 +133,7 @@ fn verify(
 }
 
 /// Which exchange of a consumer of the peer's member it closes, and what it cites.
-fn cites<'a>(row: &NodeRow, receipt: &'a Sealed) -> Result<(ExchangeId, &'a Citation), Fault> {
+fn cites<'a>(closets: &Closets, row: &NodeRow, receipt: &'a Sealed) -> Result<(ExchangeId, &'a Citation), Fault> {
     let misfit = |detail: &str| Fault::new(Reason::MalformedStatement, format!("a receipt of {}: {detail}", row.id));
     let core = receipt.statement.core();
     if !closes(receipt.statement.kind()) {
@@ -142,6 +146,10 @@ fn cites<'a>(row: &NodeRow, receipt: &'a Sealed) -> Result<(ExchangeId, &'a Cita
     }
     let citation = receipt.statement.citation();
     let citation = citation.ok_or_else(|| misfit("it cites nothing"))?;
+    // Kept beside what it cites it would be a fault of this ledger, not of the peer's.
+    if citation.origin == closets.origin.as_str() && core.provider_origin != citation.origin {
+        return Err(misfit("it names another provider than the one that it cites"));
+    }
     Ok((exchange, citation))
 }
 
@@ -172,8 +180,12 @@ fn standing(
         return Ok(Some(Standing::Foreign));
     }
     let due = closets.receipts_owed.due(&row.id, &exchange);
-    if due.is_some_and(|leaf| leaf.as_slice() == citation.leaf) && !is_too_old(closets, citation.index) {
+    let is_due = due.is_some_and(|due| due.index == citation.index && due.leaf.as_slice() == citation.leaf);
+    if is_due && !is_too_old(closets, citation.index) {
         return Ok(Some(Standing::New));
+    }
+    if closets.receipts_owed.is_kept(&row.id, citation.index) {
+        return Ok(Some(Standing::Known));
     }
     if closets.lookups.spend(&row.id, closets.now_us()).is_err() {
         return Ok(None);
