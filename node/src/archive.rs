@@ -50,6 +50,7 @@ impl Archive {
         kept.recent.push_back(version);
         while kept.recent.len() > RECENT_MAX {
             let Some(oldest) = kept.recent.pop_front() else { return };
+            kept.cited.retain(|cited| *cited >= oldest);
             if !kept.cited.remove(&oldest)
                 && let Err(error) = std::fs::remove_file(self.path(oldest))
             {
@@ -58,14 +59,17 @@ impl Archive {
         }
     }
 
-    /// A statement cites this version.
+    /// A statement cites this version. Peers may cite what never was: only what is among the recent ones, or may soon be, is
+    /// remembered.
     pub(crate) fn cited(&self, version: u64) {
-        if self.marked.swap(version, Ordering::Relaxed) != version {
-            self.kept
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .cited
-                .insert(version);
+        if self.marked.swap(version, Ordering::Relaxed) == version {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = kept.recent.back().copied().unwrap_or_default();
+        let is_soon = version > newest && version - newest <= RECENT_MAX as u64;
+        if is_soon || kept.recent.contains(&version) {
+            kept.cited.insert(version);
         }
     }
 
@@ -107,5 +111,19 @@ mod tests {
         assert!(archive.find(3).is_some());
         assert!(archive.find(4).is_none());
         assert!(archive.find(40).is_some());
+    }
+
+    #[test]
+    fn what_peers_cite_takes_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = Archive::new(dir.path().join("snapshots")).unwrap();
+        for version in 1..=20 {
+            archive.keep(version, &SignedSnapshot::default());
+        }
+        (0..100_000).for_each(|version| archive.cited(u64::MAX - version));
+        (0..100_000).for_each(|version| archive.cited(version));
+        assert!(archive.kept.lock().unwrap().cited.len() <= 2 * RECENT_MAX);
+        (21..=80).for_each(|version| archive.keep(version, &SignedSnapshot::default()));
+        assert!(archive.find(10).is_some() && archive.find(25).is_some() && archive.find(60).is_none());
     }
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use jisr_ledger::{Hash, Verified};
 use jisr_ledger::clock::Clock;
 use jisr_ledger::ledger::{AppendError, Ledger, Record, Stands};
 use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::{SealVerifier, Sealed};
 use jisr_ledger::statement::{Closed, Draft};
+use jisr_ledger::{Hash, Verified};
 use jisr_proto::ident::{ExchangeId, MethodPath, NodeId, Origin};
 use jisr_proto::peer::{HelloRequest, HelloResponse};
 use jisr_proto::reason::Reason;
@@ -130,6 +130,8 @@ pub(crate) struct Places {
     pub asked: Arc<Semaphore>,
     /// Asked by peers.
     pub answered: Arc<Semaphore>,
+    /// Exchanges shown to peers, read from disk: who asks for many waits, and starves nobody.
+    pub shown: Semaphore,
 }
 
 impl Closets {

@@ -37,8 +37,8 @@ use crate::cosigning::Cosigning;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::doors::local::Callers;
-use crate::error::StartError;
 use crate::erasing::Erasing;
+use crate::error::StartError;
 use crate::findings::Findings;
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
@@ -60,6 +60,8 @@ use crate::watching::Watching;
 
 /// Look-ups that one peer may cause in a minute by receipts nobody awaits and by questions about windows.
 const LOOKUPS_PER_MINUTE: u32 = 6_000;
+/// Exchanges that are read at one time to be shown to peers.
+const SHOWN_AT_ONCE: usize = 8;
 /// Exchanges remembered so that none runs twice.
 const REPLAY_MAX: usize = 4_000_000;
 /// Keys and certificates as they lie in the data directory.
@@ -132,7 +134,12 @@ pub(crate) fn open(
     storage: Storage,
 ) -> Result<(Arc<Closets>, Opened, TlsAcceptor), StartError> {
     let layout = Layout::new(&config.data);
-    let Book { ledger, opened, replay, watching } = Book::open(&config, &material, &clock, storage)?;
+    let Book {
+        ledger,
+        opened,
+        replay,
+        watching,
+    } = Book::open(&config, &material, &clock, storage)?;
     let directory = Arc::new(Directory::new(material.anchor.clone()));
     let schemas = Schemas::new(config.data.join("schemas"))?;
     let archive = Archive::new(config.data.join("snapshots"))?;
@@ -183,6 +190,7 @@ pub(crate) fn open(
         places: Places {
             asked: Arc::new(Semaphore::new(limits.exchanges_max)),
             answered: Arc::new(Semaphore::new(limits.exchanges_max)),
+            shown: Semaphore::new(SHOWN_AT_ONCE),
         },
         newest_us: AtomicU64::new(opened.newest_us),
         issuers: material
@@ -254,7 +262,12 @@ impl Book {
 fn open_witness(store: &KeyStore, config: &Config, disk: Arc<dyn Disk>) -> Result<WitnessState, StartError> {
     let layout = Layout::new(&config.data);
     let key = WitnessKey::of_node(store, &config.node)?;
-    Ok(WitnessState::open(&layout.witness(), layout.witness_begun(), key, disk)?)
+    Ok(WitnessState::open(
+        &layout.witness(),
+        layout.witness_begun(),
+        key,
+        disk,
+    )?)
 }
 
 /// What compares ledgers. A node with the mark of a quarantine is quarantined from the start.

@@ -274,10 +274,12 @@ pub(crate) fn survey(
     })
 }
 
-/// Sums of a range for all selections that it holds anything of. Blocks on disk.
-pub(crate) fn sums(ledger: &Ledger, range: &Range) -> Result<HashMap<Selection, Sum>, ReadError> {
+/// Sums of a range for all selections that it holds anything of, and how many rows were read. Blocks on disk.
+pub(crate) fn sums(ledger: &Ledger, range: &Range) -> Result<(HashMap<Selection, Sum>, u64), ReadError> {
     let mut all: HashMap<Selection, Summing> = HashMap::new();
+    let mut rows = 0;
     each_in(ledger, range, |row| {
+        rows += 1;
         for unanswered in [false, true] {
             if let Some(item) = Item::of(row, unanswered) {
                 let selection = Selection {
@@ -290,7 +292,8 @@ pub(crate) fn sums(ledger: &Ledger, range: &Range) -> Result<HashMap<Selection, 
         }
         Ok(())
     })?;
-    Ok(all.into_iter().map(|(of, summing)| (of, summing.sum())).collect())
+    let sums = all.into_iter().map(|(of, summing)| (of, summing.sum()));
+    Ok((sums.collect(), rows))
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ fn hashes(path: Vec<jisr_ledger::Hash>) -> Vec<Bytes> {
 pub(crate) async fn show(closets: &Arc<Closets>, peer: &NodeId, request: &ShowRequest) -> Result<ShowResponse, Fault> {
     let exchange = ExchangeId::try_from(request.exchange_id.as_ref())
         .map_err(|error| Fault::new(Reason::ExchangeIdInvalid, error.to_string()))?;
+    let _place = closets.places.shown.acquire().await;
     let entries = settling::entries(closets, exchange).await?;
     let mut statements = Vec::with_capacity(entries.len());
     for entry in entries.iter().filter(|entry| is_party(peer, entry.statement.core())) {

@@ -65,19 +65,20 @@ pub(crate) struct Reconciling {
 }
 
 impl Reconciling {
-    /// Sums of the own ledger over a range. Blocks on disk.
-    fn sums(&self, ledger: &Ledger, range: &Range) -> Result<Sums, ReadError> {
+    /// Sums of the own ledger over a range, and how many rows had to be read for them now. Blocks on disk.
+    fn sums(&self, ledger: &Ledger, range: &Range) -> Result<(Sums, u64), ReadError> {
         let mut kept = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(_, since, _)| since.elapsed() < SUMS_KEPT);
         if let Some((_, _, sums)) = kept.iter().find(|(of, ..)| of == range) {
-            return Ok(Arc::clone(sums));
+            return Ok((Arc::clone(sums), 0));
         }
-        let sums = Arc::new(pairing::sums(ledger, range)?);
+        let (sums, rows) = pairing::sums(ledger, range)?;
+        let sums = Arc::new(sums);
         if kept.len() == SUMS_MAX {
             kept.remove(0);
         }
         kept.push((*range, Instant::now(), Arc::clone(&sums)));
-        Ok(sums)
+        Ok((sums, rows))
     }
 
     /// Sums are computed anew: something was settled.
@@ -203,7 +204,7 @@ async fn compare(
     let range = Range::of_time(from, until);
     let looking = Arc::clone(closets);
     let sums = tokio::task::spawn_blocking(move || looking.reconciling.sums(&looking.ledger, &range)).await;
-    let sums = sums
+    let (sums, _) = sums
         .map_err(|error| Stop::Away(error.to_string()))?
         .map_err(|error| Stop::Away(error.to_string()))?;
     if !partner && !sums.keys().any(|selection| selection.peer == row.origin) {

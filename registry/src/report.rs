@@ -12,6 +12,8 @@ use crate::office::{Caller, Office, hash};
 use crate::refusal::Refusal;
 use crate::state::{Act, Node};
 
+/// Of a report's text so much stands in the log.
+const TEXT_CHARS_MAX: usize = 1024;
 /// Notes that one report may carry.
 const NOTES_MAX: usize = 4;
 
@@ -51,8 +53,10 @@ impl Office {
             None => false,
         };
         let kind = FindingKind::try_from(finding.kind).unwrap_or_default();
+        // Whoever reports writes the text: one line, and no longer than a FINDING's.
+        let text: String = finding.text.chars().take(TEXT_CHARS_MAX).collect();
         tracing::warn!(
-            by = %caller.node, %origin, kind = kind.as_str_name(), proven, text = %finding.text,
+            by = %caller.node, %origin, kind = kind.as_str_name(), proven, text = ?text,
             "a node reports a ledger"
         );
         Ok(ReportResponse { proven })

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_ledger::Hash;
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::INDEXES_MAX;
 use crate::directory::NodeRow;
 
-/// Seals remembered for one peer; older ones are proven when evidence is made.
+/// Seals remembered for one peer; the others are proven when evidence is made.
 const OWED_MAX: usize = 65_536;
 
 /// A seal whose final proof is owed.
@@ -33,6 +34,8 @@ pub(super) struct Account {
     pub seen: u64,
     /// When the newest seal was noted, as in [`Due::since_ms`].
     pub newest_ms: u64,
+    /// When it was last found unproven, as in [`Due::since_ms`].
+    pub found_ms: Option<u64>,
 }
 
 impl Account {
@@ -43,7 +46,20 @@ impl Account {
             newest: (0, Bytes::new()),
             seen: 0,
             newest_ms: 0,
+            found_ms: None,
         }
+    }
+
+    /// Whether a finding about it is to be written down: whoever owes and pays by turns does not fill this ledger.
+    pub(super) fn is_to_be_found(&mut self, now_ms: u64, limit_ms: u64) -> bool {
+        let after_ms = limit_ms.saturating_mul(FOUND_FACTOR);
+        let is_due = self
+            .found_ms
+            .is_none_or(|found_ms| now_ms.saturating_sub(found_ms) >= after_ms);
+        if is_due {
+            self.found_ms = Some(now_ms);
+        }
+        is_due
     }
 
     pub(super) fn note(&mut self, due: Due, tree_size: u64, note: &Bytes) {
@@ -54,6 +70,20 @@ impl Account {
         }
         if self.due.len() < OWED_MAX {
             self.due.push_back(due);
+            return;
+        }
+        // Where there is no more room nobody can know which of his seals he will not have to prove.
+        let mut drawn = [0; 8];
+        let Ok(()) = SystemRandom::new().fill(&mut drawn) else {
+            return;
+        };
+        let at = u64::from_be_bytes(drawn) % OWED_MAX as u64;
+        if let Some(forgotten) = usize::try_from(at).ok().and_then(|at| self.due.get_mut(at)) {
+            // It takes the place, not the time: whoever floods does not get longer.
+            *forgotten = Due {
+                since_ms: forgotten.since_ms,
+                ..due
+            };
         }
     }
 
@@ -89,6 +119,9 @@ impl Account {
 
 /// A node that is switched off is given so many times the limit: nothing is lost by waiting, since it asks and answers nothing.
 const SILENT_FACTOR: u64 = 6;
+
+/// Between two findings about one ledger lies so many times the limit at least.
+const FOUND_FACTOR: u64 = 60;
 
 /// By what debts are judged.
 #[derive(Debug)]
@@ -137,6 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_seals_hides_none_of_them_for_sure() {
+        let mut account = account(&[]);
+        let many = 2 * OWED_MAX as u64;
+        for index in 0..many {
+            let due = Due {
+                index,
+                leaf: [0; 32],
+                since_ms: 5,
+                high: false,
+            };
+            account.note(due, index + 1, &Bytes::from(vec![0]));
+        }
+        assert_eq!(account.due.len(), OWED_MAX);
+        let late = account.due.iter().filter(|due| due.index >= OWED_MAX as u64).count();
+        assert!((OWED_MAX / 2..OWED_MAX).contains(&late), "{late}");
+        assert_eq!(account.overdue(10_006, &limits(true, false)), OWED_MAX);
+    }
+
+    #[test]
     fn the_highest_class_counts_only_where_it_can_be_reached() {
         let account = account(&[(3, 0, true)]);
         assert_eq!(account.overdue(10_001, &limits(true, false)), 0);
@@ -150,6 +202,15 @@ mod tests {
         assert_eq!(silent.overdue(60_001, &limits(false, false)), 1);
         let asking = account(&[(3, 0, false), (9, 9_000, false)]);
         assert_eq!(asking.overdue(10_001, &limits(false, false)), 1);
+    }
+
+    #[test]
+    fn whoever_owes_and_pays_by_turns_is_written_down_once_in_a_while() {
+        let mut account = account(&[]);
+        let found = (0..1_000)
+            .filter(|second| account.is_to_be_found(second * 1_000, 10_000))
+            .count();
+        assert_eq!(found, 2);
     }
 
     #[test]

@@ -105,6 +105,13 @@ impl Owed {
         }
     }
 
+    fn is_to_be_found(&self, origin: &Origin, limit_ms: u64) -> bool {
+        let now_ms = self.reached_ms.load(Ordering::Relaxed);
+        let mut accounts = self.lock();
+        let account = accounts.get_mut(origin);
+        account.is_some_and(|account| account.is_to_be_found(now_ms, limit_ms))
+    }
+
     fn overdue(&self, origin: &Origin, limits: &Limits) -> usize {
         let now_ms = self.reached_ms.load(Ordering::Relaxed);
         self.lock()
@@ -122,7 +129,12 @@ fn close_unlisted(closets: &Closets) {
         let listed = view.node_of_origin(&row.origin);
         listed.is_some_and(|listed| listed.seal_key == row.seal_key)
     };
-    for account in closets.owed.close(is_listed).into_iter().filter(|account| !account.due.is_empty()) {
+    for account in closets
+        .owed
+        .close(is_listed)
+        .into_iter()
+        .filter(|account| !account.due.is_empty())
+    {
         let (row, owed) = (&account.row, account.due.len());
         closets.findings.found(Finding {
             kind: FindingKind::LedgerUnproven.into(),
@@ -283,7 +295,10 @@ fn judge(closets: &Closets, row: &NodeRow, is_reached: bool) {
         "{overdue} of its statements were not shown under a checkpoint that witnesses cosigned within {} s",
         closets.config.watch.unproven.as_secs()
     );
-    if closets.trust.refuse(row, Reason::PeerLedgerUnproven, text.clone()) {
+    if !closets.trust.refuse(row, Reason::PeerLedgerUnproven, text.clone()) {
+        return;
+    }
+    if closets.owed.is_to_be_found(&row.origin, limits.limit_ms) {
         let (_, seen) = closets.owed.newest_checkpoint(&row.origin);
         closets.findings.found(Finding {
             kind: FindingKind::LedgerUnproven.into(),
@@ -293,6 +308,8 @@ fn judge(closets: &Closets, row: &NodeRow, is_reached: bool) {
             text: format!("{}: {text}", row.id),
             ..Finding::default()
         });
+    } else {
+        tracing::error!(peer = %row.id, text, "a peer is refused for what it owes once more");
     }
 }
 

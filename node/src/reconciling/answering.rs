@@ -60,14 +60,16 @@ fn look(
     range: &Range,
     is_whole: bool,
 ) -> Result<Survey, jisr_ledger::ledger::ReadError> {
+    let mut rows = 0;
     if is_whole && !selection.unanswered {
-        let sums = closets.reconciling.sums(&closets.ledger, range)?;
+        let (sums, read) = closets.reconciling.sums(&closets.ledger, range)?;
+        rows = read;
         if let Some(sum) = sums.get(selection).filter(|sum| sum.count > LISTED_MAX as u64) {
             return Ok(Survey {
                 sum: sum.clone(),
                 items: Vec::new(),
                 open: false,
-                rows: 0,
+                rows,
             });
         }
     }
@@ -76,6 +78,7 @@ fn look(
     if !selection.unanswered && survey.items.len() > LISTED_MAX {
         survey.items.clear();
     }
+    survey.rows += rows;
     Ok(survey)
 }
 
