@@ -24,9 +24,10 @@ impl PublicKey {
         let Some(point) = CompressedEdwardsY(raw).decompress() else {
             return Err(CertError::WeakKey("the bytes are no point of the curve"));
         };
-        if point.compress().0 != raw {
+        if !is_reduced(&raw) {
             return Err(CertError::WeakKey("the encoding of the point is not canonical"));
         }
+        // Besides, only the sign of an x of 0 could be written in two ways, and the points with that have small order.
         if point.is_small_order() {
             return Err(CertError::WeakKey("the point has small order"));
         }
@@ -62,6 +63,12 @@ impl PublicKey {
             .verify(message, signature)
             .map_err(|_| CertError::Signature)
     }
+}
+
+/// Whether the y of an encoded point is below p = 2^255 - 19.
+fn is_reduced(raw: &[u8; 32]) -> bool {
+    let [lowest, middle @ .., highest] = raw;
+    highest & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff) || *lowest < 0xed
 }
 
 impl std::fmt::Debug for PublicKey {
@@ -113,6 +120,28 @@ mod tests {
             carry >>= 8;
         }
         assert!(key.verify(b"m", &signature).is_err());
+    }
+
+    #[test]
+    fn an_encoding_is_canonical_where_the_point_is_encoded_the_same_way() {
+        let mut encodings = Vec::new();
+        for low in 0..=255 {
+            for high in [0x7f, 0xff] {
+                let mut raw = [0xff; 32];
+                (raw[0], raw[31]) = (low, high);
+                encodings.push(raw);
+            }
+            let mut raw = [low; 32];
+            raw[31] &= 0x7f;
+            encodings.push(raw);
+        }
+        for raw in encodings {
+            let Some(point) = CompressedEdwardsY(raw).decompress() else {
+                continue;
+            };
+            let is_good = point.compress().0 == raw && !point.is_small_order();
+            assert_eq!(PublicKey::from_raw(raw).is_ok(), is_good, "{raw:02x?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Whose cosignatures count, and how many are enough: the anchor's witnesses, and those that proven snapshots list
 //! (docs/formats.md, Quorum).
 
+mod few;
+
 use crate::{
     anchor::{Anchor, Quorum, QuorumClass},
     note::{Computed, KeyType, NoteError, SignedNote, VerifierKey, Verifies, cosigned_message},
@@ -271,6 +273,7 @@ mod tests {
             tests::{pair, raw, seal_key, signed},
         },
     };
+    use bytes::Bytes;
     use jisr_proto::snapshot::{Node, Witness};
 
     const LEDGER: &str = "jisr/JO/GOV/mol/node1/2026";
@@ -386,6 +389,56 @@ mod tests {
         );
         assert!(judged(LEDGER, QuorumClass::High, &[audit]).is_quorum());
         assert!(judged(LEDGER, QuorumClass::Standard, &[registry]).is_quorum());
+    }
+
+    #[test]
+    fn fewer_cosignatures_are_still_a_quorum() {
+        let ledger: Origin = LEDGER.parse().expect("good");
+        let parties = Parties {
+            consumer: "JO/GOV/mol".parse().expect("good"),
+            provider: "JO/GOV/psd".parse().expect("good"),
+        };
+        let own = (4, "jisr/JO/GOV/mol/node1/witness");
+        let psd = (5, "jisr/JO/GOV/psd/node1/witness");
+        let audit = (6, "audit.example/witness");
+        let registry = (3, "jisr/JO/registry/witness");
+        let stranger = (7, "stranger.example/witness");
+        let few = |policy: &Policy, witnesses: &[(u8, &str)]| {
+            policy.with_fewer(&cosigned_by(LEDGER, witnesses).into(), &ledger, Some(&parties))
+        };
+        // Three operators: nothing goes but the owner's word, which never counts.
+        let all = [own, psd, audit, registry, stranger];
+        let others = [psd, audit, registry, stranger];
+        assert_eq!(few(&policy(), &all), cosigned_by(LEDGER, &others));
+        let mut crowded = policy();
+        for seed in 30..38u8 {
+            let name = format!("w{seed}.example/witness");
+            crowded.add(&name, raw(&pair(seed)), &format!("JO/GOV/w{seed}"), false);
+        }
+        let names: Vec<(u8, String)> = (30..38u8)
+            .map(|seed| (seed, format!("w{seed}.example/witness")))
+            .collect();
+        let crowd = names.iter().map(|(seed, name)| (*seed, name.as_str()));
+        let witnesses: Vec<(u8, &str)> = [stranger, psd, own]
+            .into_iter()
+            .chain(crowd)
+            .chain([registry])
+            .collect();
+        let note = few(&crowded, &witnesses);
+        let kept = [
+            stranger,
+            (30, "w30.example/witness"),
+            (31, "w31.example/witness"),
+            (32, "w32.example/witness"),
+            registry,
+        ];
+        assert_eq!(note, cosigned_by(LEDGER, &kept));
+        let judged = crowded
+            .cosigned(&note, &ledger, QuorumClass::High, Some(&parties))
+            .expect("all hold");
+        assert!(judged.is_quorum() && judged.operators == 4);
+        let no_note = Bytes::from_static(b"no note");
+        assert_eq!(policy().with_fewer(&no_note, &ledger, None), no_note);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub fn check_local_ca(der: &[u8], now_us: u64) -> Result<Verified<Authority>, Ce
 pub fn check_issuing(der: &[u8], root: &Verified<Authority>, now_us: u64) -> Result<Verified<Authority>, CertError> {
     let issuing = checked(&ISSUING, der, now_us)?;
     root.check_time(now_us)?;
-    if !signed_by(der, &root.der) {
+    if !parsed(&root.der).is_some_and(|root| signed_by(der, &root)) {
         return Err(ISSUING
             .refuse(Rule::Chain, format!("the {} did not sign it", root.profile))
             .into());
@@ -90,6 +90,11 @@ pub fn root_by_fingerprint(
 }
 
 impl Authority {
+    /// Whether this is the certificate of an issuing authority.
+    pub(super) fn is_issuing(&self) -> bool {
+        self.profile == ISSUING.profile
+    }
+
     pub(super) fn profile(&self) -> &'static str {
         self.profile
     }
@@ -115,7 +120,7 @@ impl Authority {
 
 fn self_signed(shape: &Shape, der: &[u8], now_us: u64) -> Result<Verified<Authority>, CertError> {
     let authority = checked(shape, der, now_us)?;
-    if !signed_by(der, der) {
+    if !parsed(der).is_some_and(|own| is_signed_by(&own, &own)) {
         return Err(shape.refuse(Rule::Chain, "it is not signed by its own key").into());
     }
     Ok(authority)
@@ -132,12 +137,16 @@ fn checked(shape: &Shape, der: &[u8], now_us: u64) -> Result<Verified<Authority>
     }))
 }
 
+fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
+    Some(X509Certificate::from_der(der).ok()?.1)
+}
+
 /// Names match and the signature verifies.
-fn signed_by(der: &[u8], issuer: &[u8]) -> bool {
-    let (Ok((_, certificate)), Ok((_, issuer))) = (X509Certificate::from_der(der), X509Certificate::from_der(issuer))
-    else {
-        return false;
-    };
+fn signed_by(der: &[u8], issuer: &X509Certificate<'_>) -> bool {
+    parsed(der).is_some_and(|certificate| is_signed_by(&certificate, issuer))
+}
+
+fn is_signed_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
     certificate.issuer().as_raw() == issuer.subject().as_raw()
         && certificate.verify_signature(Some(issuer.public_key())).is_ok()
 }

@@ -194,7 +194,29 @@ pub fn check_seal(
     root: &Verified<Authority>,
     now_us: u64,
 ) -> Result<Verified<SealCertificate>, CertError> {
-    let seen = chain::check(chain, 1, root, &SEAL, DOCUMENT_SIGNING, now_us)?;
+    seal(chain::check(chain, 1, root, &SEAL, DOCUMENT_SIGNING, now_us)?)
+}
+
+/// Checks a seal certificate under an issuing authority that [`super::check_issuing`] checked at the same time: for whoever has
+/// many of one authority, whose certificate is then computed once.
+///
+/// # Errors
+/// [`CertError::Refused`] with the rule that is broken.
+pub fn check_seal_under(
+    certificate: &[u8],
+    issuing: &Verified<Authority>,
+    now_us: u64,
+) -> Result<Verified<SealCertificate>, CertError> {
+    if !issuing.is_issuing() {
+        let detail = format!("a {} does not issue it", issuing.profile());
+        return Err(SEAL.refuse(Rule::Chain, detail).into());
+    }
+    let chain = [CertificateDer::from(certificate)];
+    seal(chain::check(&chain, 0, issuing, &SEAL, DOCUMENT_SIGNING, now_us)?)
+}
+
+/// What a seal certificate says.
+fn seal(seen: Seen) -> Result<Verified<SealCertificate>, CertError> {
     let Some(origin) = origin_of_uri(&seen.uri) else {
         return Err(unnamed(&SEAL, &seen.uri, "an origin, for example jisr://JO/GOV/mol/node1/2026").into());
     };

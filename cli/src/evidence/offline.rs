@@ -68,7 +68,7 @@ pub(super) fn export(
             for (signed, _) in grounds.snapshots.into_values() {
                 builder = builder.snapshot(signed.snapshot, signed.note);
             }
-            encode(&builder.build())
+            encode(&builder.with_fewer_cosignatures(&kept.anchor).build())
         }
         None => {
             let title = format!(

@@ -118,12 +118,10 @@ impl Given<'_> {
     fn check(&self, node: &Node, document: &[u8], cache: &Cache) -> Outcome {
         let member = &self.member;
         let bad = |why: String| Doubt::Wrong(format!("AGREED of {member}: {why}"));
-        let raw = node
-            .seal_key
-            .as_ref()
-            .try_into()
-            .map_err(|_| bad("its node's key is no key".into()))?;
-        let key = VerifierKey::new_seal(&node.origin, raw).map_err(|error| bad(error.to_string()))?;
+        let raw = node.seal_key.as_ref().try_into();
+        let raw = raw.map_err(|_| bad("its node's key is no key".into()))?;
+        let key = cache.key(raw).map_err(|error| bad(error.to_string()))?;
+        let key = VerifierKey::seal(&node.origin, key).map_err(|error| bad(error.to_string()))?;
         let sealed = cache
             .seals
             .verify(self.sealed, &key)

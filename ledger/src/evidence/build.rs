@@ -2,6 +2,8 @@
 
 use super::shelf::{Laid, Shelf, place};
 use crate::{
+    anchor::Anchor,
+    policy::Parties,
     statement::{Parsed, Tag},
     tree::Hash,
 };
@@ -82,6 +84,20 @@ impl Builder {
     #[must_use]
     pub fn schema(mut self, bytes: Bytes) -> Self {
         self.schema = bytes;
+        self
+    }
+
+    /// Keeps of the cosignatures on the statements' checkpoints what suffices under `anchor`, and some to spare
+    /// ([`Policy::with_fewer`]): a file stays short in a network of many witnesses. To be called last.
+    ///
+    /// [`Policy::with_fewer`]: crate::policy::Policy::with_fewer
+    #[must_use]
+    pub fn with_fewer_cosignatures(mut self, anchor: &Anchor) -> Self {
+        let policy = self.shelf.policy(anchor);
+        for (piece, _) in &mut self.statements {
+            let parties = Parties::of(piece.statement.core());
+            piece.checkpoint = policy.with_fewer(&piece.checkpoint, &piece.origin, parties.as_ref());
+        }
         self
     }
 

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use jisr_certs::{
     CertError, Verified,
     digest::sha256,
-    profile::{Authority, SealCertificate, check_issuing, check_root, check_seal},
+    ed25519::PublicKey,
+    profile::{Authority, SealCertificate, check_issuing, check_root, check_seal_under},
 };
 use jisr_proto::{canonical, snapshot::Snapshot};
-use rustls_pki_types::CertificateDer;
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -42,6 +42,7 @@ pub(super) struct Cache {
     snapshots: RefCell<HashMap<Hash, Rc<Snapshot>>>,
     policies: RefCell<HashMap<Hash, Rc<Policy>>>,
     agreed: RefCell<HashMap<Hash, String>>,
+    keys: RefCell<HashMap<Hash, PublicKey>>,
     /// Verifies the AGREED statements that stand in registered agreements.
     pub(super) seals: SealVerifier,
 }
@@ -83,9 +84,8 @@ impl Cache {
             return Ok(known.leaf.clone());
         }
         let root_authority = self.root(root, at_us)?;
-        let der = [leaf, issuer, root].map(|der| CertificateDer::from(der.as_ref()));
-        let leaf = check_seal(&der, &root_authority, at_us)?.into_inner();
         let issuing = self.issuing(issuer, root, at_us)?;
+        let leaf = check_seal_under(leaf, &issuing, at_us)?.into_inner();
         let ends = [
             (leaf.not_before_us, leaf.not_after_us),
             (issuing.not_before_us, issuing.not_after_us),
@@ -148,6 +148,11 @@ impl Cache {
             Ok::<_, std::convert::Infallible>(Rc::new(make()))
         });
         made.unwrap_or_else(|never| match never {})
+    }
+
+    /// The key of these bytes.
+    pub(super) fn key(&self, raw: Hash) -> Result<PublicKey, CertError> {
+        recall(&self.keys, raw, || PublicKey::from_raw(raw))
     }
 
     /// Who gave an agreement: found by `check` for exactly what `of` is the hash of.

@@ -53,7 +53,7 @@ fn certified(case: &Case, shared: &Shared, entry: &Entry) -> Result<VerifierKey,
                 if certificate.origin != *origin || node.seal_key != certificate.key.as_bytes().as_slice() {
                     return wrong(format!("the seal certificate of {origin} is for another origin or key"));
                 }
-                return VerifierKey::new_seal(origin.as_str(), *certificate.key.as_bytes())
+                return VerifierKey::seal(origin.as_str(), certificate.key)
                     .map_err(|error| Doubt::Wrong(format!("the key of {origin}: {error}")));
             }
             Err(error) => refused = Some(error),
@@ -69,6 +69,8 @@ fn certified(case: &Case, shared: &Shared, entry: &Entry) -> Result<VerifierKey,
 
 /// Every statement stands in its ledger under a checkpoint that the ledger's key signed.
 pub(super) fn seals(case: &Case, keys: &[VerifierKey], cache: &Cache) -> Outcome {
+    // Statements under one checkpoint are of one ledger, or the checkpoint is not theirs.
+    let mut opened = BTreeSet::new();
     for entry in &case.statements {
         let place = format!("{:?} at {} of {}", entry.parsed.kind(), entry.index, entry.origin);
         let note = case.ground.note_of(entry);
@@ -78,6 +80,9 @@ pub(super) fn seals(case: &Case, keys: &[VerifierKey], cache: &Cache) -> Outcome
         let Some(key) = keys.iter().find(|key| key.name() == entry.origin.as_str()) else {
             return lacks(format!("the key of {} is not established", entry.origin));
         };
+        if !opened.insert(entry.note) {
+            continue;
+        }
         note::open_with(&note.bytes, key, cache)
             .map_err(|error| Doubt::Wrong(format!("the checkpoint of {place}: {error}")))?;
     }

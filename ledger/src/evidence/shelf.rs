@@ -1,7 +1,11 @@
 //! What files about one exchange and sets have in common while they are made: the lists, each thing once and in its place.
 
 use super::Piece;
-use crate::statement::{Part, Tag};
+use crate::{
+    anchor::Anchor,
+    policy::Policy,
+    statement::{Part, Tag},
+};
 use bytes::Bytes;
 use jisr_proto::{
     evidence::{EvidencePart, EvidenceStatement},
@@ -46,6 +50,16 @@ impl Shelf {
         // What does not parse keeps its place at the front, and the verifier refuses it.
         let version = Snapshot::decode(bytes.clone()).map_or(0, |snapshot| snapshot.version);
         self.snapshots.entry(version).or_insert((bytes, note));
+    }
+
+    /// Whose cosignatures count under `anchor` and the snapshots here.
+    pub(super) fn policy(&self, anchor: &Anchor) -> Policy {
+        let mut policy = Policy::new(anchor);
+        let snapshots = self.snapshots.values();
+        for snapshot in snapshots.filter_map(|(bytes, _)| Snapshot::decode(bytes.clone()).ok()) {
+            policy.learn(&snapshot);
+        }
+        policy
     }
 
     /// The registry's entries, laid out after the statements.

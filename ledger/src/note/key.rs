@@ -50,16 +50,28 @@ impl VerifierKey {
     }
 
     fn new(name: &str, key_type: KeyType, raw: [u8; 32]) -> Result<Self, NoteError> {
+        let key = PublicKey::from_raw(raw)
+            .map_err(|_| NoteError::Key("the Ed25519 key is not canonical or has small order"))?;
+        Self::named(name, key_type, key)
+    }
+
+    /// A key of the origin `name` (type `0x01`), whose bytes were looked at before.
+    ///
+    /// # Errors
+    /// The name is not one.
+    pub(crate) fn seal(name: &str, key: PublicKey) -> Result<Self, NoteError> {
+        Self::named(name, KeyType::Ed25519, key)
+    }
+
+    fn named(name: &str, key_type: KeyType, key: PublicKey) -> Result<Self, NoteError> {
         if !is_key_name(name) {
             return Err(NoteError::Key(
                 "the name is empty or holds a space, a control character or a plus sign",
             ));
         }
-        let key = PublicKey::from_raw(raw)
-            .map_err(|_| NoteError::Key("the Ed25519 key is not canonical or has small order"))?;
         Ok(Self {
             name: name.into(),
-            id: key_id(name, key_type, &raw),
+            id: key_id(name, key_type, key.as_bytes()),
             key_type,
             key,
         })

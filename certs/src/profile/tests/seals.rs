@@ -4,7 +4,7 @@ use rcgen::ExtendedKeyUsagePurpose::Other;
 use rcgen::{CustomExtension, PKCS_ED25519};
 
 use super::*;
-use crate::fixture::{RawKey, uri};
+use crate::fixture::{DAY_US, RawKey, uri};
 
 const EKU_OID: &[u64] = &[2, 5, 29, 37];
 
@@ -30,6 +30,26 @@ fn small_order_seal_keys_are_refused() {
         let leaf = issuing.sign(&seal_params(), &RawKey(raw, &PKCS_ED25519));
         assert_eq!(rule(check_seal(&[leaf, issuing.der.clone()], &root, NOW_US)), Rule::Key);
     }
+}
+
+#[test]
+fn a_checked_authority_stands_for_the_chain_above_it() {
+    let root = Rogue::root(|_| ());
+    let issuing = root.below(|_| ());
+    let anchor = check_root(&root.der, NOW_US).unwrap();
+    let authority = check_issuing(&issuing.der, &anchor, NOW_US).unwrap();
+    let by = |signer: &Rogue| signer.sign(&seal_params(), &KeyPair::generate_for(&PKCS_ED25519).unwrap());
+    let good = by(&issuing);
+    assert!(check_seal_under(&good, &authority, NOW_US).is_ok());
+    assert_eq!(
+        rule(check_seal_under(&good, &authority, NOW_US + 400 * DAY_US)),
+        Rule::Expired
+    );
+    for other in [&root, &root.below(|_| ()), &Rogue::root(|_| ())] {
+        assert_eq!(rule(check_seal_under(&by(other), &authority, NOW_US)), Rule::Chain);
+    }
+    // A root issues none itself.
+    assert_eq!(rule(check_seal_under(&by(&root), &anchor, NOW_US)), Rule::Chain);
 }
 
 #[test]
