@@ -23,6 +23,7 @@ from load import Load, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "outside"))
+import demo  # noqa: E402
 import network  # noqa: E402
 
 METHOD = "/bench.v1.Echo/Send"
@@ -144,6 +145,30 @@ def backend(stack: contextlib.ExitStack) -> tuple[str, int]:
     return process.stdout.readline().strip(), process.pid
 
 
+def pair_of(program: Path, work: Path, address: str, stack: contextlib.ExitStack) -> Contender:
+    """A pair of nodes of another program, for instance of an earlier release."""
+    own = demo.JISR
+    demo.JISR = network.JISR = program.resolve()
+    try:
+        instance = stack.enter_context(network.EchoPair(work, address, ROOT / "tests" / "bench" / "bench.proto"))
+    finally:
+        demo.JISR = network.JISR = own
+    return Contender(str(program), instance.plain_url, instance.node_pids, instance.headers)
+
+
+def bench_against(arguments, work: Path, stack: contextlib.ExitStack) -> list[dict]:
+    """Our pair and one of another program in turn; in the rows the other one stands where nginx does."""
+    address, _ = backend(stack)
+    ours = pair_of(demo.JISR, work / "ours", address, stack)
+    theirs = pair_of(arguments.against, work / "theirs", address, stack)
+    rows = []
+    for size, in_flight in [*CELLS, LONE]:
+        what = Load(load.write_body(work / f"{size}.body", size), in_flight)
+        found, name = compare(ours, [theirs], what, arguments.rounds, arguments.seconds)
+        rows.append(row(f"against {name.split('/')[-1]}", size, in_flight, found))
+    return rows
+
+
 def bench(arguments, work: Path, stack: contextlib.ExitStack) -> list[dict]:
     address, backend_pid = backend(stack)
     instance = stack.enter_context(network.EchoPair(work / "jisr", address, ROOT / "tests" / "bench" / "bench.proto"))
@@ -177,9 +202,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11, help="rounds for each row (default 11)")
     parser.add_argument("--seconds", type=float, default=3, help="about how long each run takes (default 3)")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    parser.add_argument("--against", type=Path, help="compare with this other jisr program instead of nginx")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="jisr-bench-") as work, contextlib.ExitStack() as stack:
-        rows = bench(arguments, Path(work), stack)
+        rows = (bench_against if arguments.against else bench)(arguments, Path(work), stack)
     report(rows)
     if arguments.json:
         arguments.json.write_text(json.dumps({"format": 1, "rows": rows}, indent=1) + "\n")
