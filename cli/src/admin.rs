@@ -29,10 +29,30 @@ impl Server {
             Server::Node => "node",
         }
     }
+
+    fn other(self) -> Server {
+        match self {
+            Server::Registry => Server::Node,
+            Server::Node => Server::Registry,
+        }
+    }
+
+    /// Whether `dir` holds the configuration of such a server.
+    fn lives_in(self, dir: &Path) -> bool {
+        dir.join(format!("{}.toml", self.name())).exists()
+    }
 }
 
 /// Connects to the admin door of the server whose data directory is `dir`.
 pub(crate) async fn connect(dir: &Path, server: Server) -> Result<Channel, Failure> {
+    // The sockets have one name: the wrong server would only say that it does not know the call.
+    if server.other().lives_in(dir) && !server.lives_in(dir) {
+        let (name, other) = (server.name(), server.other().name());
+        return Err(Failure::usage(
+            format!("{} is the data directory of a {other}, not of a {name}", dir.display()),
+            format!("name the data directory of the {name}, or use `jisr {other}` for this one"),
+        ));
+    }
     let path = dir.join(SOCKET);
     // The stream is opened before tonic sees it, since tonic hides the operating system's reason.
     let stream = UnixStream::connect(&path)
@@ -91,6 +111,17 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("--dir"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_directory_of_the_other_server_is_not_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("registry.toml"), "").unwrap();
+        let failure = connect(dir.path(), Server::Node).await.unwrap_err();
+        assert_eq!(failure.code(), crate::failure::USAGE);
+        assert!(failure.explain().contains("jisr registry"), "{}", failure.explain());
+        let failure = connect(dir.path(), Server::Registry).await.unwrap_err();
+        assert_eq!(failure.code(), crate::failure::REFUSED, "it is asked, and is not there");
     }
 
     #[tokio::test]

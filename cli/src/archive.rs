@@ -22,7 +22,10 @@ impl Archive {
     pub(crate) fn open(place: &str) -> Result<Archive, Failure> {
         let location = Location::parse(place).map_err(failure)?;
         match location {
-            Location::Directory(dir) => Ok(Archive { dir, _fetched: None }),
+            Location::Directory(dir) => {
+                not_around(&dir)?;
+                Ok(Archive { dir, _fetched: None })
+            }
             Location::Bucket(_) => {
                 let fetched = Fetched::make()?;
                 mirroring::fetch_ledger(&location, &fetched.0).map_err(failure)?;
@@ -40,6 +43,22 @@ impl Archive {
     }
 }
 
+/// Refuses the data directory around a ledger: it would be judged as a ledger with foreign things in it.
+fn not_around(dir: &Path) -> Result<(), Failure> {
+    let ledger = dir.join("ledger");
+    if dir.join("segments").exists() || !ledger.join("segments").is_dir() {
+        return Ok(());
+    }
+    Err(Failure::unusable(
+        dir,
+        "it is a data directory, or a mirror, and no ledger directory",
+        format!(
+            "name the ledger in it, the directory that holds segments/: {}",
+            ledger.display()
+        ),
+    ))
+}
+
 /// A directory that only this user may enter, gone when the value is.
 struct Fetched(PathBuf);
 
@@ -55,7 +74,10 @@ impl Fetched {
                 Err(error) => return Err(Failure::unwritable(&dir, error)),
             }
         }
-        Err(Failure::unwritable(&base, "it is full of archives that were fetched before"))
+        Err(Failure::unwritable(
+            &base,
+            "it is full of archives that were fetched before",
+        ))
     }
 }
 
@@ -94,6 +116,20 @@ mod tests {
             crate::failure::USAGE,
             "no credentials are named"
         );
+    }
+
+    #[test]
+    fn a_data_directory_is_no_ledger_but_leads_to_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = dir.path().join("ledger");
+        std::fs::create_dir_all(ledger.join("segments")).unwrap();
+        let open = |path: &Path| Archive::open(path.to_str().unwrap());
+        let failure = open(dir.path()).err().unwrap();
+        assert_eq!(failure.code(), crate::failure::UNREADABLE);
+        assert!(failure.explain().contains(ledger.to_str().unwrap()));
+        assert!(open(&ledger).is_ok());
+        std::fs::create_dir(dir.path().join("segments")).unwrap();
+        assert!(open(dir.path()).is_ok(), "the verifier says what does not belong there");
     }
 
     #[test]

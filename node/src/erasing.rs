@@ -76,12 +76,14 @@ impl Known {
         Ok(())
     }
 
-    /// The reason of a hold that covers the statement.
-    fn holding(&self, core: &Core) -> Option<&str> {
-        let covers = |hold: &&Hold| {
+    /// A hold that covers the statement: its digest, by which it is ended, and its reason.
+    fn holding(&self, core: &Core) -> Option<String> {
+        let covers = |(_, hold): &(_, &Hold)| {
             hold.exchanges.contains(&core.exchange_id) || (hold.from_us..hold.until_us).contains(&core.created_us)
         };
-        self.holds.values().find(covers).map(|hold| hold.reason.as_str())
+        let (digest, hold) = self.holds.iter().find(covers)?;
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(format!("{hex} ({})", hold.reason))
     }
 }
 
@@ -188,7 +190,7 @@ async fn may_erase(closets: &Closets, known: &Known, entry: &Entry) -> Result<()
         Fault::new(Reason::ErasureInvalid, detail)
     })?;
     if let Some(why) = known.holding(core) {
-        let detail = format!("exchange {exchange} is under a hold: {why}");
+        let detail = format!("exchange {exchange} is under the hold {why}");
         return Err(Fault::new(Reason::LegalHold, detail));
     }
     let entries = found(closets, exchange).await?;

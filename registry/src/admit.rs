@@ -27,8 +27,9 @@ impl Office {
             name_en: request.name_en,
             administrator: folded(&request.administrator),
         };
-        tracing::info!(member = %act.member, administrator = act.administrator, "admission");
+        let (member, administrator) = (act.member.clone(), act.administrator.clone());
         self.desk.submit(move |_, _| Ok((Act::Admit(act), ()))).await?;
+        tracing::info!(%member, administrator, "admission");
         Ok(wire::AdmitResponse {})
     }
 
@@ -39,7 +40,7 @@ impl Office {
     pub(crate) async fn approve(&self, request: wire::ApproveRequest) -> Result<wire::ApproveResponse, Refusal> {
         let member: MemberId = request.member.parse()?;
         let administrator = folded(&request.administrator);
-        tracing::info!(%member, administrator, "approval");
+        let (approved, by) = (member.clone(), administrator.clone());
         self.desk
             .submit(move |state, _| {
                 let row = state.admitted(&member)?;
@@ -55,6 +56,7 @@ impl Office {
                 ))
             })
             .await?;
+        tracing::info!(member = %approved, administrator = by, "approval");
         Ok(wire::ApproveResponse {})
     }
 

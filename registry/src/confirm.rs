@@ -21,7 +21,7 @@ impl Office {
             let nodes = self.desk.look(|state| state.nodes().len());
             if nodes > 0 {
                 let rule = format!(
-                    "{nodes} nodes are enrolled: the first that connects shows what it holds of this ledger, and that counts"
+                    "{nodes} nodes are enrolled: those that connect show what they hold of this ledger, and that counts"
                 );
                 return Err(Refusal::new(Reason::Recovering, rule));
             }

@@ -46,7 +46,7 @@ impl Index {
             RebuildError::Open(OpenError::Locked(_)) => {
                 Failure::usage(error.to_string(), "stop the process, or let it make the index itself")
             }
-            RebuildError::Open(_) | RebuildError::Read(_) => {
+            RebuildError::Open(_) | RebuildError::Read(_) | RebuildError::Erase(_) => {
                 Failure::fault(error.to_string(), "see what it says, then try again")
             }
         }

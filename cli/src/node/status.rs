@@ -50,7 +50,11 @@ impl Status {
 fn mirror_line(mirror: &MirrorStatus) -> String {
     let mut line = match mirror.lag_entries {
         0 => format!("{} holds everything", mirror.location),
-        lag => format!("{} lacks {lag} entries, for {} s", mirror.location, mirror.lag_us / 1_000_000),
+        lag => format!(
+            "{} lacks {lag} entries, for {} s",
+            mirror.location,
+            mirror.lag_us / 1_000_000
+        ),
     };
     if mirror.written_us > 0 {
         line.push_str(&format!(", written at {}", show(mirror.written_us)));
@@ -128,7 +132,10 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 14] {
         ),
         (
             "cosigned",
-            format!("size {} at {}", status.cosigned_size, show(status.cosigned_us)),
+            match status.cosigned_us {
+                0 => format!("size {}, before this start", status.cosigned_size),
+                at => format!("size {} at {}", status.cosigned_size, show(at)),
+            },
         ),
         ("witnesses", witnesses(status)),
         ("registry", registry.to_owned()),

@@ -10,8 +10,8 @@ use crate::{output, runtime};
 
 /// Confirm after a start that nothing newer is known of the registry's ledger
 ///
-/// Needed only where no node is enrolled yet: otherwise the first node that connects shows what it holds of the ledger, and that
-/// counts. Until then the registry seals nothing.
+/// Needed only where no node is enrolled yet: otherwise the nodes that connect show what they hold of the ledger, and whoever held
+/// most counts, once all have or 10 s after the first. Until then the registry seals nothing.
 #[derive(Debug, Args)]
 #[command(after_help = super::EXIT_CODES, after_long_help = concat!(
     "Example:\n  jisr registry confirm --dir /var/lib/jisr-registry --administrator Huda\n\n",

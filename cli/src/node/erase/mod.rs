@@ -200,8 +200,8 @@ impl Erase {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
             Erase::Propose(propose) => runtime::block_on(propose.run()),
-            Erase::Sign(sign) => sign.run(),
-            Erase::Submit(submit) => runtime::block_on(submit.run()),
+            Erase::Sign(sign) => sign.run(Document::Erasure),
+            Erase::Submit(submit) => runtime::block_on(submit.run(Document::Erasure)),
         }
     }
 }
@@ -211,8 +211,8 @@ impl Release {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
             Release::Propose(propose) => propose.run(),
-            Release::Sign(sign) => sign.run(),
-            Release::Submit(submit) => runtime::block_on(submit.run()),
+            Release::Sign(sign) => sign.run(Document::Release),
+            Release::Submit(submit) => runtime::block_on(submit.run(Document::Release)),
         }
     }
 }
@@ -291,11 +291,11 @@ impl ProposeRelease {
 }
 
 impl Sign {
-    fn run(self) -> Result<(), Failure> {
+    fn run(self, what: Document) -> Result<(), Failure> {
         let officer = self.officer.read()?;
-        let mut paper = Paper::read(&self.file)?;
+        let mut paper = Paper::read(&self.file, what)?;
         output::say(paper.terms()?);
-        paper.add(officer.approve(paper.what(), paper.document())?);
+        paper.add(officer.approve(what, paper.document())?)?;
         paper.replace(&self.file)?;
         output::say(format!(
             "signed; {} approvals so far, 2 are needed",
@@ -306,11 +306,11 @@ impl Sign {
 }
 
 impl Submit {
-    async fn run(self) -> Result<(), Failure> {
-        let paper = Paper::read(&self.file)?;
+    async fn run(self, what: Document) -> Result<(), Failure> {
+        let paper = Paper::read(&self.file, what)?;
         let (document, approvals) = (paper.document().clone(), paper.approvals().to_vec());
         let mut client = client(&self.node).await?;
-        let (index, parts) = match paper.what() {
+        let (index, parts) = match what {
             Document::Erasure => {
                 let erasure = document;
                 let reply = client.erase(EraseRequest { erasure, approvals }).await?.into_inner();

@@ -47,18 +47,21 @@ impl Paper {
         }
     }
 
-    /// From a file.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    /// From a file, which must hold a document of the kind `what`.
+    pub(super) fn read(path: &Path, what: Document) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::unusable(path, why, REMEDY);
         let raw: Raw = serde_json::from_str(&output::read_text(path)?).map_err(|error| wrong(error.to_string()))?;
         let hex = |text: &String| {
             let bytes = output::unhex(text).map(Bytes::from);
             bytes.ok_or_else(|| wrong("it holds what is no hex".to_owned()))
         };
-        let what = [Document::Erasure, Document::Release]
-            .into_iter()
-            .find(|what| what.name() == raw.kind)
-            .ok_or_else(|| wrong(format!("{:?} is no document that two officers approve", raw.kind)))?;
+        if raw.kind != what.name() {
+            return Err(wrong(format!(
+                "it is of the kind {:?}, not {:?}",
+                raw.kind,
+                what.name()
+            )));
+        }
         let approval = |raw: &RawApproval| {
             Ok(Approval {
                 certificates: raw.certificates.iter().map(hex).collect::<Result<_, Failure>>()?,
@@ -99,11 +102,6 @@ impl Paper {
         std::fs::rename(&new, path).map_err(|error| Failure::unwritable(path, error))
     }
 
-    /// What kind of document it is.
-    pub(super) fn what(&self) -> Document {
-        self.what
-    }
-
     /// Its canonical bytes.
     pub(super) fn document(&self) -> &Bytes {
         &self.document
@@ -119,9 +117,17 @@ impl Paper {
         &self.approvals
     }
 
-    /// One more.
-    pub(super) fn add(&mut self, approval: Approval) {
+    /// One more, of another officer: the node refuses a document that has one twice.
+    pub(super) fn add(&mut self, approval: Approval) -> Result<(), Failure> {
+        let of = |approval: &Approval| approval.certificates.first().cloned();
+        if self.approvals.iter().any(|known| of(known) == of(&approval)) {
+            return Err(Failure::usage(
+                "this officer has signed the document already; two different ones must",
+                "have another officer sign it",
+            ));
+        }
         self.approvals.push(approval);
+        Ok(())
     }
 
     /// What the document says, for whoever is to sign it.
@@ -164,18 +170,21 @@ mod tests {
         });
         let mut paper = Paper::new(Document::Release, document);
         paper.write_new(&path).unwrap();
-        paper.add(Approval {
+        let approval = Approval {
             certificates: vec![vec![1].into(), vec![2].into()],
             signature: vec![3].into(),
-        });
+        };
+        paper.add(approval.clone()).unwrap();
+        assert!(paper.add(approval).is_err(), "once each");
         paper.replace(&path).unwrap();
-        let read = Paper::read(&path).unwrap();
+        let read = Paper::read(&path, Document::Release).unwrap();
         assert_eq!(
             (read.document(), read.approvals()),
             (paper.document(), paper.approvals())
         );
         assert!(read.terms().unwrap().contains("over"));
+        assert!(Paper::read(&path, Document::Erasure).is_err(), "another kind");
         std::fs::write(&path, b"{}").unwrap();
-        assert!(Paper::read(&path).is_err());
+        assert!(Paper::read(&path, Document::Release).is_err());
     }
 }
