@@ -70,11 +70,18 @@ fn fill(data: &Path, count: u64) -> Result<(), Failure> {
         runtime.block_on(first)?;
         runtime.block_on(second)?;
         done += 2 * (many / 2);
+        if done / (count / 10).max(1) != (done - many) / (count / 10).max(1) {
+            println!("{done} statements, {}", memory()?);
+        }
     }
     println!("filled with {done} in {:?}, {}", begun.elapsed(), memory()?);
     let closing = Instant::now();
     ledger.close();
     println!("closed in {:?}", closing.elapsed());
+    for part in ["segments", "index/exchanges", "index/tile"] {
+        let bytes = bytes(&data.join("ledger").join(part))?;
+        println!("{part}: {} MiB, {} bytes a statement", bytes >> 20, bytes / done);
+    }
     Ok(())
 }
 
@@ -94,6 +101,18 @@ fn reopen(data: &Path, how: &str, count: u64) -> Result<(), Failure> {
     );
     ledger.close();
     Ok(())
+}
+
+fn bytes(directory: &Path) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        bytes += match entry.file_type()?.is_dir() {
+            true => self::bytes(&entry.path())?,
+            false => entry.metadata()?.len(),
+        };
+    }
+    Ok(bytes)
 }
 
 fn memory() -> Result<String, Failure> {

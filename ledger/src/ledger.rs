@@ -23,6 +23,7 @@ mod kept;
 mod known;
 mod mark;
 mod open;
+mod pace;
 mod pseudonyms;
 mod published;
 mod queries;

@@ -8,7 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jisr_certs::seal::SealKey;
@@ -20,6 +20,7 @@ use super::follower::{Followed, FollowerQueue};
 use super::head::Head;
 use super::job::{Job, SharedRecord, Signed};
 use super::known::Known;
+use super::pace::Pace;
 use super::queue::{Queue, Taken};
 use super::reserve::Reserve;
 use super::tail::{Place, Tail, TailError};
@@ -51,6 +52,7 @@ pub(crate) struct Writer {
     pub(crate) sizes: Sizes,
     /// The last write was refused for want of room.
     pub(crate) is_full: bool,
+    pub(crate) pace: Pace,
 }
 
 /// Sizes of the tree after the last frames: a CHECKPOINT must be that of one of them.
@@ -91,6 +93,7 @@ impl Writer {
 
     fn serve(&mut self) -> Result<(), FatalError> {
         loop {
+            self.pace.gather(&self.queue);
             let idle = (self.stored < self.grower.size()).then_some(self.idle);
             match self.queue.take(self.commit_bytes, idle) {
                 Taken::Jobs(jobs) => self.commit(jobs)?,
@@ -105,8 +108,13 @@ impl Writer {
         let first = self.grower.size();
         let grown = self.grower.grow(jobs.iter().flat_map(|job| job.leaves.iter().copied()));
         let around = self.around(&jobs);
+        let begun = Instant::now();
         let place = match self.write(&around, &jobs) {
-            Ok(place) => place,
+            Ok(place) => {
+                let served = jobs.iter().filter(|job| job.is_awaited()).count();
+                self.pace.wrote(begun.elapsed(), served);
+                place
+            }
             Err(TailError::Full(e)) => {
                 self.full(&e, jobs);
                 return Ok(());
