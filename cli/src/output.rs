@@ -16,18 +16,27 @@ pub(crate) fn line(text: impl std::fmt::Display) {
 }
 
 /// Prints a result that must not be lost: an exit code without it would say more than the reader was told. One write as far
-/// as the system takes it, so that a reader who leaves after the first line has had it.
+/// as the system takes it, so that a reader who leaves after the first line has had it; who leaves early has had what he wants.
 pub(crate) fn result(text: impl std::fmt::Display) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     stdout
         .write_all(format!("{text}\n").as_bytes())
         .and_then(|()| stdout.flush())
+        .or_else(reader_gone)
         .map_err(|error| {
             Failure::fault(
                 format!("cannot write the result to standard output: {error}"),
                 "let standard output go where there is room and a reader, and run the command again",
             )
         })
+}
+
+/// A reader who left is no fault: nobody is left to be told anything.
+fn reader_gone(error: std::io::Error) -> std::io::Result<()> {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// Prints one object as JSON on standard output: indented for a person at a terminal, else on one line. It must not be lost.
@@ -40,10 +49,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     result(text)
 }
 
-/// Where a long result goes, piece by piece: it must not be lost, and is not held in memory.
+/// Where a long result goes, piece by piece: it must not be lost, and is not held in memory. What comes after its reader left goes
+/// nowhere; the exit code still says what was found.
 pub(crate) struct Sink {
     name: String,
     out: std::io::BufWriter<Box<dyn Write>>,
+    reader_gone: bool,
 }
 
 impl Sink {
@@ -52,6 +63,7 @@ impl Sink {
         Sink {
             name: "standard output".into(),
             out: std::io::BufWriter::new(Box::new(std::io::stdout())),
+            reader_gone: false,
         }
     }
 
@@ -61,12 +73,17 @@ impl Sink {
         Ok(Sink {
             name: path.display().to_string(),
             out: std::io::BufWriter::new(Box::new(file)),
+            reader_gone: false,
         })
     }
 
     /// Writes a piece.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.out.write_all(text.as_bytes()).map_err(|error| self.failed(&error))
+        if self.reader_gone {
+            return Ok(());
+        }
+        let written = self.out.write_all(text.as_bytes());
+        self.settle(written)
     }
 
     /// Writes a line.
@@ -77,14 +94,22 @@ impl Sink {
 
     /// Writes what is still held back.
     pub(crate) fn end(mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(|error| self.failed(&error))
+        if self.reader_gone {
+            return Ok(());
+        }
+        let written = self.out.flush();
+        self.settle(written)
     }
 
-    fn failed(&self, error: &std::io::Error) -> Failure {
-        Failure::fault(
-            format!("cannot write the result to {}: {error}", self.name),
-            "let it go where there is room and a reader, and run the command again",
-        )
+    fn settle(&mut self, written: std::io::Result<()>) -> Result<(), Failure> {
+        let Err(error) = written else { return Ok(()) };
+        self.reader_gone = true;
+        reader_gone(error).map_err(|error| {
+            Failure::fault(
+                format!("cannot write the result to {}: {error}", self.name),
+                "let it go where there is room and a reader, and run the command again",
+            )
+        })
     }
 }
 

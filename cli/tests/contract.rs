@@ -237,6 +237,31 @@ fn a_verdict_that_cannot_be_written_is_a_fault() {
 }
 
 #[test]
+fn a_reader_who_leaves_early_is_no_fault() {
+    let dir = registry();
+    assert_eq!(Running::start(dir.path()).stop(), 0);
+    let lines = [
+        ("ledger verify reg/ledger", 0),
+        ("evidence verify reg/anchor", 1),
+        ("audit count reg/ledger", 0),
+        ("audit list reg/ledger", 0),
+        ("ledger compare reg/ledger reg/ledger", 0),
+    ];
+    for (line, expected) in lines {
+        for form in ["", " --json"] {
+            let line = format!("{line} --anchor reg/anchor{form}");
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let mut command = Command::new(env!("CARGO_BIN_EXE_jisr"));
+            let command = command.args(line.split_whitespace()).current_dir(dir.path());
+            let left = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+            assert_eq!(code(&left), expected, "{line}: {}", said(&left));
+            assert!(!said(&left).contains("cannot write"), "{line}: {}", said(&left));
+        }
+    }
+}
+
+#[test]
 fn what_is_no_checkpoint_is_an_unusable_argument() {
     let dir = registry();
     for file in ["/dev/null", "reg/anchor"] {
