@@ -22,7 +22,7 @@ from wire import Refused, need, read
 MAGIC, SET_MAGIC = b"JISREV\x00\x01", b"JISREV\x01\x01"
 FILE_BYTES_MAX, SET_BYTES_MAX = 16 << 20, 256 << 20
 
-PART = {1: ("tag", "uint"), 2: ("salt", "bytes"), 3: ("content", "bytes"), 4: ("hash", "bytes")}
+PART = {1: ("tag", "uint"), 2: ("salt", "bytes"), 3: ("content", "bytes"), 4: ("hash", "bytes"), 5: ("erased", "bool")}
 STATEMENT = {1: ("origin", "str"), 2: ("index", "uint"), 3: ("parts", [PART]), 4: ("path", ["bytes"]), 5: ("checkpoint", "uint")}
 STAMP = {1: ("checkpoint", "uint"), 2: ("token", "bytes")}
 EVIDENCE = {
@@ -180,6 +180,7 @@ def part_hash(part) -> bytes:
     if part.hash:
         need(len(part.hash) == 32 and not (part.tag or part.salt or part.content), "a part is both shown and withheld")
         return part.hash
+    need(not part.erased, "a part is both shown and erased")
     need(len(part.salt) == 32 and 1 <= part.tag <= 10, "a part without salt or with an unknown tag")
     return sha256(b"\x00", bytes([part.tag]), part.salt, part.content)
 

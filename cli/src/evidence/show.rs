@@ -173,6 +173,7 @@ fn part_line(part: &EvidencePart, tag: u8) -> String {
     let tag = Tag::try_from(i32::from(tag));
     let name = tag.map_or("part", |tag| tag.as_str_name()).to_ascii_lowercase();
     let text = match tag {
+        _ if part.erased => format!("erased ({})", output::hex(&part.hash)),
         _ if part.content.is_empty() => format!("withheld ({})", output::hex(&part.hash)),
         Ok(Tag::Purpose | Tag::Case | Tag::Officer | Tag::Consent | Tag::Duty) => {
             String::from_utf8_lossy(&part.content).into_owned()

@@ -123,7 +123,8 @@ impl<'g> Case<'g> {
         let mut withheld = Vec::new();
         for entry in &self.statements {
             for part in entry.parsed.parts().iter().filter(|part| part.opened.is_none()) {
-                withheld.push(format!("{} of {:?}", part.tag.name(), entry.parsed.kind()));
+                let why = if part.erased { " (erased)" } else { "" };
+                withheld.push(format!("{} of {:?}{why}", part.tag.name(), entry.parsed.kind()));
             }
         }
         if withheld.is_empty() {

@@ -5,13 +5,13 @@ use crate::{
     anchor::Anchor,
     note::{Checkpoint, SignedNote},
     seal,
-    statement::{Parsed, Shown},
+    statement::{Parsed, Shown, StatementError},
     tree::{Hash, leaf_hash, root_from_path},
 };
 use bytes::Bytes;
 use jisr_certs::digest::domain;
 use jisr_proto::{
-    evidence::{Evidence, EvidenceSet, EvidenceStatement},
+    evidence::{Evidence, EvidencePart, EvidenceSet, EvidenceStatement},
     ident::Origin,
     snapshot::Snapshot,
 };
@@ -223,11 +223,7 @@ pub(super) fn entry(raw: &EvidenceStatement, id: &'static str, notes: usize) -> 
     if raw.parts.len() > crate::statement::PARTS_MAX {
         return Err(bad("it has more parts than tags".into()));
     }
-    let shown: Result<Vec<Shown>, _> = raw
-        .parts
-        .iter()
-        .map(|part| Shown::from_fields(part.tag, &part.salt, &part.content, &part.hash))
-        .collect();
+    let shown: Result<Vec<Shown>, _> = raw.parts.iter().map(shown).collect();
     let parsed = shown
         .and_then(Parsed::from_shown)
         .map_err(|error| bad(error.to_string()))?;
@@ -240,6 +236,15 @@ pub(super) fn entry(raw: &EvidenceStatement, id: &'static str, notes: usize) -> 
     })
 }
 
+/// A part of a statement: one that was erased can only be withheld.
+pub(super) fn shown(part: &EvidencePart) -> Result<Shown, StatementError> {
+    match Shown::from_fields(part.tag, &part.salt, &part.content, &part.hash)? {
+        Shown::Withheld(hash) if part.erased => Ok(Shown::Erased(hash)),
+        Shown::Open(_) if part.erased => Err(StatementError::Parts("a part is both shown and erased")),
+        shown => Ok(shown),
+    }
+}
+
 fn cited(bytes: &Bytes, note: &Bytes, cache: &Cache) -> Result<Cited, Refusal> {
     let digest = domain("jisr.snapshot", &[bytes]);
     let snapshot = cache
@@ -250,4 +255,35 @@ fn cited(bytes: &Bytes, note: &Bytes, cache: &Cache) -> Result<Cited, Refusal> {
         snapshot,
         note: note.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Tag;
+
+    #[test]
+    fn a_part_that_was_erased_is_withheld_and_cannot_be_open() {
+        let open = EvidencePart {
+            tag: u32::from(Tag::Case.number()),
+            salt: Bytes::from_static(&[1; 32]),
+            content: Bytes::from_static(b"case"),
+            ..EvidencePart::default()
+        };
+        let hash = EvidencePart {
+            hash: Bytes::from_static(&[2; 32]),
+            ..EvidencePart::default()
+        };
+        assert!(matches!(shown(&open), Ok(Shown::Open(_))));
+        assert_eq!(shown(&hash), Ok(Shown::Withheld([2; 32])));
+        let erased = |part: &EvidencePart| {
+            shown(&EvidencePart {
+                erased: true,
+                ..part.clone()
+            })
+        };
+        assert_eq!(erased(&hash), Ok(Shown::Erased([2; 32])));
+        assert!(erased(&open).is_err());
+        assert!(erased(&EvidencePart::default()).is_err());
+    }
 }

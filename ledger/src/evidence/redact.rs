@@ -1,7 +1,7 @@
 //! What the holder of a file can do to it offline and without any key: keep parts back, and take one exchange out of a set.
 //! Every proof stays as it was, since a part's hash stands for it.
 
-use super::shelf::withheld;
+use super::{ground::shown, shelf::withheld};
 use crate::{
     note::{Checkpoint, SignedNote},
     statement::{Act, Parsed, Shown, Tag},
@@ -49,8 +49,7 @@ pub fn withhold_in_set(set: &mut EvidenceSet, tags: &[Tag]) -> Result<(), Redact
 
 fn withhold_in(statements: &mut [EvidenceStatement], tags: &[Tag]) -> Result<(), RedactError> {
     for part in statements.iter_mut().flat_map(|statement| &mut statement.parts) {
-        let shown = Shown::from_fields(part.tag, &part.salt, &part.content, &part.hash);
-        let shown = shown.map_err(|error| RedactError::Form(error.to_string()))?;
+        let shown = shown(part).map_err(|error| RedactError::Form(error.to_string()))?;
         if let Shown::Open(open) = shown
             && open.tag != Tag::Core
             && tags.contains(&open.tag)
@@ -247,9 +246,7 @@ impl Moved {
 
 fn parsed(entry: &EvidenceStatement) -> Result<Parsed, RedactError> {
     let parts = entry.parts.iter();
-    let shown: Result<Vec<Shown>, _> = parts
-        .map(|part| Shown::from_fields(part.tag, &part.salt, &part.content, &part.hash))
-        .collect();
+    let shown: Result<Vec<Shown>, _> = parts.map(shown).collect();
     shown
         .and_then(Parsed::from_shown)
         .map_err(|error| RedactError::Form(format!("entry {} of {:?}: {error}", entry.index, entry.origin)))

@@ -110,8 +110,12 @@ fn shown(part: &Part, kept_back: &[Tag]) -> EvidencePart {
             salt: Bytes::copy_from_slice(&opened.salt),
             content: opened.content.clone(),
             hash: Bytes::new(),
+            erased: false,
         },
-        _ => withheld(&part.hash),
+        _ => EvidencePart {
+            erased: part.erased,
+            ..withheld(&part.hash)
+        },
     }
 }
 

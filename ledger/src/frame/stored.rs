@@ -70,6 +70,7 @@ impl StoredPart<'_> {
             tag: self.tag,
             hash: self.hash(),
             opened,
+            erased: matches!(self.form, Form::Erased { .. }),
         }
     }
 }

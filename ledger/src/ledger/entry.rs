@@ -215,6 +215,7 @@ impl Reader {
             tag: stored.tag,
             hash: *hash,
             opened,
+            erased: false,
         })
     }
 

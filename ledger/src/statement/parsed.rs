@@ -29,6 +29,8 @@ pub struct Part {
     pub hash: Hash,
     /// What it holds; `None` where it is withheld, encrypted or erased.
     pub opened: Option<Opened>,
+    /// It was erased where it was read from, or is said to have been.
+    pub erased: bool,
 }
 
 impl Part {
@@ -40,6 +42,7 @@ impl Part {
             tag,
             hash,
             opened: Some(Opened { salt, content }),
+            erased: false,
         }
     }
 }
@@ -51,6 +54,8 @@ pub enum Shown {
     Open(Part),
     /// Withheld: the tag follows from its place and `Core.tags`.
     Withheld(Hash),
+    /// Withheld because it was erased.
+    Erased(Hash),
 }
 
 /// A statement whose parts are all checked. What it says is not thereby true: only a seal makes it somebody's word.
@@ -98,12 +103,14 @@ impl Parsed {
         let mut parts = Vec::with_capacity(shown.len());
         for (shown, number) in shown.into_iter().zip(&tags) {
             let tag = Tag::from_number(*number).ok_or(StatementError::Parts("Core.tags lists an unknown tag"))?;
+            let is_erased = matches!(shown, Shown::Erased(_));
             parts.push(match shown {
                 Shown::Open(part) => part,
-                Shown::Withheld(hash) => Part {
+                Shown::Withheld(hash) | Shown::Erased(hash) => Part {
                     tag,
                     hash,
                     opened: None,
+                    erased: is_erased,
                 },
             });
         }
