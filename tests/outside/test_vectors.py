@@ -11,6 +11,12 @@ from notes import Checkpoint, Key, Note, domain, sha256, tree_root
 from wire import Refused, read
 
 
+ERASURE = {
+    1: ("format", "uint"), 2: ("origin", "str"), 3: ("parts", [{1: ("index", "uint"), 2: ("tags", "bytes")}]), 4: ("reason", "str"),
+    5: ("created_us", "uint"), 6: ("nonce", "bytes"),
+}
+
+
 def vector(name: str) -> dict:
     return json.loads((ROOT / "docs" / "vectors" / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -70,6 +76,49 @@ def test_token():
     told = vector("token")
     data = base64.urlsafe_b64decode(told["text"].removeprefix("jisr1-") + "==")
     assert data[:-4].hex() == told["canonical"] and data[-4:] == sha256(data[:-4])[:4]
+
+
+def stored_parts(data: bytes):
+    """Tag, form, part hash and the rest of each part of a stored statement."""
+    position = 1
+    for _ in range(data[0]):
+        tag, form, length = data[position], data[position + 1], int.from_bytes(data[position + 2 : position + 6], "big")
+        part = data[position + 6 : position + 6 + length]
+        position += 6 + length
+        hash_of = sha256(b"\x00", bytes([tag]), part) if form == 0 else part[:32]
+        yield tag, form, hash_of, part[32:]
+    assert position == len(data)
+
+
+def stored_statements(segment: bytes):
+    """The data of the STATEMENT records of a segment."""
+    frame = 64
+    while frame < len(segment) and segment[frame]:
+        body = segment[frame + 16 : frame + 16 + int.from_bytes(segment[frame + 4 : frame + 8], "big")]
+        frame += 16 + len(body)
+        while body:
+            length = int.from_bytes(body[1:5], "big")
+            if body[0] == 1:
+                yield body[5 : 5 + length]
+            body = body[5 + length :]
+
+
+def test_erasure():
+    told = vector("erasure")
+    for name in ("erasure", "hold", "release"):
+        document = unhex(told[name]["document"])
+        assert unhex(told[name]["signed_bytes"]) == f"jisr.{name}".encode() + b"\x01" + document
+        assert domain(f"jisr.{name}", document).hex() == told[name]["digest"]
+    ended = read({1: ("format", "uint"), 2: ("hold", "bytes"), 3: ("reason", "str")}, unhex(told["release"]["document"]))
+    assert ended.hold.hex() == told["hold"]["digest"]
+    segments = [unhex(segment) for _, segment in sorted(told["files"].items())]
+    entries = [list(stored_parts(data)) for segment in segments for data in stored_statements(segment)]
+    leaves = [domain("jisr.statement", tree_root([part[2] for part in parts])) for parts in entries]
+    assert (len(leaves), tree_root([sha256(b"\x00", leaf) for leaf in leaves]).hex()) == (told["size"], told["root"])
+    gone = [(index, tag) for index, parts in enumerate(entries) for tag, form, _, rest in parts if form == 2 and not any(rest)]
+    erasure = read(ERASURE, unhex(told["erasure"]["document"]))
+    named = [(part.index, tag) for part in erasure.parts for tag in part.tags if tag != 128]
+    assert erasure.origin == told["origin"] and gone and set(gone) <= set(named)
 
 
 def test_evidence():

@@ -111,7 +111,7 @@ impl Rogue {
         let mut config = Config::in_data_directory(data, origin.clone());
         config.segment_bytes = 1 << 20;
         let (ledger, _) = Ledger::open(config, seal_key, vault, clock, started).expect("the ledger opens");
-        ledger.confirm("", None).expect("nobody contradicts");
+        ledger.confirm("JO/registry", None).expect("nobody contradicts");
         let signed = std::fs::read(layout.snapshot()).expect("a snapshot is kept");
         let signed = SignedSnapshot::decode(signed.as_slice()).expect("the snapshot decodes");
         let snapshot = Snapshot::decode(signed.snapshot.clone()).expect("the snapshot decodes");

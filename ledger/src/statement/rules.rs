@@ -54,7 +54,7 @@ pub(super) fn resumed(act: &Resumed) -> Rule {
     if act.confirmed_size > act.size {
         return Err("was confirmed for more than it holds");
     }
-    if !act.confirmed_by.is_empty() && check_text(act.confirmed_by.as_bytes()).is_err() {
+    if check_text(act.confirmed_by.as_bytes()).is_err() {
         return Err("names whoever confirmed it by no acceptable text");
     }
     Ok(())

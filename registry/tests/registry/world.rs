@@ -358,7 +358,7 @@ impl NodeDraft {
         let vault = Vault::open(&self.store).unwrap();
         let clock = Arc::new(ManualClock::new(NOON_US));
         let (ledger, _) = Ledger::open(config, self.seal, vault, clock, started).unwrap();
-        ledger.confirm("", None).unwrap();
+        ledger.confirm("JO/GOV/mol/node/node1", None).unwrap();
         Node {
             id: self.id,
             identity,
