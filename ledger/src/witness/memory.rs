@@ -55,7 +55,14 @@ impl Memory {
                 "it remembered {there} ledgers and finds {here} in {}",
                 directory.display()
             )),
-            Some(_) => None,
+            Some(there) => {
+                // A crash between file and count, or a new key that took the files over: what is here must be missed when it goes.
+                if there < here {
+                    disk.replace(&begun, format!("{here}\n").as_bytes())
+                        .map_err(failed(&begun))?;
+                }
+                None
+            }
         };
         if let Some(why) = &lost {
             tracing::error!("the witness lost its memory: {why}; it cosigns nothing");
@@ -98,7 +105,7 @@ impl Memory {
             return Ok(());
         }
         // Only after the file: a count above the files means that some were lost. A crash in between leaves one below, which the
-        // next new ledger makes good.
+        // next start or new ledger makes good.
         let mut count = self.count();
         let text = format!("{}\n", count.ledgers + 1);
         self.disk

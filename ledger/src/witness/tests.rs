@@ -210,6 +210,16 @@ fn a_witness_whose_memory_is_gone_says_so_and_cosigns_nothing() {
 }
 
 #[test]
+fn what_a_new_key_took_over_is_missed_when_it_goes() {
+    let world = World::new();
+    world.add(&world.witness().unwrap(), 0, 5).unwrap();
+    fs::remove_file(world.begun()).unwrap();
+    world.add(&world.witness().unwrap(), 5, 9).unwrap();
+    fs::remove_dir_all(world.directory()).unwrap();
+    assert!(world.witness().unwrap().lost().is_some());
+}
+
+#[test]
 fn a_witness_restored_from_a_backup_recognises_its_own_later_cosignature() {
     let world = World::new();
     world.add(&world.witness().unwrap(), 0, 5).unwrap();
