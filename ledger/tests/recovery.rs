@@ -6,11 +6,12 @@ mod world;
 
 use std::fs;
 
+use bytes::Bytes;
 use jisr_ledger::ledger::{AppendError, OpenError, Side};
 use jisr_ledger::replay::{ReplaySet, State};
 use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::statement::{Act, Draft};
-use jisr_proto::statement::Kind;
+use jisr_proto::statement::{Citation, Core, Kind};
 use world::{MOL, NOW_US, PSD, World, append, asked, block_on, check_head, core, fresh, id, on, sealed_question};
 
 /// Changes the bytes of a segment.
@@ -69,6 +70,34 @@ fn a_torn_last_frame_is_cut_and_recorded() {
         assert_eq!(ledger.root(5), root);
         check_head(&torn, &ledger);
     }
+}
+
+#[test]
+fn a_question_of_others_under_an_own_id_closes_nothing_of_one_s_own() {
+    let world = World::new(MOL);
+    let (ledger, _) = world.open();
+    let n = fresh();
+    append(&ledger, asked(n)).unwrap();
+    // MoL is asked under the id that it asked PSD under, and refuses at once.
+    let refused = Core {
+        consumer: "JO/GOV/psd/residency".into(),
+        provider: "JO/GOV/mol/permits".into(),
+        provider_origin: MOL.into(),
+        ..core(Kind::Refused, id(n))
+    };
+    let citation = Citation {
+        origin: PSD.into(),
+        index: 7,
+        leaf: Bytes::from_static(&[5; 32]),
+        tree_size: 9,
+        root: Bytes::from_static(&[6; 32]),
+    };
+    append(&ledger, Draft::new(refused).peer(&citation).close()).unwrap();
+    let (_, opened) = world.crash().open();
+    let open: Vec<_> = opened.open.iter().map(|open| open.side).collect();
+    assert_eq!(open, [Side::Consumer], "its own question is still open");
+    let taken: Vec<_> = opened.replay.iter().map(|entry| entry.id).collect();
+    assert_eq!(taken, [id(n)], "and what it refused is not taken on");
 }
 
 #[test]

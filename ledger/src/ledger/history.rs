@@ -132,10 +132,12 @@ impl History {
         if own.provider_origin != self.origin {
             return false;
         }
+        // Whoever asked from another ledger did so under an id that this node may have used itself.
+        let asked_elsewhere = own.cited.as_ref().is_some_and(|(origin, _)| *origin != self.origin);
         match (own.cited_leaf(), self.provider.get(&id), self.consumer.get(&id)) {
             (None, _, _) => false,
             (Some(cited), Some(open), _) => cited == open.asked,
-            (Some(cited), None, Some(open)) => cited == open.asked,
+            (Some(cited), None, Some(open)) => asked_elsewhere || cited == open.asked,
             // No RECEIVED was written: refused or settled at once.
             (Some(_), None, None) => kind != Kind::Delivered,
         }
