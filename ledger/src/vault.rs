@@ -286,9 +286,10 @@ fn bound(name: KeyName, part: &Hash) -> [u8; 36] {
     data
 }
 
-/// One way of writing an identifier: compatibility forms as one (NFKC), capital letters, digits of any script as those of
+/// One way of writing an identifier, by which persons and cases are found: compatibility forms as one (NFKC), capital letters, digits of any script as those of
 /// ASCII, without white space and hyphens.
-fn normalised(identifier: &str) -> String {
+#[must_use]
+pub fn normalised(identifier: &str) -> String {
     let mut normal = String::with_capacity(identifier.len());
     for letter in identifier.nfkc().flat_map(char::to_uppercase) {
         match letter {

@@ -3,6 +3,7 @@
 use clap::Args;
 use jisr_ledger::archive::{Exchange, Role};
 use jisr_ledger::statement::Tag;
+use jisr_ledger::vault::normalised;
 
 use crate::failure::Failure;
 use crate::instant;
@@ -105,11 +106,17 @@ impl Filter {
             return Some(false);
         }
         let case = part(exchange, self.case.as_deref(), Tag::Case, |wanted| {
-            exchange.asked().and_then(|asked| asked.case()) == Some(wanted)
+            let case = exchange.asked().and_then(|asked| asked.case());
+            case.is_some_and(|case| normalised(case) == normalised(wanted))
         });
         let subject = part(exchange, self.subject.as_deref(), Tag::Subject, |wanted| {
             let subject = exchange.asked().and_then(|asked| asked.subject());
-            subject.is_some_and(|subject| subject.identifiers.iter().any(|one| one.value == wanted))
+            subject.is_some_and(|subject| {
+                subject
+                    .identifiers
+                    .iter()
+                    .any(|one| normalised(&one.value) == normalised(wanted))
+            })
         });
         match (case, subject) {
             (Some(false), _) | (_, Some(false)) => Some(false),
@@ -196,6 +203,15 @@ mod tests {
             },
             Filter {
                 subject: some("9901234567"),
+                ..Filter::default()
+            },
+            // Written in another way, as persons and cases are found for evidence too.
+            Filter {
+                case: some("\u{fed5}-\u{661}"),
+                ..Filter::default()
+            },
+            Filter {
+                subject: some("990 123\u{664}567"),
                 ..Filter::default()
             },
         ];

@@ -11,6 +11,7 @@ use jisr_proto::ident::ExchangeId;
 use serde_json::json;
 
 use super::parts::Parts;
+use super::schemas;
 use super::selection::Selection;
 use crate::admin::{self, Server};
 use crate::failure::Failure;
@@ -56,6 +57,9 @@ pub(crate) struct Export {
     limit: u32,
     #[command(flatten)]
     parts: Parts,
+    /// Include the schemas, which say what the messages mean
+    #[arg(long)]
+    schema: bool,
     /// Print one object {exchange_id, file, bytes, lacks}; of many exchanges {exchanges, file, bytes, lacks}
     #[arg(long)]
     json: bool,
@@ -100,11 +104,18 @@ impl Export {
             ));
         }
         let filter = self.selection.filter()?;
-        let made = match (&self.dir, &self.ledger, &self.data) {
+        let mut made = match (&self.dir, &self.ledger, &self.data) {
             (_, Some(ledger), Some(data)) => {
                 let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
                 let ledger = archive::Archive::open(ledger)?;
-                super::offline::export(ledger.dir(), data, &filter, self.selection.id, limit, &self.parts.withheld())?
+                super::offline::export(
+                    ledger.dir(),
+                    data,
+                    &filter,
+                    self.selection.id,
+                    limit,
+                    &self.parts.withheld(),
+                )?
             }
             (Some(dir), ..) => match self.selection.id {
                 Some(id) => self.one(dir, id)?,
@@ -117,6 +128,9 @@ impl Export {
                 ));
             }
         };
+        if let Some(data) = self.data.as_ref().or(self.dir.as_ref()).filter(|_| self.schema) {
+            schemas::add(&mut made, data)?;
+        }
         output::write_new(&self.out, &made.file)?;
         for lack in &made.lacks {
             output::say(format!("lacking: {lack}"));

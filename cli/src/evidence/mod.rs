@@ -4,6 +4,7 @@ mod export;
 mod offline;
 mod parts;
 mod redact;
+mod schemas;
 mod selection;
 mod show;
 mod verify;
