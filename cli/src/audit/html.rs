@@ -87,7 +87,7 @@ fn summary(html: &mut String, page: &Page, words: &Words) {
         term(html, words.root, &head.root);
     }
     let exchanges = format!(
-        "{} ({} {}, {} {})",
+        "{} ({} {} · {} {})",
         page.total,
         page.asked,
         words.asked,

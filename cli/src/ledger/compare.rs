@@ -81,6 +81,13 @@ impl Compare {
             ..Options::default()
         };
         let mut found = compare::directories(open(a.dir())?, open(b.dir())?, &anchor, options).map_err(failed)?;
+        let [a, b] = &found.ledgers;
+        if a.origin == b.origin {
+            return Err(Failure::usage(
+                format!("both directories are the ledger {}", a.origin),
+                "name the ledgers of two sides; whether one copy continues the other is told by `jisr ledger verify --checkpoint`",
+            ));
+        }
         if let Some(doubt) = sides
             .first(Verdict::Indeterminate)
             .filter(|_| found.outcome == Outcome::Same)
