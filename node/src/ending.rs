@@ -1,7 +1,8 @@
-//! The planned end of a ledger: ENDED as its last leaf, sealed, and shown to the registry.
+//! The planned end of a ledger: ENDED as its last leaf, sealed, and cosigned by the registry's witness.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_certs::keys::KeyStore;
@@ -10,9 +11,10 @@ use jisr_certs::tls_key::TlsKey;
 use jisr_certs::{pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::Clock;
-use jisr_ledger::ledger::{ConfirmError, Ledger, OpenError, Opened};
+use jisr_ledger::ledger::{ConfirmError, Ledger, OpenError, Opened, Record};
 use jisr_ledger::note::{self, Checkpoint, VerifierKey};
 use jisr_ledger::statement::Draft;
+use jisr_ledger::tlog::{ADD_CHECKPOINT, AddCheckpoint, Answer};
 use jisr_ledger::vault::Vault;
 use jisr_proto::ident::Origin;
 use jisr_proto::registry::HelloRequest;
@@ -26,6 +28,9 @@ use crate::quarantine::Quarantine;
 use crate::registry_link;
 use crate::setup::{Layout, SetupError, io};
 use crate::succession::{head_of, runs};
+
+/// How long the registry's witness may take.
+const COSIGN_WAIT: Duration = Duration::from_secs(5);
 
 /// How a ledger came to its end.
 pub(crate) enum Ended {
@@ -88,7 +93,8 @@ async fn finish(
             opened.open.len()
         )));
     }
-    let mut registry = node.registry(config, clock)?;
+    let channel = node.registry(config, clock)?;
+    let mut registry = RegistryClient::new(channel.clone());
     let shown = greet(&mut registry, node, ledger).await?;
     confirm(config, clock, ledger, node, shown).await?;
     let core = Core {
@@ -100,12 +106,55 @@ async fn finish(
     };
     let appended = ledger.append(vec![Draft::new(core).close()]).await;
     appended.map_err(|error| unreadable(&error))?;
-    let head = head(ledger);
+    let mut head = head(ledger);
     // The registry's witness remembers how it ended. Without that it is only as good as the old operator's word.
-    if let Err(error) = greet(&mut registry, node, ledger).await {
-        tracing::warn!(%error, "the registry was not shown the end of the ledger");
+    let cosigned = tokio::time::timeout(COSIGN_WAIT, cosigned(channel, node, ledger)).await;
+    match cosigned.unwrap_or_else(|_| Err("it did not answer in time".to_owned())) {
+        Ok(note) => head.checkpoint = note,
+        Err(text) => tracing::warn!(text, "the registry's witness did not cosign the end of the ledger"),
     }
     Ok(Ended::Now(head))
+}
+
+/// Has the registry's witness cosign the newest checkpoint, and stores that.
+async fn cosigned(channel: Channel, node: &Node, ledger: &Ledger) -> Result<Bytes, String> {
+    let (size, checkpoint) = ledger.signed().ok_or("nothing is signed")?;
+    // What it holds it says itself: it is asked once more from there.
+    let answer = match added(&channel, ledger, 0, (size, &checkpoint)).await? {
+        Answer::Conflict(held) if held <= size => added(&channel, ledger, held, (size, &checkpoint)).await?,
+        answer => answer,
+    };
+    let lines = match answer {
+        Answer::Cosigned(lines) => lines,
+        Answer::Conflict(held) => return Err(format!("it knows {held} entries of this ledger")),
+        Answer::Refused { status, text } => return Err(format!("it answered {status}: {text}")),
+    };
+    let note = Bytes::from([checkpoint.as_ref(), lines.as_bytes()].concat());
+    let by = note::cosignatures(&note, &node.witnesses).map_err(|error| error.to_string())?;
+    if by.is_empty() {
+        return Err("no line in its answer is a cosignature by a witness of the anchor".to_owned());
+    }
+    ledger
+        .note_later(Record::Cosigned(note.clone()))
+        .map_err(|error| error.to_string())?;
+    ledger.flush().await.map_err(|error| error.to_string())?;
+    Ok(note)
+}
+
+async fn added(channel: &Channel, ledger: &Ledger, from: u64, (to, note): (u64, &Bytes)) -> Result<Answer, String> {
+    let of = ledger.clone();
+    let proof = tokio::task::spawn_blocking(move || of.consistency(from, to));
+    let request = AddCheckpoint {
+        old_size: from,
+        proof: proof.await.ok().flatten().ok_or("no consistency proof can be made")?,
+        checkpoint: note.clone(),
+    };
+    let posted = registry_link::post(channel.clone(), ADD_CHECKPOINT, request.print().into()).await?;
+    Ok(Answer::read(
+        posted.status,
+        posted.content_type.as_deref(),
+        &posted.body,
+    ))
 }
 
 /// Shows the registry the own newest checkpoint; returns the newest of this ledger that it holds.
@@ -172,6 +221,8 @@ struct Node {
     identity: tls::Identity,
     root: jisr_certs::Verified<profile::Authority>,
     address: String,
+    /// Keys of the anchor's witnesses.
+    witnesses: Vec<VerifierKey>,
 }
 
 impl Node {
@@ -195,6 +246,7 @@ impl Node {
             store,
             root,
             address: config.registry.clone(),
+            witnesses: anchor.witnesses.into_iter().map(|witness| witness.key).collect(),
         })
     }
 
@@ -214,14 +266,12 @@ impl Node {
         })
     }
 
-    fn registry(&self, config: &Config, clock: &Arc<dyn Clock>) -> Result<RegistryClient<Channel>, SetupError> {
+    fn registry(&self, config: &Config, clock: &Arc<dyn Clock>) -> Result<Channel, SetupError> {
         let clock = Arc::clone(clock);
         let clock: tls::Clock = Arc::new(move || clock.now_us());
         let client = tls::registry_client(Some(&self.identity), &self.root, config.node.instance(), &clock)?;
         let channel = registry_link::channel(&config.registry, TlsConnector::from(client), tls::server_name());
-        channel
-            .map(RegistryClient::new)
-            .map_err(|error| self.unreachable(error.to_string()))
+        channel.map_err(|error| self.unreachable(error.to_string()))
     }
 
     fn refused(&self, status: &tonic::Status) -> SetupError {

@@ -87,22 +87,30 @@ impl RegistryLink {
     /// # Errors
     /// The registry cannot be reached, or its answer breaks off, in words.
     pub(crate) async fn post(&self, path: &'static str, body: Bytes) -> Result<Posted, String> {
-        let request = Request::post(path)
-            .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
-            .body(tonic::body::Body::new(Full::new(body)))
-            .expect("a constant path is a valid request");
-        let response = self.channel.clone().oneshot(request).await;
-        let response = response.map_err(|error| error.to_string())?;
-        let status = response.status().as_u16();
-        let content_type = response.headers().get(header::CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = Limited::new(response.into_body(), POSTED_BYTES_MAX).collect().await;
-        Ok(Posted {
-            status,
-            content_type,
-            body: body.map_err(|error| error.to_string())?.to_bytes(),
-        })
+        post(self.channel.clone(), path, body).await
     }
+}
+
+/// Posts a text to the registry, as C2SP tlog-witness does.
+///
+/// # Errors
+/// As [`RegistryLink::post`].
+pub(crate) async fn post(channel: Channel, path: &'static str, body: Bytes) -> Result<Posted, String> {
+    let request = Request::post(path)
+        .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+        .body(tonic::body::Body::new(Full::new(body)))
+        .expect("a constant path is a valid request");
+    let response = channel.oneshot(request).await;
+    let response = response.map_err(|error| error.to_string())?;
+    let status = response.status().as_u16();
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body = Limited::new(response.into_body(), POSTED_BYTES_MAX).collect().await;
+    Ok(Posted {
+        status,
+        content_type,
+        body: body.map_err(|error| error.to_string())?.to_bytes(),
+    })
 }
 
 /// Follows the snapshot until `stopped`.

@@ -120,7 +120,8 @@ fn lock(data: &Path) -> Result<File, SetupError> {
 /// The node runs.
 pub(crate) fn runs(data: &Path) -> SetupError {
     SetupError::State(format!(
-        "{} is in use by a running node; stop it, then run the command again",
+        "{0} is in use by a running node; stop it (systemctl stop jisr-node, or SIGTERM to its process), then run: jisr node succeed \
+         --dir {0} --token TOKEN, with the same token",
         data.display()
     ))
 }
