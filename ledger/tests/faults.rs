@@ -14,6 +14,7 @@ use jisr_certs::seal::WitnessKey;
 use jisr_ledger::ledger::{AppendError, Config, Fatal, Ledger, OpenError, Stands};
 use jisr_ledger::statement::Closed;
 use jisr_ledger::witness::{WitnessError, WitnessState};
+use jisr_proto::statement::Kind;
 use world::disk::{FaultDisk, Op, When};
 use world::{MOL, World, append, asked, block_on, check_head, fresh, on, sealed_question};
 
@@ -167,34 +168,49 @@ fn wait_for_reserve(world: &World) {
 }
 
 #[test]
-fn no_room_for_a_reserve_closes_the_door_to_new_work_only() {
+fn no_room_for_a_reserve_closes_the_door_to_new_work_while_what_runs_is_closed() {
     let (mol, psd) = (World::new(MOL), World::new(world::PSD));
     let (asking, _) = mol.open();
     let disk = FaultDisk::default();
     let mut config = psd.config();
     config.disk = Arc::new(disk.clone());
     let (ledger, _) = psd.open_with(config).unwrap();
-    let question = sealed_question(&mol, &asking, fresh());
-    append(&ledger, on(jisr_proto::statement::Kind::Received, &question)).unwrap();
+    let question = || sealed_question(&mol, &asking, fresh());
+    let mut running = vec![question()];
+    append(&ledger, on(Kind::Received, &running[0])).unwrap();
 
     disk.fail_always(Op::Allocate, When::Full);
-    // The reserve that was made is used up by a roll; the next cannot be made.
+    // Exchanges go on until the reserve that was made is taken and the next cannot be made: some are then still running.
     let begun = Instant::now();
     while ledger.admits().is_ok() {
         assert!(begun.elapsed() < Duration::from_secs(20));
-        let _ = append(&ledger, asked(fresh()));
+        let next = question();
+        append(&ledger, on(Kind::Received, &next)).unwrap();
+        running.push(next);
+        if running.len() > RUNNING {
+            append(&ledger, on(Kind::Answered, &running.remove(1))).unwrap();
+        }
     }
+    assert!(running.len() >= RUNNING, "several still run");
+    // Nothing is begun, and all that runs is closed within the reserve.
     assert_eq!(append(&ledger, asked(fresh())).unwrap_err(), AppendError::Full);
     assert_eq!(ledger.append_later(&[asked(fresh())]), Err(AppendError::Full));
-    append(&ledger, on(jisr_proto::statement::Kind::Answered, &question)).unwrap();
+    for question in &running {
+        append(&ledger, on(Kind::Answered, question)).expect("there is room to close what runs");
+    }
+    assert_eq!(append(&ledger, asked(fresh())).unwrap_err(), AppendError::Full);
 
     disk.heal();
     while ledger.admits().is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert!(begun.elapsed() < Duration::from_secs(40), "it opens by itself");
         std::thread::sleep(Duration::from_millis(10));
     }
     append(&ledger, asked(fresh())).unwrap();
+    check_head(&psd, &ledger);
 }
+
+/// Exchanges that run at the same time.
+const RUNNING: usize = 4;
 
 #[test]
 fn the_first_start_fails_clearly_and_the_next_succeeds() {

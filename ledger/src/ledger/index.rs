@@ -9,7 +9,7 @@
 //! | `n` note hash | place of the frame |
 //! | `p` index in the other ledger ‖ first 8 bytes of the leaf input | place of the frame with its newest final proof |
 //! | `r` own index | place of the frame with the receipt for it |
-//! | `x` time in the exchange ids, 16 ms ‖ their lowest index | statements ([`rows::Statement`]), by id |
+//! | `x` time in the exchange ids, 64 ms ‖ their lowest index | statements ([`rows::Statement`]), by id |
 //! | `t` ‖ time ‖ an index, `q` number of an origin ‖ .., `s` pseudonym ‖ .. | exchanges ([`rows::Began`]), by time |
 //! | `o` number | origin |
 //! | `m` and the version of these rows | how far the index reaches |
@@ -40,7 +40,7 @@ pub(crate) use rows::Statement;
 const FLUSH_MS: u64 = 2_000;
 
 /// Key of how far it reaches. An index of other rows has none, and is built anew.
-const REACH: &[u8] = b"m2";
+const REACH: &[u8] = b"m3";
 
 /// How far the index reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ pub(super) const ROW_ENTRIES: usize = 256;
 /// Most time between the first and the last exchange of a row, microseconds.
 pub(super) const SPAN_US: u64 = 1_000_000;
 /// Ids of one bucket were made within so many milliseconds, as a power of two.
-const BUCKET_BITS: u32 = 4;
+const BUCKET_BITS: u32 = 6;
 
 /// A statement of an exchange, as it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,7 @@ mod tests {
     fn statement() -> impl Strategy<Value = Statement> {
         let leaf = prop_oneof![Just([0; 32]), Just([1; 32]), any::<Hash>()];
         // Few exchanges and peers, so that some are those of the one before.
-        (0u64..16, 0u8..4, 5u64..400, 1i32..5, any::<bool>(), 0u32..3, leaf).prop_map(
+        (0u64..64, 0u8..4, 5u64..400, 1i32..5, any::<bool>(), 0u32..3, leaf).prop_map(
             |(ms, random, index, kind, asked_by_us, peer, cited)| Statement {
                 exchange: ExchangeId::new_v7((0x0197_0000_0000 + ms) * 1_000, [random; 10]),
                 index,
