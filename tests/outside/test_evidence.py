@@ -107,13 +107,32 @@ def test_a_set_is_valid_for_both_and_can_be_cut(demo, anchor, tmp_path):
     assert jisr("evidence", "show", less).returncode == 0
 
 
-def test_evidence_of_directories_alone(demo, anchor, tmp_path):
-    node, file = demo.dir / "nodes" / "mol", tmp_path / "offline.jisr"
-    made = jisr("evidence", "export", "--peer", "JO/GOV/psd", "--ledger", node / "ledger", "--data", node, "--out", file, "--json")
+@pytest.mark.parametrize("keys", [True, False])
+def test_evidence_of_directories_alone(demo, anchor, tmp_path, keys):
+    """From a copy without keys what rests encrypted is withheld, and all is proven as before."""
+    node, file = tmp_path / "mol", tmp_path / "offline.jisr"
+    skip = () if keys else ("keys",)
+    shutil.copytree(demo.dir / "nodes" / "mol", node, ignore=lambda _, names: [n for n in names if n in skip or n.endswith(".sock")])
+    made = jisr("evidence", "export", "--peer", "JO/GOV/psd", "--ledger", node / "ledger", "--data", node, "--out", file, "--schema", "--json")
     assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["exchanges"] > 0
-    # As far as material is kept: what the other side closed after the last answer it alone holds.
-    assert jisr("evidence", "verify", file, "--anchor", anchor).returncode in (0, 2)
+    told = json.loads(made.stdout)
+    assert told["exchanges"] > 0 and told["lacks"] == [], told
+    ours = jisr("evidence", "verify", file, "--anchor", anchor, "--json")
+    report = json.loads(ours.stdout)
+    assert (ours.returncode, report["verdict"]) == (0, "VALID"), ours.stdout
+    for exchange in report["exchanges"]:
+        texts = {check["id"]: check["text"] for check in exchange["checks"]}
+        assert not keys or texts["withheld"].startswith("nothing")
+        assert keys or "CASE of" in texts["withheld"]
+        if "Asked at" in texts["statements"]:
+            assert "; present in the file" in texts["schema"]
+    trusted = verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8"))
+    assert len(verify_evidence.verify_set(file.read_bytes(), trusted)) == told["exchanges"]
+
+
+def test_files_are_short(demo):
+    sizes = [file.stat().st_size for file in demo.evidence()]
+    assert 10_000 <= min(sizes) and max(sizes) <= 26_000, sizes
 
 
 def test_json_of_a_verdict(demo, anchor):
