@@ -5,8 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jisr_certs::officer::Document;
 use jisr_ledger::clock::{Clock as _, ManualClock, SystemClock};
+use jisr_ledger::evidence;
+use jisr_ledger::report::Verdict;
+use jisr_ledger::verify::{self, Options};
+use jisr_node::Layout;
+use jisr_node::mirroring::{KeySource, Location, RecoverySecret, recover};
 use jisr_proto::admin::{
-    EraseRequest, EraseResponse, HoldRequest, PayloadRequest, ProposeErasureRequest, ReleaseRequest,
+    EraseRequest, EraseResponse, ExportEvidenceRequest, HoldRequest, PayloadRequest, ProposeErasureRequest,
+    ReleaseRequest,
 };
 use jisr_proto::canonical;
 use jisr_proto::ident::ExchangeId;
@@ -22,6 +28,20 @@ const STORED_PAYLOAD: u8 = 128;
 
 fn id_of(exchange: &str) -> Bytes {
     Bytes::copy_from_slice(exchange.parse::<ExchangeId>().unwrap().as_bytes())
+}
+
+/// What evidence that a node makes of an exchange says of the parts that are not shown.
+async fn withheld(world: &World, code: &str, exchange: &str) -> String {
+    let request = ExportEvidenceRequest {
+        exchange_id: id_of(exchange),
+        wait_ms: 15_000,
+        withhold: Vec::new(),
+    };
+    let exported = world.party(code).admin().await.export_evidence(request).await;
+    let file = exported.unwrap().into_inner().evidence;
+    let report = evidence::verify(&file, &world.anchor(), world.clock.now_us());
+    assert_eq!(report.verdict, Verdict::Valid, "{report:#?}");
+    report.check("withheld").unwrap().text.clone()
 }
 
 /// The document for these parts of an exchange, as the node makes it.
@@ -104,6 +124,10 @@ async fn two_officers_erase_what_no_hold_covers_and_every_proof_stays() {
     let erasure = proposed(psd, &exchange, &[CASE, SUBJECT]).await;
     let done = erase(psd, &erasure, &["rania", "omar"], now).await.unwrap();
     assert_eq!(done.parts, 2);
+    for code in ["mol", "psd"] {
+        let said = withheld(&world, code, &exchange).await;
+        assert!(said.contains("(erased)"), "{code}: {said}");
+    }
     // What was erased stays erased, and the node goes on.
     world.stop_node("mol").await;
     world.start_node("mol").await;
@@ -162,5 +186,76 @@ async fn messages_are_kept_where_the_method_asks_for_it_and_for_as_long() {
             refused(kept(party, &exchange, reply).await, Reason::PartErased);
         }
     }
+    world.end().await;
+}
+
+/// Bytes of all segments below a directory, without the zeros at their ends.
+fn segments(ledger: &std::path::Path) -> Vec<u8> {
+    let names = std::fs::read_dir(ledger.join("segments")).unwrap();
+    let mut paths: Vec<_> = names.map(|name| name.unwrap().path()).collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .flat_map(|path| std::fs::read(path).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_erased_is_erased_in_the_mirror_too_and_comes_back_by_no_restore() {
+    let mut world = World::of_two().await;
+    let (place, secret) = (
+        world.dir.path().join("mirror"),
+        world.dir.path().join("recovery-secret"),
+    );
+    world.stop_node("mol").await;
+    RecoverySecret::make(&secret).unwrap();
+    let mirror = format!(
+        "[[mirror]]\nurl = \"file://{}\"\nsecret_file = \"{}\"\ninterval_ms = 20\n\n[ledger]\n",
+        place.display(),
+        secret.display()
+    );
+    world.reconfigure("mol", "[ledger]\n", &mirror);
+    world.start_node("mol").await;
+    let caller = world.caller().with("jisr-case", "case-7");
+    let exchange = caller.ask("Read", &Question::about(PERSON)).await.unwrap().exchange;
+    until(async || world.kinds("mol", &exchange) == [Kind::Asked, Kind::Delivered]).await;
+    let live = Layout::new(&world.party("mol").dir).ledger();
+    let is_mirrored = async || {
+        let status = world.party("mol").status().await;
+        status
+            .mirrors
+            .first()
+            .is_some_and(|mirror| mirror.lag_entries == 0 && mirror.error.is_empty())
+    };
+    until(is_mirrored).await;
+    let before = segments(&place.join("ledger"));
+    let mol = world.party("mol");
+    let erasure = proposed(mol, &exchange, &[CASE, SUBJECT]).await;
+    let done = erase(mol, &erasure, &["dalia", "sami"], world.clock.now_us())
+        .await
+        .unwrap();
+    assert_eq!(done.parts, 2);
+    // Form 2 stands in the mirror where form 1 stood.
+    let changed = || {
+        let now = segments(&place.join("ledger"));
+        before
+            .iter()
+            .zip(&now)
+            .filter(|(before, now)| **before != 0 && **now == 0)
+            .count()
+    };
+    until(async || changed() > 60 && is_mirrored().await).await;
+    let verdict = verify::directory(&place.join("ledger"), &world.anchor(), &Options::default()).unwrap();
+    assert_eq!(verdict.verdict, Verdict::Valid, "{verdict:?}");
+    world.stop_node("mol").await;
+    let erased = segments(&live);
+    std::fs::remove_dir_all(&world.party("mol").dir).unwrap();
+    let (from, to) = (Location::Directory(place), world.party("mol").dir.clone());
+    let restored = tokio::task::spawn_blocking(move || recover(&from, &to, &KeySource::Secret(secret))).await;
+    restored.unwrap().unwrap();
+    let back = segments(&live);
+    assert!(!back.is_empty() && erased.starts_with(&back[..back.len().min(erased.len())]));
+    world.start_node("mol").await;
+    assert!(withheld(&world, "mol", &exchange).await.contains("(erased)"));
     world.end().await;
 }

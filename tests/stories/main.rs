@@ -25,6 +25,7 @@ mod refusals;
 mod registry_away;
 mod registry_recovering;
 mod samples;
+mod succession;
 mod witnesses;
 mod witnessing;
 
