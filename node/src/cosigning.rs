@@ -150,7 +150,10 @@ mod tests {
         cosigning.reached("JO/GOV/psd".to_owned());
         assert!(cosigning.reached_before(now));
         assert!(!cosigning.reached_before(now + Duration::from_secs(11)));
-        assert_eq!(cosigning.operators_before(now + Duration::from_secs(11)), ["JO/GOV/psd"]);
+        assert_eq!(
+            cosigning.operators_before(now + Duration::from_secs(11)),
+            ["JO/GOV/psd"]
+        );
         assert!(cosigning.operators_before(now + Duration::from_secs(61)).is_empty());
     }
 }

@@ -26,7 +26,9 @@ use crate::error::StartError;
 use crate::opening::{self, Material};
 use crate::setup::Layout;
 use crate::workers::Workers;
-use crate::{away, cosigning, erasing, evidence, findings, proofs, receipts, reconciling, recovering, registry_link, watching};
+use crate::{
+    away, cosigning, erasing, evidence, findings, proofs, receipts, reconciling, recovering, registry_link, watching,
+};
 
 /// How long exchanges in flight may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -236,9 +238,7 @@ impl Node {
             every(Duration::from_secs(60), stopped, async move || sum_up(&closets))
         });
         self.tend("retention", |closets, stopped| {
-            every(RETAIN_EVERY, stopped, async move || {
-                erasing::retain(&closets).await
-            })
+            every(RETAIN_EVERY, stopped, async move || erasing::retain(&closets).await)
         });
         let kept = Arc::default();
         self.tend("keeping the registry's entries", move |closets, stopped| {

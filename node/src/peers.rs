@@ -267,7 +267,6 @@ impl Peers {
             .await
             .unwrap_or_else(|_| Err(silent()))
     }
-
 }
 
 fn call_error(error: CallError) -> PeerError {

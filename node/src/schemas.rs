@@ -99,7 +99,9 @@ impl Schemas {
     /// For how many days both nodes keep the messages of a method; 0: not at all.
     pub(crate) fn keep_days(&self, digest: &Hash, path: &MethodPath) -> u32 {
         let schema = self.find(digest);
-        let method = schema.as_ref().and_then(|schema| schema.service.method(path.method.as_str()));
+        let method = schema
+            .as_ref()
+            .and_then(|schema| schema.service.method(path.method.as_str()));
         method.map_or(0, |method| method.keep_payload_days)
     }
 

@@ -75,11 +75,18 @@ async fn held_of_registry(closets: &Arc<Closets>) -> Bytes {
     if !checked.is_empty() {
         return checked;
     }
-    let seal = closets.directory.newest().and_then(|view| view.signed.entry.clone()?.seal);
+    let seal = closets
+        .directory
+        .newest()
+        .and_then(|view| view.signed.entry.clone()?.seal);
     let Some(first) = seal.map(|seal| seal.checkpoint) else {
         return Bytes::new();
     };
-    let (watching, key, note) = (Arc::clone(&closets.watching), anchor.registry_key.clone(), first.clone());
+    let (watching, key, note) = (
+        Arc::clone(&closets.watching),
+        anchor.registry_key.clone(),
+        first.clone(),
+    );
     let observed = tokio::task::spawn_blocking(move || watching.witness.observe(&note, &[], &key));
     match observed.await {
         Ok(Ok(_)) => first,

@@ -86,9 +86,7 @@ impl Segments {
         let copied = self.copy(store, at, end)?;
         match (copied, self.erase_from) {
             // The ledger's own erasure is still being done: it is copied when it is complete.
-            (Step::CaughtUp, Some(segment)) if !self.is_erasing() => {
-                self.erase(store, segment, at.segment)
-            }
+            (Step::CaughtUp, Some(segment)) if !self.is_erasing() => self.erase(store, segment, at.segment),
             _ => Ok(copied),
         }
     }

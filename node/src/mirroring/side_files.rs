@@ -221,7 +221,10 @@ fn entries(dir: &Path) -> Result<Vec<(String, PathBuf, bool)>, MirrorError> {
     for entry in listed {
         let entry = entry.map_err(io("list", dir))?;
         let name = entry.file_name();
-        if let Some(name) = name.to_str().filter(|name| !name.starts_with('.') && !name.ends_with(".new")) {
+        if let Some(name) = name
+            .to_str()
+            .filter(|name| !name.starts_with('.') && !name.ends_with(".new"))
+        {
             let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
             entries.push((name.to_owned(), entry.path(), is_dir));
         }

@@ -13,7 +13,14 @@ fn write(data: &Path, name: &str, text: &str) {
 fn what_a_node_needs_is_copied_and_what_may_be_secret_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let (data, mirror) = (dir.path().join("data"), dir.path().join("mirror"));
-    for name in ["node.toml", "anchor", "backend-ca.pem", "snapshots/7", "witness/a.state", "ledger/index/checkpoint"] {
+    for name in [
+        "node.toml",
+        "anchor",
+        "backend-ca.pem",
+        "snapshots/7",
+        "witness/a.state",
+        "ledger/index/checkpoint",
+    ] {
         write(&data, name, name);
     }
     for name in [
@@ -31,7 +38,14 @@ fn what_a_node_needs_is_copied_and_what_may_be_secret_is_not() {
     let mut files = SideFiles::new(&data, vec!["backend-ca.pem".to_owned()]);
     files.copy(&mut store).unwrap();
     let names: Vec<String> = store.names("").unwrap().into_keys().collect();
-    let wanted = ["anchor", "backend-ca.pem", "ledger/index/checkpoint", "node.toml", "snapshots/7", "witness/a.state"];
+    let wanted = [
+        "anchor",
+        "backend-ca.pem",
+        "ledger/index/checkpoint",
+        "node.toml",
+        "snapshots/7",
+        "witness/a.state",
+    ];
     assert_eq!(names, wanted);
     write(&data, "anchor", "another");
     files.copy(&mut store).unwrap();
