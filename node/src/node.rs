@@ -243,7 +243,7 @@ impl Node {
         let kept = Arc::default();
         self.tend("keeping the registry's entries", move |closets, stopped| {
             let kept = Arc::clone(&kept);
-            every(Duration::from_secs(60), stopped, async move || {
+            every(Duration::from_secs(5), stopped, async move || {
                 evidence::keep_entries(&closets, &kept).await
             })
         });

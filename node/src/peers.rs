@@ -30,6 +30,9 @@ pub(crate) use posting::{POSTED_BYTES_MAX, Posted};
 /// The one version of the protocol.
 pub(crate) const PROTOCOL_VERSION: u32 = 1;
 
+/// How long a peer may take to say what stands in its ledger.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
 /// Room for statements, seals and metadata around a payload.
 pub(crate) const ENVELOPE_BYTES_MAX: usize = 1 << 20;
 
@@ -111,14 +114,8 @@ impl Peers {
         to: &NodeRow,
         request: &SettleRequest,
     ) -> Result<ExchangeResponse, PeerError> {
-        self.call(
-            greeter,
-            to,
-            "/jisr.peer.v1.Peer/Settle",
-            request.encode_to_vec().into(),
-            Bytes::new(),
-        )
-        .await
+        self.call_briefly(greeter, to, "/jisr.peer.v1.Peer/Settle", request.encode_to_vec().into())
+            .await
     }
 
     /// Asks for final proofs.
@@ -128,14 +125,8 @@ impl Peers {
         to: &NodeRow,
         request: &ProveRequest,
     ) -> Result<ProveResponse, PeerError> {
-        self.call(
-            greeter,
-            to,
-            "/jisr.peer.v1.Peer/Prove",
-            request.encode_to_vec().into(),
-            Bytes::new(),
-        )
-        .await
+        self.call_briefly(greeter, to, "/jisr.peer.v1.Peer/Prove", request.encode_to_vec().into())
+            .await
     }
 
     /// Asks for the other side's statements of an exchange.
@@ -145,14 +136,23 @@ impl Peers {
         to: &NodeRow,
         request: &ShowRequest,
     ) -> Result<ShowResponse, PeerError> {
-        self.call(
-            greeter,
-            to,
-            "/jisr.peer.v1.Peer/Show",
-            request.encode_to_vec().into(),
-            Bytes::new(),
-        )
-        .await
+        self.call_briefly(greeter, to, "/jisr.peer.v1.Peer/Show", request.encode_to_vec().into())
+            .await
+    }
+
+    /// A call that the other side can answer from its ledger: one that keeps silent holds nobody up.
+    async fn call_briefly<R: Message + Default>(
+        &self,
+        greeter: &dyn Greeter,
+        to: &NodeRow,
+        path: &'static str,
+        request: Bytes,
+    ) -> Result<R, PeerError> {
+        let called = self.call(greeter, to, path, request, Bytes::new());
+        let silent = |_| PeerError::Broken(format!("{} did not answer within {ANSWER_WAIT:?}", to.id));
+        tokio::time::timeout(ANSWER_WAIT, called)
+            .await
+            .unwrap_or_else(|elapsed| Err(silent(elapsed)))
     }
 
     async fn call<R: Message + Default>(

@@ -263,5 +263,11 @@ async fn settle(closets: &Arc<Closets>, caller: &Caller, request: SettleRequest)
         .asked
         .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along"))?;
     let question = question::verify(closets, &view, &caller.node, &asked)?;
-    settling::tell(closets, &question).await
+    // In a task of its own, as an exchange: an asker that goes away must not leave an id taken that nobody closes.
+    let closets = Arc::clone(closets);
+    let telling = tokio::spawn(Box::pin(async move { settling::tell(&closets, &question).await }));
+    telling.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a settling ended in a defect of this program");
+        Err(Fault::new(Reason::Internal, "see the node's log"))
+    })
 }
