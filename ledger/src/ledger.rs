@@ -23,7 +23,6 @@ mod kept;
 mod known;
 mod mark;
 mod open;
-mod pace;
 mod pseudonyms;
 mod published;
 mod queries;

@@ -45,8 +45,6 @@ struct Inner {
     later: Option<Instant>,
     /// The writer sleeps; until when, unless it is woken.
     asleep: Option<Sleep>,
-    /// The writer waits for so many callers.
-    gathers: Option<usize>,
     /// A thread wakes it as soon as what is ready there has run.
     deferred: bool,
     state: State,
@@ -96,10 +94,6 @@ impl Queue {
             Some(*inner.later.get_or_insert_with(|| Instant::now() + LATER))
         };
         inner.jobs.push_back(job);
-        if inner.gathers.is_some_and(|callers| inner.urgent >= callers) {
-            inner.gathers = None;
-            self.changed.notify_one();
-        }
         let wake = inner.asleep.is_some_and(|sleep| match (due, sleep.until) {
             (Some(due), Some(until)) => until > due,
             _ => true,
@@ -170,27 +164,6 @@ impl Queue {
                     .0
             }
         }
-    }
-
-    /// Waits until so many wait for a commit, at most this long; says whether they came. To be called before [`Queue::take`]
-    /// where a commit costs much and those that the one before served are about to come back.
-    pub(crate) fn gather(&self, callers: usize, at_most: Duration) -> bool {
-        let until = Instant::now() + at_most;
-        let mut inner = self.lock();
-        while inner.urgent < callers && inner.state == State::Open {
-            if Instant::now() >= until {
-                return false;
-            }
-            inner.gathers = Some(callers);
-            inner = self.sleep(inner, Some(until));
-            inner.gathers = None;
-        }
-        true
-    }
-
-    /// Callers that wait for a commit.
-    pub(crate) fn urgent(&self) -> usize {
-        self.lock().urgent
     }
 
     /// Puts back, in front, what nobody waits for and could not be written: it is tried again in a while. Where the queue is

@@ -20,7 +20,6 @@ use super::history::History;
 use super::indexer::{Indexer, Indexing};
 use super::known::Known;
 use super::open::{at, spawn};
-use super::pace::Pace;
 use super::published::Published;
 use super::queue::Queue;
 use super::recover::{End, Recovered};
@@ -187,7 +186,6 @@ impl Shared {
             known: ahead.known,
             sizes: ahead.sizes,
             is_full: false,
-            pace: Pace::default(),
         };
         Ok((writer, room))
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_certs::seal::SealKey;
@@ -20,7 +20,6 @@ use super::follower::{Followed, FollowerQueue};
 use super::head::Head;
 use super::job::{Job, SharedRecord, Signed};
 use super::known::Known;
-use super::pace::Pace;
 use super::queue::{Queue, Taken};
 use super::reserve::Reserve;
 use super::tail::{Place, Tail, TailError};
@@ -52,7 +51,6 @@ pub(crate) struct Writer {
     pub(crate) sizes: Sizes,
     /// The last write was refused for want of room.
     pub(crate) is_full: bool,
-    pub(crate) pace: Pace,
 }
 
 /// Sizes of the tree after the last frames: a CHECKPOINT must be that of one of them.
@@ -93,7 +91,6 @@ impl Writer {
 
     fn serve(&mut self) -> Result<(), FatalError> {
         loop {
-            self.pace.gather(&self.queue);
             let idle = (self.stored < self.grower.size()).then_some(self.idle);
             match self.queue.take(self.commit_bytes, idle) {
                 Taken::Jobs(jobs) => self.commit(jobs)?,
@@ -108,13 +105,8 @@ impl Writer {
         let first = self.grower.size();
         let grown = self.grower.grow(jobs.iter().flat_map(|job| job.leaves.iter().copied()));
         let around = self.around(&jobs);
-        let begun = Instant::now();
         let place = match self.write(&around, &jobs) {
-            Ok(place) => {
-                let served = jobs.iter().filter(|job| job.is_awaited()).count();
-                self.pace.wrote(begun.elapsed(), served);
-                place
-            }
+            Ok(place) => place,
             Err(TailError::Full(e)) => {
                 self.full(&e, jobs);
                 return Ok(());
