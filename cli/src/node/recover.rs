@@ -73,7 +73,12 @@ impl Recover {
         let keys = match (self.secret_file, self.keys) {
             (Some(file), None) => KeySource::Secret(file),
             (None, Some(dir)) => KeySource::Directory(dir),
-            _ => return Err(Failure::usage("name either --secret-file or --keys", "leave one of them out")),
+            _ => {
+                return Err(Failure::usage(
+                    "name either --secret-file or --keys",
+                    "leave one of them out",
+                ));
+            }
         };
         let restored = mirroring::recover(&from, &self.dir, &keys).map_err(archive::failure)?;
         if self.json {

@@ -74,7 +74,9 @@ impl Succeed {
             ));
         }
         if !succeeded.ended {
-            output::say("the old ledger could not be ended: what others hold of it and this machine does not, is lost here");
+            output::say(
+                "the old ledger could not be ended: what others hold of it and this machine does not, is lost here",
+            );
         }
         output::say(format!("next: jisr node run --dir {}", self.dir.display()));
         Ok(())
