@@ -245,7 +245,6 @@ fn a_reader_who_leaves_early_is_no_fault() {
         ("evidence verify reg/anchor", 1),
         ("audit count reg/ledger", 0),
         ("audit list reg/ledger", 0),
-        ("ledger compare reg/ledger reg/ledger", 0),
     ];
     for (line, expected) in lines {
         for form in ["", " --json"] {
