@@ -29,7 +29,7 @@ pub(crate) fn print(report: &Report, as_json: bool) -> Result<ExitCode, Failure>
     Ok(ExitCode::from(code(report.verdict)))
 }
 
-/// As [`print`], of a set of evidence: the verdict on all, the checks on the file, then for each exchange an empty line, its id
+/// As [`print()`], of a set of evidence: the verdict on all, the checks on the file, then for each exchange an empty line, its id
 /// and verdict, and its checks. An exchange that is proven is shown as much as one that is not.
 pub(crate) fn print_set(report: &SetReport, as_json: bool) -> Result<ExitCode, Failure> {
     if as_json {
