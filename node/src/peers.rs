@@ -114,8 +114,14 @@ impl Peers {
         to: &NodeRow,
         request: &SettleRequest,
     ) -> Result<ExchangeResponse, PeerError> {
-        self.call_briefly(greeter, to, "/jisr.peer.v1.Peer/Settle", request.encode_to_vec().into())
-            .await
+        self.call_within(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Settle",
+            request.encode_to_vec().into(),
+            ANSWER_WAIT,
+        )
+        .await
     }
 
     /// Asks for final proofs.
@@ -125,8 +131,14 @@ impl Peers {
         to: &NodeRow,
         request: &ProveRequest,
     ) -> Result<ProveResponse, PeerError> {
-        self.call_briefly(greeter, to, "/jisr.peer.v1.Peer/Prove", request.encode_to_vec().into())
-            .await
+        self.call_within(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Prove",
+            request.encode_to_vec().into(),
+            ANSWER_WAIT,
+        )
+        .await
     }
 
     /// Asks for the other side's statements of an exchange.
@@ -136,23 +148,30 @@ impl Peers {
         to: &NodeRow,
         request: &ShowRequest,
     ) -> Result<ShowResponse, PeerError> {
-        self.call_briefly(greeter, to, "/jisr.peer.v1.Peer/Show", request.encode_to_vec().into())
-            .await
+        self.call_within(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Show",
+            request.encode_to_vec().into(),
+            ANSWER_WAIT,
+        )
+        .await
     }
 
     /// A call that the other side can answer from its ledger: one that keeps silent holds nobody up.
-    async fn call_briefly<R: Message + Default>(
+    async fn call_within<R: Message + Default>(
         &self,
         greeter: &dyn Greeter,
         to: &NodeRow,
         path: &'static str,
         request: Bytes,
+        wait: Duration,
     ) -> Result<R, PeerError> {
         let called = self.call(greeter, to, path, request, Bytes::new());
-        let silent = |_| PeerError::Broken(format!("{} did not answer within {ANSWER_WAIT:?}", to.id));
-        tokio::time::timeout(ANSWER_WAIT, called)
+        let silent = || PeerError::Broken(format!("{} did not answer within {wait:?}", to.id));
+        tokio::time::timeout(wait, called)
             .await
-            .unwrap_or_else(|elapsed| Err(silent(elapsed)))
+            .unwrap_or_else(|_| Err(silent()))
     }
 
     async fn call<R: Message + Default>(

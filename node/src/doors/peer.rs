@@ -16,6 +16,7 @@ use jisr_proto::reason::Reason;
 use jisr_proto::status::Fault;
 use prost::Message;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 
 use super::accept::{Stopped, serve_connection};
@@ -224,18 +225,24 @@ async fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Res
     })
 }
 
+/// A place for what goes on although its asker goes away.
+fn place(closets: &Closets) -> Result<OwnedSemaphorePermit, Fault> {
+    let taken = |_| {
+        Fault::new(
+            Reason::Overloaded,
+            "all places for exchanges at the peer door are taken",
+        )
+    };
+    Arc::clone(&closets.places.answered).try_acquire_owned().map_err(taken)
+}
+
 /// Runs the corridor in a task of its own: a peer that goes away cancels it, but does not drop it between two statements.
 async fn exchange(
     closets: &Arc<Closets>,
     caller: &Caller,
     request: ExchangeRequest,
 ) -> Result<ExchangeResponse, Fault> {
-    let Ok(place) = Arc::clone(&closets.places.answered).try_acquire_owned() else {
-        return Err(Fault::new(
-            Reason::Overloaded,
-            "all places for exchanges at the peer door are taken",
-        ));
-    };
+    let place = place(closets)?;
     let limit = closets.config.limits.body_bytes_max;
     if request.payload.len() > limit {
         return Err(body_fault(&FrameError::TooLarge { limit }, Reason::MalformedFrame));
@@ -264,8 +271,13 @@ async fn settle(closets: &Arc<Closets>, caller: &Caller, request: SettleRequest)
         .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along"))?;
     let question = question::verify(closets, &view, &caller.node, &asked)?;
     // In a task of its own, as an exchange: an asker that goes away must not leave an id taken that nobody closes.
+    let place = place(closets)?;
     let closets = Arc::clone(closets);
-    let telling = tokio::spawn(Box::pin(async move { settling::tell(&closets, &question).await }));
+    let telling = tokio::spawn(Box::pin(async move {
+        let told = settling::tell(&closets, &question).await;
+        drop(place);
+        told
+    }));
     telling.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a settling ended in a defect of this program");
         Err(Fault::new(Reason::Internal, "see the node's log"))

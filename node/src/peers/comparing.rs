@@ -1,11 +1,17 @@
 //! Calls by which two nodes show each other what became of their exchanges.
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use jisr_proto::peer::{ReceiptsRequest, ReceiptsResponse, ReconcileRequest, ReconcileResponse};
 use prost::Message as _;
 
 use super::{Greeter, PeerError, Peers};
 use crate::directory::NodeRow;
+
+/// How long a provider may take to record a batch of receipts.
+const RECORD_WAIT: Duration = Duration::from_secs(20);
+/// How long a peer may take over one range.
+const RANGE_WAIT: Duration = Duration::from_secs(30);
 
 impl Peers {
     /// Shows receipts.
@@ -15,9 +21,14 @@ impl Peers {
         to: &NodeRow,
         request: &ReceiptsRequest,
     ) -> Result<ReceiptsResponse, PeerError> {
-        let head = request.encode_to_vec().into();
-        self.call(greeter, to, "/jisr.peer.v1.Peer/Receipts", head, Bytes::new())
-            .await
+        self.call_within(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Receipts",
+            request.encode_to_vec().into(),
+            RECORD_WAIT,
+        )
+        .await
     }
 
     /// Asks what the other side holds about exchanges in a range.
@@ -27,8 +38,13 @@ impl Peers {
         to: &NodeRow,
         request: &ReconcileRequest,
     ) -> Result<ReconcileResponse, PeerError> {
-        let head = request.encode_to_vec().into();
-        self.call(greeter, to, "/jisr.peer.v1.Peer/Reconcile", head, Bytes::new())
-            .await
+        self.call_within(
+            greeter,
+            to,
+            "/jisr.peer.v1.Peer/Reconcile",
+            request.encode_to_vec().into(),
+            RANGE_WAIT,
+        )
+        .await
     }
 }

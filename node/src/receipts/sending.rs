@@ -28,8 +28,6 @@ const PATH_BYTES: usize = 1024;
 const DUE_MAX: usize = 65_536;
 /// For so long a receipt waits for a cosigned checkpoint, under which it is final at once.
 const COSIGNED_WAIT: Duration = Duration::from_secs(3);
-/// How long a provider may take to record a batch.
-const RECORD_WAIT: Duration = Duration::from_secs(20);
 /// Longest pause after a provider did not take a batch.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Between two notes of how far the receipts are told.
@@ -215,11 +213,9 @@ async fn deliver(
         return failed("a path could not be made".to_owned());
     };
     let request = ReceiptsRequest { checkpoint, receipts };
-    let sent = closets.peers.receipts(closets.as_ref(), &row, &request);
-    match tokio::time::timeout(RECORD_WAIT, sent).await {
-        Err(_) => failed("no answer came in time".to_owned()),
-        Ok(Err(error)) => failed(format!("{error:?}")),
-        Ok(Ok(response)) => {
+    match closets.peers.receipts(closets.as_ref(), &row, &request).await {
+        Err(error) => failed(format!("{error:?}")),
+        Ok(response) => {
             let recorded = usize::try_from(response.recorded)
                 .unwrap_or(usize::MAX)
                 .min(indexes.len());

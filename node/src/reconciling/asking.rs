@@ -1,7 +1,6 @@
 //! The conversation with one peer about one range of time: what is asked, and the form that an answer must have.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_proto::ident::ExchangeId;
@@ -15,8 +14,6 @@ use crate::peers::PeerError;
 
 /// Calls in one comparison: more than any number of honest differences that is judged at once.
 const CALLS_MAX: u32 = 8192;
-/// How long a peer may take over one range.
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
 struct Conversation<'a> {
     closets: &'a Arc<Closets>,
@@ -90,10 +87,7 @@ impl Sides for Conversation<'_> {
             unanswered: self.selection.unanswered,
         };
         let asked = self.closets.peers.reconcile(self.closets.as_ref(), self.row, &request);
-        let response = tokio::time::timeout(ANSWER_WAIT, asked)
-            .await
-            .map_err(|_| Stop::Away("no answer came in time".to_owned()))?
-            .map_err(away)?;
+        let response = asked.await.map_err(away)?;
         check(&response, range, self.selection.unanswered)
     }
 }

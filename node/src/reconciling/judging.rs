@@ -4,7 +4,6 @@
 //! two looks. Only what two honest nodes can never come to is found.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_ledger::Verified;
@@ -23,8 +22,6 @@ use crate::pairing::Item;
 use crate::peers::PeerError;
 use crate::{closing, settling};
 
-/// How long a peer may take to show its statements.
-const SHOW_WAIT: Duration = Duration::from_secs(10);
 /// Statements that an exchange can have in one ledger, and some more.
 const SHOWN_MAX: usize = 64;
 
@@ -120,8 +117,7 @@ async fn show(
     let request = ShowRequest {
         exchange_id: Bytes::copy_from_slice(exchange.as_bytes()),
     };
-    let shown = tokio::time::timeout(SHOW_WAIT, closets.peers.show(closets.as_ref(), row, &request)).await;
-    let response = match shown.map_err(|_| Stop::Away("its statements were not shown in time".to_owned()))? {
+    let response = match closets.peers.show(closets.as_ref(), row, &request).await {
         Ok(response) => response,
         Err(PeerError::Refused(fault)) if is_gone(fault.reason) => return Ok(None),
         Err(error) => return Err(away(error)),
