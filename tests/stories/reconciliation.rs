@@ -78,38 +78,27 @@ async fn found_once(mut world: World) {
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exchange_that_the_provider_invented_is_found_by_both() {
+/// psd says of itself that it closed an exchange in this way, which nobody asked.
+async fn the_provider_invents(kind: Kind) -> World {
     let mut world = world().await;
     let exchange = another(&asked(&world), 1);
     let rogue = Rogue::takes_over(&mut world, "psd").await;
-    rogue.invents_as_provider(&exchange, MOL, Kind::Answered).await;
+    rogue.invents_as_provider(&exchange, MOL, kind).await;
     rogue.leaves();
     world.start_node("psd").await;
-    both_find(
-        &world,
-        &exchange,
-        (FindingKind::ExchangeLacking, FindingKind::ExchangeInvented),
-    )
-    .await;
-    found_once(world).await;
+    let kinds = (FindingKind::ExchangeLacking, FindingKind::ExchangeInvented);
+    both_find(&world, &exchange, kinds).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_that_the_provider_invented_is_found_by_both() {
+    found_once(the_provider_invents(Kind::Answered).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_that_the_provider_invented_is_found_by_both() {
-    let mut world = world().await;
-    let exchange = another(&asked(&world), 1);
-    let rogue = Rogue::takes_over(&mut world, "psd").await;
-    rogue.invents_as_provider(&exchange, MOL, Kind::Failed).await;
-    rogue.leaves();
-    world.start_node("psd").await;
-    both_find(
-        &world,
-        &exchange,
-        (FindingKind::ExchangeLacking, FindingKind::ExchangeInvented),
-    )
-    .await;
-    world.end().await;
+    the_provider_invents(Kind::Failed).await.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,12 +109,8 @@ async fn an_exchange_that_the_consumer_invented_is_found_by_both() {
     rogue.invents_as_consumer(&exchange).await;
     rogue.leaves();
     world.start_node("mol").await;
-    both_find(
-        &world,
-        &exchange,
-        (FindingKind::ExchangeInvented, FindingKind::ExchangeLacking),
-    )
-    .await;
+    let kinds = (FindingKind::ExchangeInvented, FindingKind::ExchangeLacking);
+    both_find(&world, &exchange, kinds).await;
     found_once(world).await;
 }
 

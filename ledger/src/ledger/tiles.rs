@@ -1,6 +1,9 @@
 //! Hash tiles and entry bundles (C2SP tlog-tiles, height 8): the tree's nodes and leaf inputs, derived, under `index/tile/`.
 //! Full ones lie on disk, the right edge in memory; what is needed again soon is cached.
 
+mod layout;
+mod tile;
+
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
@@ -10,12 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::Hash;
 use crate::files::Disk;
-use crate::tree::{Nodes, leaf_hash, node_hash};
+use crate::tree::{Nodes, leaf_hash};
 
-/// Hashes of a full tile.
-const WIDTH: usize = 256;
-/// Levels of the tree in a tile.
-const HEIGHT: u8 = 8;
+pub(crate) use layout::{bundle_bytes, tile_path};
+
+use layout::parse_bundle;
+use tile::{HEIGHT, Tile, WIDTH};
+
 /// Tiles in memory: 1 MiB.
 const CACHED: usize = 64;
 
@@ -55,51 +59,6 @@ pub(crate) struct Edges {
     pub(crate) inputs: Vec<Hash>,
     /// Hashes of the last, partial tile of each level above the leaves.
     pub(crate) above: Vec<Vec<Hash>>,
-}
-
-/// A tile with the nodes that its hashes complete: each is computed once, and read by every proof that needs it.
-#[derive(Default)]
-struct Tile {
-    /// The tile's own hashes, then the nodes of each level above them; last the tile's root, once it is full.
-    rows: [Vec<Hash>; HEIGHT as usize + 1],
-}
-
-impl Tile {
-    fn of(hashes: &[Hash]) -> Self {
-        let mut tile = Self::default();
-        hashes.iter().for_each(|hash| tile.push(*hash));
-        tile
-    }
-
-    /// Adds a hash and every node that it completes.
-    fn push(&mut self, hash: Hash) {
-        let mut hash = hash;
-        for row in &mut self.rows {
-            row.push(hash);
-            let (pairs, single) = row.as_chunks::<2>();
-            match (pairs.last(), single) {
-                (Some([left, right]), []) => hash = node_hash(left, right),
-                _ => return,
-            }
-        }
-    }
-
-    /// What lies on disk: the nodes follow from it.
-    fn hashes(&self) -> &[Hash] {
-        let [hashes, ..] = &self.rows;
-        hashes
-    }
-
-    /// The root, if the tile is full.
-    fn root(&self) -> Option<Hash> {
-        let [.., root] = &self.rows;
-        root.first().copied()
-    }
-
-    /// The node over `2^level` of its hashes, of which the first is `first`.
-    fn node(&self, level: u8, first: usize) -> Option<Hash> {
-        self.rows.get(usize::from(level))?.get(first >> level).copied()
-    }
 }
 
 /// The right edge of one level of tiles.
@@ -417,37 +376,6 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
     fs::write(path, bytes)?;
     Ok(true)
-}
-
-/// An entry bundle: for each entry `u16` 32 ‖ leaf input.
-pub(crate) fn bundle_bytes(inputs: &[Hash]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(inputs.len() * 34);
-    for input in inputs {
-        bytes.extend_from_slice(&[0, 32]);
-        bytes.extend_from_slice(input);
-    }
-    bytes
-}
-
-fn parse_bundle(bytes: &[u8]) -> Option<Vec<Hash>> {
-    let (entries, rest) = bytes.as_chunks::<34>();
-    let entry = |entry: &[u8; 34]| entry.strip_prefix(&[0, 32]).and_then(|input| input.try_into().ok());
-    if rest.is_empty() {
-        entries.iter().map(entry).collect()
-    } else {
-        None
-    }
-}
-
-/// The number of a tile as a path: groups of three digits, all but the last with an `x` before them.
-pub(crate) fn tile_path(number: u64) -> PathBuf {
-    let mut path = Path::new(&format!("{:03}", number % 1000)).to_owned();
-    let mut rest = number / 1000;
-    while rest > 0 {
-        path = Path::new(&format!("x{:03}", rest % 1000)).join(path);
-        rest /= 1000;
-    }
-    path
 }
 
 impl Nodes for Tiles {
