@@ -10,7 +10,8 @@ use jisr_proto::peer::{ExchangeRequest, ExchangeResponse};
 use jisr_proto::statement::{Citation, Core, Kind, Sealed};
 
 use crate::messages::Question;
-use crate::rogue::{PeerLine, Rogue};
+use crate::peer_line::PeerLine;
+use crate::rogue::Rogue;
 use crate::world::PURPOSE;
 
 impl PeerLine {
