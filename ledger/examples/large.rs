@@ -1,5 +1,5 @@
-//! Fills a ledger with many small statements, then opens it: from its mark, and without. Run with `--release`; arguments are a
-//! directory and the number of statements.
+//! Fills a ledger with many small statements, then opens it: from its resume point, and without. Run with `--release`;
+//! arguments are a directory and the number of statements.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,13 +32,13 @@ fn main() -> Result<(), Failure> {
     if !filled {
         fill(&data, count)?;
     }
-    let mark = data.join("ledger/index/mark");
-    for round in ["from its mark", "from its mark, again"] {
+    let point = data.join("ledger/index/resume");
+    for round in ["from its resume point", "from its resume point, again"] {
         reopen(&data, round, count)?;
     }
-    std::fs::remove_file(mark)?;
+    std::fs::remove_file(point)?;
     reopen(&data, "read whole", count)?;
-    reopen(&data, "from the mark that this left", count)
+    reopen(&data, "from the resume point that this left", count)
 }
 
 fn open(data: &Path) -> Result<Ledger, Failure> {

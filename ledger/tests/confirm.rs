@@ -146,7 +146,7 @@ fn a_refused_ledger_is_never_confirmed() {
 #[test]
 fn a_torn_tail_is_cut_only_when_somebody_confirms() {
     let (world, last) = closed();
-    world.forget_mark();
+    world.forget_resume_point();
     let mut bytes = fs::read(world.segment(0)).unwrap();
     let end = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
     bytes.truncate(end - 1);

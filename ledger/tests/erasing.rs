@@ -79,7 +79,7 @@ fn erasure(indexes: &[u64]) -> (Closed, Approved<Erasure>) {
     (Draft::new(core).act(&act).close(), approved)
 }
 
-/// A ledger of six questions whose mark stands, and of which three are to be erased.
+/// A ledger of six questions whose resume point stands, and of which three are to be erased.
 struct Story {
     network: Network,
     ids: Vec<ExchangeId>,
@@ -93,7 +93,7 @@ impl Story {
         let numbers: Vec<u64> = (0..6).map(|_| fresh()).collect();
         numbers.iter().for_each(|n| drop(append(&ledger, asked(*n)).unwrap()));
         ledger.close();
-        assert!(network.mol.mark().exists());
+        assert!(network.mol.resume_point().exists());
         Self {
             network,
             ids: numbers.into_iter().map(id).collect(),
@@ -167,7 +167,10 @@ fn what_is_erased_is_found_by_nobody_and_every_proof_stays() {
     assert_eq!(ledger.resume_erasure().unwrap(), None);
     ledger.close();
     let size = rebuild(&world.dir.path().join("ledger"), world.dir.path()).unwrap();
-    assert!(size > 8 && world.mark().exists(), "nothing is owed, so the mark is set");
+    assert!(
+        size > 8 && world.resume_point().exists(),
+        "nothing is owed, so the resume point is set"
+    );
     story.settled(
         &world,
         &story.network.open(&world),
@@ -228,12 +231,12 @@ fn an_erasure_is_finished_also_where_the_index_was_lost_and_made_anew_in_between
     let after = world.crash();
     fs::remove_dir_all(after.dir.path().join("ledger/index")).unwrap();
     rebuild(&after.dir.path().join("ledger"), after.dir.path()).unwrap();
-    assert!(!after.mark().exists(), "the next start must come across ERASED");
+    assert!(!after.resume_point().exists(), "the next start must come across ERASED");
     let next = story.network.open(&after);
     assert_eq!(story.gone(&next), 0);
     let done = next.resume_erasure().unwrap().unwrap();
     assert_eq!((done.index, done.parts), (8, 6));
     story.settled(&after, &next, "made anew");
     next.close();
-    assert!(after.mark().exists());
+    assert!(after.resume_point().exists());
 }

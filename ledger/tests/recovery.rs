@@ -166,7 +166,7 @@ fn any_changed_byte_of_what_was_acknowledged_refuses_a_start_that_reads_the_whol
         let mut changed = bytes.clone();
         changed[at] ^= 0x10;
         fs::write(whole.segment(0), &changed).unwrap();
-        whole.forget_mark();
+        whole.forget_resume_point();
         match whole.open_with(whole.config()) {
             Err(OpenError::Corrupt { segment: 0, what, .. }) => assert!(!what.is_empty()),
             other => panic!("byte {at}: {other:?}"),
@@ -183,7 +183,7 @@ fn a_zeroed_end_of_an_acknowledged_frame_is_no_tear_when_another_follows() {
     let mut bytes = fs::read(whole.segment(0)).unwrap();
     bytes[(end - 1) / 512 * 512..end].fill(0);
     fs::write(whole.segment(0), &bytes).unwrap();
-    whole.forget_mark();
+    whole.forget_resume_point();
     assert!(matches!(
         whole.open_with(whole.config()),
         Err(OpenError::Corrupt { .. })
@@ -200,7 +200,7 @@ fn missing_swapped_and_strange_segments_refuse() {
     ledger.close();
     let refused = |change: &dyn Fn(&World)| {
         let copy = world.crash();
-        copy.forget_mark();
+        copy.forget_resume_point();
         change(&copy);
         copy.open_with(copy.config()).expect_err("it is no ledger any more")
     };

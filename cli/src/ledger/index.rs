@@ -9,7 +9,7 @@ use jisr_ledger::ledger::{OpenError, RebuildError, rebuild};
 use crate::failure::Failure;
 use crate::output;
 
-/// Make index, tiles and mark of a ledger anew from its segments
+/// Make index, tiles and resume point of a ledger anew from its segments
 ///
 /// For a ledger that no process has open: after tiles or index were damaged, or a copy was restored without them. Nothing else
 /// is written. A node or registry does the same by itself at its next start, while it serves; here it is done before.

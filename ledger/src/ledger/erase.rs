@@ -3,7 +3,7 @@
 //! The order: the plan is durable before ERASED is appended, ERASED before the first byte is overwritten. Each frame is
 //! rewritten from a journal: torn by a crash, it is written again before the ledger is read. `index/erasing` holds the plan,
 //! `index/erasing.frame` the journal; both hold nothing that is to be erased, and are empty otherwise. The plan only saves
-//! reading: each ERASED that a start comes across is looked after too ([`Owed`]), and no mark is set behind one before that.
+//! reading: each ERASED that a start comes across is looked after too ([`Owed`]), and no resume point is set behind one before that.
 //!
 //! Who asks the index for a person or a case does not find by it what was erased: its rows go before the bytes do.
 

@@ -1,4 +1,4 @@
-//! Follows the writer and keeps what is derived: tiles, mark, static files; hands on what goes into the index. Off the hot
+//! Follows the writer and keeps what is derived: tiles, resume point, static files; hands on what goes into the index. Off the hot
 //! path, in batches, on a thread of its own.
 
 use std::collections::VecDeque;
@@ -16,9 +16,9 @@ use super::head::Head;
 use super::history::History;
 use super::indexer::Indexing;
 use super::job::Job;
-use super::mark::Mark;
 use super::published::Published;
-use super::recover::MARK;
+use super::recover::RESUME_POINT;
+use super::resume::ResumePoint;
 use super::tail::Place;
 use super::tiles::Tiles;
 use crate::Hash;
@@ -30,9 +30,9 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Statements and records that may wait here. The writer waits when there are more.
 const WAITING_MAX: usize = 1 << 16;
 
-/// Bytes of segments after which the mark is written anew, and the least time between two.
-const MARK_BYTES: u64 = 64 << 20;
-const MARK_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes of segments after which the resume point is written anew, and the least time between two.
+const RESUME_BYTES: u64 = 64 << 20;
+const RESUME_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a frame adds to the derived data.
 #[derive(Debug)]
@@ -224,11 +224,11 @@ pub(crate) struct Follower {
     pub(crate) history: History,
     pub(crate) published: Published,
     pub(crate) standing: Option<Standing>,
-    /// Bytes of segments since the last mark.
-    pub(crate) unmarked: u64,
+    /// Bytes of segments since the last resume point.
+    pub(crate) since_resume_point: u64,
 }
 
-/// How far the follower is: what a mark says of the ledger.
+/// How far the follower is: what a resume point says of the ledger.
 pub(crate) struct Standing {
     /// Where the last frame begins.
     pub(crate) place: Place,
@@ -242,11 +242,11 @@ impl Follower {
     pub(crate) fn run(mut self) {
         let queue = Arc::clone(&self.queue);
         let _gone = Gone(&queue);
-        let mut marked = None;
+        let mut set = None;
         loop {
-            if self.unmarked >= MARK_BYTES && marked.is_none_or(|at: Instant| at.elapsed() >= MARK_PAUSE) {
-                self.mark();
-                marked = Some(Instant::now());
+            if self.since_resume_point >= RESUME_BYTES && set.is_none_or(|at: Instant| at.elapsed() >= RESUME_PAUSE) {
+                self.set_resume_point();
+                set = Some(Instant::now());
             }
             let Some(frames) = queue.take(Published::PAUSE) else {
                 break;
@@ -255,8 +255,8 @@ impl Follower {
             self.published.publish(&self.tiles, &self.head, false);
         }
         self.published.publish(&self.tiles, &self.head, true);
-        if self.unmarked > 0 || self.tiles.is_damaged() {
-            self.mark();
+        if self.since_resume_point > 0 || self.tiles.is_damaged() {
+            self.set_resume_point();
         }
         self.index.close();
     }
@@ -272,7 +272,7 @@ impl Follower {
         let leaves = frames.iter().flat_map(|frame| frame.leaves.iter().zip(&frame.facts));
         self.tiles.push(leaves.map(|(leaf, fact)| (*leaf, fact.leaf)));
         for frame in &frames {
-            self.unmarked += frame.end.offset.saturating_sub(frame.place.offset);
+            self.since_resume_point += frame.end.offset.saturating_sub(frame.place.offset);
             for (index, fact) in (frame.first..).zip(&frame.facts) {
                 self.history.add(index, fact);
             }
@@ -282,34 +282,34 @@ impl Follower {
         self.queue.done(size);
     }
 
-    /// Writes the mark. A tile must be durable before it, for a start does not make it again. Where a tile does not fit there
-    /// is no mark, so that the next start makes all of them again. As long as an erasure may not be carried out there is no new
-    /// one, so that the next start finds its ERASED.
-    fn mark(&mut self) {
+    /// Writes the resume point. A tile must be durable before it, for a start does not make it again. Where a tile does not fit
+    /// there is none, so that the next start makes all of them again. As long as an erasure may not be carried out there is no
+    /// new one, so that the next start finds its ERASED.
+    fn set_resume_point(&mut self) {
         if self.owed.is_any() && !self.tiles.is_damaged() {
             return;
         }
-        let path = self.derived.join(MARK);
+        let path = self.derived.join(RESUME_POINT);
         let written = if self.tiles.is_damaged() {
             std::fs::remove_file(&path)
         } else {
-            self.write_mark(&path)
+            self.write_resume_point(&path)
         };
         match written {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, "the ledger's mark could not be written: the next start reads more than it needs");
+                tracing::warn!(%error, "the ledger's resume point could not be written: the next start reads more than it needs");
             }
             _ => {}
         }
     }
 
-    fn write_mark(&mut self, path: &Path) -> io::Result<()> {
+    fn write_resume_point(&mut self, path: &Path) -> io::Result<()> {
         let Some(standing) = self.standing.as_ref().filter(|standing| !standing.note.is_empty()) else {
             return Ok(());
         };
-        self.unmarked = 0;
+        self.since_resume_point = 0;
         self.history.forget(self.history.newest_us);
-        let mark = Mark {
+        let point = ResumePoint {
             origin: self.origin.clone(),
             place: standing.place,
             size: standing.size,
@@ -321,6 +321,6 @@ impl Follower {
             replay: self.history.replay(),
         };
         self.tiles.sync(&*self.disk)?;
-        self.disk.replace(path, &mark.encode())
+        self.disk.replace(path, &point.encode())
     }
 }

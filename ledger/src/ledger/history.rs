@@ -58,7 +58,7 @@ impl History {
         }
     }
 
-    /// From what a mark holds.
+    /// From what a resume point holds.
     pub(crate) fn restore(&mut self, newest_us: u64, open: &[Open], replay: &[ReplayEntry]) {
         self.newest_us = newest_us;
         for open in open {

@@ -17,7 +17,7 @@ use super::entry::ReadError;
 use super::erase::EraseError;
 use super::error::OpenError;
 use super::fact::Clear;
-use super::recover::MARK;
+use super::recover::RESUME_POINT;
 use super::{Ledger, open};
 use crate::clock::SystemClock;
 use crate::frame::{Next, Record, Records, SegmentScan, segment_name};
@@ -57,8 +57,8 @@ pub enum RebuildError {
     Erase(#[from] EraseError),
 }
 
-/// Makes index, tiles, mark and static files of the ledger in `dir` anew, with the keys of the data directory `data`; how many
-/// statements it has. Nothing else is written. Blocks for as long as it takes to read the whole ledger twice.
+/// Makes index, tiles, resume point and static files of the ledger in `dir` anew, with the keys of the data directory `data`;
+/// how many statements it has. Nothing else is written. Blocks for as long as it takes to read the whole ledger twice.
 ///
 /// # Errors
 /// [`RebuildError`]; also where another process has the ledger open.
@@ -96,7 +96,7 @@ pub fn rebuild(dir: &Path, data: &Path) -> Result<u64, RebuildError> {
 
 /// What of `index/` is made again. What is being erased lies there too and stays.
 fn remove(derived: &Path) -> Result<(), RebuildError> {
-    for name in [MARK, "checkpoint", "tile", "exchanges"] {
+    for name in [RESUME_POINT, "checkpoint", "tile", "exchanges"] {
         let path = derived.join(name);
         let removed = if path.is_dir() {
             fs::remove_dir_all(&path)

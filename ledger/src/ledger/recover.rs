@@ -1,5 +1,5 @@
-//! Reads a ledger from its mark, or where none fits from its first byte, to its last: checks every frame, grows the tree, finds
-//! a torn tail.
+//! Reads a ledger from its resume point, or where none fits from its first byte, to its last: checks every frame, grows the
+//! tree, finds a torn tail.
 //!
 //! Nothing is written here but what is derived. What a checkpoint in the ledger says must be what the statements before it give, so the next
 //! checkpoint that is signed continues every one that was signed before.
@@ -18,7 +18,7 @@ use super::error::OpenError;
 use super::history::History;
 use super::job::Signed;
 use super::known::Known;
-use super::mark::Mark;
+use super::resume::ResumePoint;
 use super::tail;
 use super::tiles::Tiles;
 use super::writer::Sizes;
@@ -26,8 +26,8 @@ use crate::frame::{Tear, segment_name, segment_number};
 
 use reading::Reading;
 
-/// File name of the mark.
-pub(crate) const MARK: &str = "mark";
+/// File name of the resume point.
+pub(crate) const RESUME_POINT: &str = "resume";
 
 /// Where the ledger ends.
 #[derive(Clone, Copy, Debug)]
@@ -89,15 +89,15 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// Reads what follows the mark, or, where there is none that fits, the whole ledger.
+    /// Reads what follows the resume point, or, where there is none that fits, the whole ledger.
     pub(crate) fn recover(&self) -> Result<Recovered, OpenError> {
         let files = list(self.segments)?;
-        match self.marked(&files) {
+        match self.resumed(&files) {
             Ok(Some(recovered)) => return Ok(recovered),
             Ok(None) if files.is_empty() => {}
-            Ok(None) => tracing::info!("no mark fits the ledger: it is read whole"),
+            Ok(None) => tracing::info!("no resume point fits the ledger: it is read whole"),
             Err(error) => {
-                tracing::warn!(%error, "what follows the ledger's mark does not fit it: the ledger is read whole")
+                tracing::warn!(%error, "what follows the ledger's resume point does not fit it: the ledger is read whole")
             }
         }
         let tiles = Tiles::new(self.derived.join("tile"));
@@ -109,39 +109,39 @@ impl Ground<'_> {
         reading.finish()
     }
 
-    /// `None`: there is no mark, or it is not one of this ledger as it lies there.
-    fn marked(&self, files: &[PathBuf]) -> Result<Option<Recovered>, OpenError> {
-        let path = self.derived.join(MARK);
+    /// `None`: there is no resume point, or it is not one of this ledger as it lies there.
+    fn resumed(&self, files: &[PathBuf]) -> Result<Option<Recovered>, OpenError> {
+        let path = self.derived.join(RESUME_POINT);
         let read = fs::read(&path).ok().and_then(|bytes| self.resume(&bytes, files));
-        let Some((mut reading, mark)) = read else {
+        let Some((mut reading, point)) = read else {
             return Ok(None);
         };
         let last = files.len().checked_sub(1);
-        let first = usize::try_from(mark.place.segment).unwrap_or(usize::MAX);
+        let first = usize::try_from(point.place.segment).unwrap_or(usize::MAX);
         for (at, path) in files.iter().enumerate().skip(first) {
             let is_last = Some(at) == last;
             if at > first {
                 reading.segment(at as u64, path, is_last)?;
-            } else if !reading.resume(mark.place, path, is_last)? {
+            } else if !reading.resume(point.place, path, is_last)? {
                 return Ok(None);
             }
         }
         reading.finish().map(Some)
     }
 
-    fn resume(&self, bytes: &[u8], files: &[PathBuf]) -> Option<(Reading<'_>, Mark)> {
-        let (mark, root) = Mark::parse(bytes, self.key)?;
-        if mark.place.segment >= files.len() as u64 {
+    fn resume(&self, bytes: &[u8], files: &[PathBuf]) -> Option<(Reading<'_>, ResumePoint)> {
+        let (point, root) = ResumePoint::parse(bytes, self.key)?;
+        if point.place.segment >= files.len() as u64 {
             return None;
         }
-        let tiles = Tiles::resume(self.derived.join("tile"), mark.size, &mark.edges)?;
-        let grower = Grower::resume(&tiles, mark.size).filter(|grower| grower.root() == root)?;
+        let tiles = Tiles::resume(self.derived.join("tile"), point.size, &point.edges)?;
+        let grower = Grower::resume(&tiles, point.size).filter(|grower| grower.root() == root)?;
         let mut history = self.history();
-        history.restore(mark.newest_us, &mark.open, &mark.replay);
+        history.restore(point.newest_us, &point.open, &point.replay);
         history.forget(self.now_us);
         let mut reading = Reading::new(self.key, history, tiles, grower);
-        reading.adopt(&mark);
-        Some((reading, mark))
+        reading.adopt(&point);
+        Some((reading, point))
     }
 
     fn history(&self) -> History {

@@ -66,7 +66,7 @@ struct Ahead {
 struct Behind {
     history: History,
     standing: Option<Standing>,
-    unmarked: u64,
+    since_resume_point: u64,
     /// Where the ledger ends, and its size.
     found: (Place, u64),
 }
@@ -157,7 +157,7 @@ impl Shared {
         let behind = Behind {
             history: recovered.history,
             standing: recovered.last.map(|place| Standing { place, size, note }),
-            unmarked: recovered.read_bytes,
+            since_resume_point: recovered.read_bytes,
             found: (end, size),
         };
         (shared, ahead, behind)
@@ -218,7 +218,7 @@ impl Shared {
             origin: config.origin.to_string(),
             history: behind.history,
             standing: behind.standing,
-            unmarked: behind.unmarked,
+            since_resume_point: behind.since_resume_point,
         };
         spawn("jisr-follower", move || follower.run())
     }

@@ -52,7 +52,7 @@ struct Unwritten {
     tile: Option<(Name, Arc<Tile>)>,
 }
 
-/// The right edge as a mark keeps it.
+/// The right edge as a resume point keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edges {
     /// Leaf inputs of the last, partial bundle.

@@ -96,13 +96,13 @@ impl World {
         self.open_with(self.config()).unwrap()
     }
 
-    /// Without its mark the next start reads the whole ledger.
-    pub(crate) fn forget_mark(&self) {
-        let _ = fs::remove_file(self.mark());
+    /// Without its resume point the next start reads the whole ledger.
+    pub(crate) fn forget_resume_point(&self) {
+        let _ = fs::remove_file(self.resume_point());
     }
 
-    pub(crate) fn mark(&self) -> PathBuf {
-        self.dir.path().join("ledger/index/mark")
+    pub(crate) fn resume_point(&self) -> PathBuf {
+        self.dir.path().join("ledger/index/resume")
     }
 
     pub(crate) fn segments(&self) -> PathBuf {

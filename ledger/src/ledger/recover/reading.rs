@@ -20,7 +20,7 @@ use crate::ledger::fact::{Clear, Fact};
 use crate::ledger::history::History;
 use crate::ledger::job::Signed;
 use crate::ledger::known::Known;
-use crate::ledger::mark::Mark;
+use crate::ledger::resume::ResumePoint;
 use crate::ledger::tail::Place;
 use crate::ledger::tiles::Tiles;
 use crate::ledger::writer::Sizes;
@@ -36,7 +36,7 @@ pub(super) struct Reading<'a> {
     tiles: Tiles,
     grower: Grower,
     known: Known,
-    /// Size at the mark from which the reading goes on.
+    /// Size at the resume point from which the reading goes on.
     base: u64,
     /// Sizes and roots after the last frames.
     roots: VecDeque<(u64, Hash)>,
@@ -69,12 +69,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// What a mark says besides its tree, which the tiles have.
-    pub(super) fn adopt(&mut self, mark: &Mark) {
-        self.last = Some(mark.place);
+    /// What a resume point says besides its tree, which the tiles have.
+    pub(super) fn adopt(&mut self, point: &ResumePoint) {
+        self.last = Some(point.place);
         self.newest = Some(Signed {
-            size: mark.size,
-            note: mark.note.clone(),
+            size: point.size,
+            note: point.note.clone(),
         });
         let is_own = |signed: &Signed| {
             let key: VerifierKey = self.key.vkey().parse().ok()?;
@@ -82,7 +82,7 @@ impl<'a> Reading<'a> {
             let root = tree::root(&self.tiles, checkpoint.size)?;
             (checkpoint.size == signed.size && root == checkpoint.root).then(|| signed.clone())
         };
-        self.cosigned = mark.cosigned.as_ref().and_then(is_own);
+        self.cosigned = point.cosigned.as_ref().and_then(is_own);
     }
 
     /// Goes on in a segment behind the frame at `place`; false where another frame, or none, stands there.
@@ -297,7 +297,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Root of a tree before the mark.
+    /// Root of a tree before the resume point.
     fn before(&self, size: u64) -> Option<Hash> {
         let is_before = (1..self.base).contains(&size);
         is_before.then(|| tree::root(&self.tiles, size)).flatten()

@@ -29,7 +29,7 @@ fn what_a_node_needs_is_copied_and_what_may_be_secret_is_not() {
         "lock",
         "quarantine",
         "snapshots/8.new",
-        "ledger/index/mark",
+        "ledger/index/resume",
         "ledger/segments/00000000000000000000.seg",
     ] {
         write(&data, name, name);

@@ -1,4 +1,4 @@
-//! A start goes on from the mark where that fits, and reads the whole ledger where it does not: what it finds is the same.
+//! A start goes on from the resume point where that fits, and reads the whole ledger where it does not: what it finds is the same.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,10 +25,10 @@ fn said(ledger: &Ledger, opened: &Opened) -> String {
     )
 }
 
-/// What the same bytes say with their mark and without.
+/// What the same bytes say with their resume point and without.
 fn same(world: &World) {
     let (with, without) = (world.crash(), world.crash());
-    without.forget_mark();
+    without.forget_resume_point();
     let (ledger, opened) = without.open_unconfirmed(without.config()).unwrap();
     let expected = said(&ledger, &opened);
     ledger.close();
@@ -40,7 +40,7 @@ fn same(world: &World) {
     let expected = ledger.root(ledger.size());
     let size = ledger.size();
     ledger.close();
-    with.forget_mark();
+    with.forget_resume_point();
     let (ledger, _) = with.open();
     assert_eq!(ledger.root(size), expected);
 }
@@ -65,49 +65,49 @@ fn provider() -> (World, World, Ledger, Ledger) {
 }
 
 #[test]
-fn the_same_is_found_with_a_mark_and_without() {
+fn the_same_is_found_with_a_resume_point_and_without() {
     let (mol, psd, asking, ledger) = provider();
     asking.close();
     ledger.close();
-    assert!(psd.mark().exists() && psd.segment(1).exists());
+    assert!(psd.resume_point().exists() && psd.segment(1).exists());
     same(&mol);
     same(&psd);
-    // With frames behind the mark.
-    let old = fs::read(psd.mark()).unwrap();
+    // With frames behind the resume point.
+    let old = fs::read(psd.resume_point()).unwrap();
     let (ledger, _) = psd.open();
     (0..40).for_each(|_| drop(append(&ledger, asked(fresh())).unwrap()));
     let crashed = psd.crash();
     ledger.close();
-    assert_eq!(fs::read(crashed.mark()).unwrap(), old);
+    assert_eq!(fs::read(crashed.resume_point()).unwrap(), old);
     same(&crashed);
-    // A stale mark beside newer tiles.
-    fs::write(psd.mark(), old).unwrap();
+    // A stale resume point beside newer tiles.
+    fs::write(psd.resume_point(), old).unwrap();
     same(&psd);
 }
 
 #[test]
-fn a_mark_that_does_not_fit_is_not_used() {
+fn a_resume_point_that_does_not_fit_is_not_used() {
     let (mol, psd, asking, ledger) = provider();
     asking.close();
     ledger.close();
-    let good = fs::read(psd.mark()).unwrap();
+    let good = fs::read(psd.resume_point()).unwrap();
     // Damaged, cut, empty, of another ledger.
     for at in [0, 9, 40, good.len() / 2, good.len() - 1] {
         let mut damaged = good.clone();
         damaged[at] ^= 1;
-        fs::write(psd.mark(), &damaged).unwrap();
+        fs::write(psd.resume_point(), &damaged).unwrap();
         same(&psd);
     }
     for cut in [0, 7, good.len() - 1] {
-        fs::write(psd.mark(), &good[..cut]).unwrap();
+        fs::write(psd.resume_point(), &good[..cut]).unwrap();
         same(&psd);
     }
-    fs::copy(mol.mark(), psd.mark()).unwrap();
+    fs::copy(mol.resume_point(), psd.resume_point()).unwrap();
     same(&psd);
 }
 
 #[test]
-fn a_mark_ahead_of_the_segments_is_not_used() {
+fn a_resume_point_ahead_of_the_segments_is_not_used() {
     let world = World::new(MOL);
     let (ledger, _) = world.open();
     (0..30).for_each(|_| drop(append(&ledger, asked(fresh())).unwrap()));
@@ -116,7 +116,7 @@ fn a_mark_ahead_of_the_segments_is_not_used() {
         append(&ledger, asked(fresh())).unwrap();
     }
     ledger.close();
-    // The segments of an earlier day under the mark and tiles of today.
+    // The segments of an earlier day under the resume point and tiles of today.
     let rolled_back = world.crash();
     for segment in [1, 2] {
         let _ = fs::remove_file(rolled_back.segment(segment));
@@ -132,7 +132,7 @@ fn a_mark_ahead_of_the_segments_is_not_used() {
         shorter[cut..].fill(0);
         fs::write(copy.segment(2), &shorter).unwrap();
         let without = copy.crash();
-        without.forget_mark();
+        without.forget_resume_point();
         if without.open_unconfirmed(without.config()).is_ok() {
             same(&copy);
         } else {
@@ -187,7 +187,7 @@ fn tiles_that_are_missing_or_damaged_cost_a_whole_reading_and_no_more() {
 }
 
 #[test]
-fn a_failed_write_of_the_mark_loses_nothing() {
+fn a_failed_write_of_the_resume_point_loses_nothing() {
     for when in [When::Full, When::Before, When::After] {
         let world = World::new(MOL);
         let disk = FaultDisk::default();
@@ -202,7 +202,7 @@ fn a_failed_write_of_the_mark_loses_nothing() {
         let (ledger, opened) = world.open_with(config).unwrap();
         assert_eq!(opened.size, size, "{when:?}");
         ledger.close();
-        assert!(world.mark().exists());
+        assert!(world.resume_point().exists());
         same(&world);
     }
 }

@@ -1,7 +1,7 @@
-//! The mark: where in the segments the derived data stood when it was last written, and all that a start needs to go on from
-//! there without reading what lies before. Derived; a mark that does not fit costs a reading of the whole ledger.
+//! The resume point: where in the segments the derived data stood when it was last written, and all that a start needs to go
+//! on from there without reading what lies before. Derived; one that does not fit costs a reading of the whole ledger.
 //!
-//! `index/mark`: `"JISRMRK" ‖ 0x01` ‖ `u16` length ‖ origin ‖ `u64` segment ‖ `u64` offset of the last frame ‖ `u64` size ‖ `u64` newest
+//! `index/resume`: `"JISRRES" ‖ 0x01` ‖ `u16` length ‖ origin ‖ `u64` segment ‖ `u64` offset of the last frame ‖ `u64` size ‖ `u64` newest
 //! time ‖ `u32` length ‖ own checkpoint of that size ‖ `u64` size ‖ `u32` length ‖ newest own checkpoint with cosignatures, or nothing ‖ `u16`
 //! count ‖ leaf inputs of the partial bundle ‖ `u8` count ‖ for each level of tiles above the leaves `u16` count ‖ hashes of its
 //! partial tile ‖ `u32` count ‖ open exchanges ‖ `u32` count ‖ questions not to be taken on again ‖ `u32` CRC-32C of all before.
@@ -20,11 +20,11 @@ use crate::frame::Fields;
 use crate::note::{self, VerifierKey};
 use crate::replay::{ReplayEntry, Seen, State};
 
-const MAGIC: &[u8; 8] = b"JISRMRK\x01";
+const MAGIC: &[u8; 8] = b"JISRRES\x01";
 
-/// What a mark says.
+/// What a resume point says.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Mark {
+pub(crate) struct ResumePoint {
     pub(crate) origin: String,
     /// Where the last frame begins that is in it.
     pub(crate) place: Place,
@@ -39,7 +39,7 @@ pub(crate) struct Mark {
     pub(crate) replay: Vec<ReplayEntry>,
 }
 
-impl Mark {
+impl ResumePoint {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&length16(self.origin.len()));
@@ -62,21 +62,22 @@ impl Mark {
         out
     }
 
-    /// The mark in these bytes, if it is whole and of this very ledger; with the root of its size that the ledger's key signed.
+    /// The resume point in these bytes, if it is whole and of this very ledger; with the root of its size that the ledger's
+    /// key signed.
     pub(crate) fn parse(bytes: &[u8], key: &SealKey) -> Option<(Self, Hash)> {
         let (covered, crc) = bytes.split_last_chunk::<4>()?;
         if crc32c::crc32c(covered) != u32::from_be_bytes(*crc) {
             return None;
         }
         let mut fields = Fields(covered.strip_prefix(MAGIC)?);
-        let mark = parse(&mut fields).filter(|_| fields.0.is_empty())?;
+        let point = parse(&mut fields).filter(|_| fields.0.is_empty())?;
         let verifier: VerifierKey = key.vkey().parse().ok()?;
-        let signed = note::open(&mark.note, &verifier).ok()?;
-        (mark.origin == verifier.name() && signed.size == mark.size).then_some((mark, signed.root))
+        let signed = note::open(&point.note, &verifier).ok()?;
+        (point.origin == verifier.name() && signed.size == point.size).then_some((point, signed.root))
     }
 }
 
-fn parse(fields: &mut Fields<'_>) -> Option<Mark> {
+fn parse(fields: &mut Fields<'_>) -> Option<ResumePoint> {
     let length = fields.u16()?;
     let origin = str::from_utf8(fields.take(length.into())?).ok()?.to_owned();
     let place = Place {
@@ -89,7 +90,7 @@ fn parse(fields: &mut Fields<'_>) -> Option<Mark> {
     let inputs = hashes(fields)?;
     let levels = fields.u8()?;
     let above = (0..levels).map(|_| hashes(fields)).collect::<Option<_>>()?;
-    Some(Mark {
+    Some(ResumePoint {
         origin,
         place,
         size,
@@ -174,7 +175,7 @@ fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Saturated: a mark with a length that is not the true one does not parse, and is not used.
+/// Saturated: a resume point with a length that is not the true one does not parse, and is not used.
 fn length16(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes()
 }
@@ -193,14 +194,14 @@ mod tests {
         SealKey::load_or_make(&store, &"jisr/JO/GOV/mol/node1/2026".parse().unwrap()).unwrap()
     }
 
-    fn mark(key: &SealKey) -> Mark {
+    fn point(key: &SealKey) -> ResumePoint {
         let exchange = ExchangeId::new_v7(1_795_000_000_000_000, [7; 10]);
         let seen = |state| Seen {
             asked: [8; 32],
             until_us: 9,
             state,
         };
-        Mark {
+        ResumePoint {
             origin: key.origin().to_string(),
             place: Place {
                 segment: 3,
@@ -247,21 +248,21 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_read_back_whole_by_its_own_key_and_not_otherwise() {
+    fn a_resume_point_is_read_back_whole_by_its_own_key_and_not_otherwise() {
         let dir = tempfile::tempdir().unwrap();
         let (own, other) = (key(&dir, "own"), key(&dir, "other"));
-        let mark = mark(&own);
-        let bytes = mark.encode();
-        assert_eq!(Mark::parse(&bytes, &own), Some((mark.clone(), [1; 32])));
-        assert_eq!(Mark::parse(&bytes, &other), None);
+        let point = point(&own);
+        let bytes = point.encode();
+        assert_eq!(ResumePoint::parse(&bytes, &own), Some((point.clone(), [1; 32])));
+        assert_eq!(ResumePoint::parse(&bytes, &other), None);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert_eq!(Mark::parse(&changed, &own), None, "byte {at}");
-            assert_eq!(Mark::parse(&bytes[..at], &own), None, "cut at {at}");
+            assert_eq!(ResumePoint::parse(&changed, &own), None, "byte {at}");
+            assert_eq!(ResumePoint::parse(&bytes[..at], &own), None, "cut at {at}");
         }
-        let wrong = Mark { size: 259, ..mark };
-        assert_eq!(Mark::parse(&wrong.encode(), &own), None);
+        let wrong = ResumePoint { size: 259, ..point };
+        assert_eq!(ResumePoint::parse(&wrong.encode(), &own), None);
     }
 
     proptest::proptest! {
@@ -271,7 +272,7 @@ mod tests {
             let own = key(&dir, "own");
             let mut bytes = [MAGIC.as_slice(), &body].concat();
             bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
-            proptest::prop_assert_eq!(Mark::parse(&bytes, &own), None);
+            proptest::prop_assert_eq!(ResumePoint::parse(&bytes, &own), None);
         }
     }
 }
