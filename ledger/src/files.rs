@@ -13,7 +13,7 @@ use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags, SeekFrom};
 use rustix::io::{Errno, ReadWriteFlags};
 
 /// Bytes of a page: what direct writes are aligned to, in memory and in the file.
@@ -65,6 +65,10 @@ pub trait SegmentFile: Send {
 
     /// Fills `pages` from the file at a multiple of [`PAGE`]; zero bytes where the file ends.
     fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()>;
+
+    /// Makes the bytes between two multiples of [`PAGE`] really occupy their blocks; they must be zero, and are. So no write among
+    /// them is refused for want of room. A file that is shorter grows.
+    fn occupy(&mut self, from: u64, to: u64) -> Result<(), WriteError>;
 
     /// Makes durable whatever was written to the file before, by whom ever.
     fn sync(&self) -> io::Result<()>;
@@ -224,6 +228,26 @@ impl SegmentFile for RealFile {
         Ok(())
     }
 
+    fn occupy(&mut self, from: u64, to: u64) -> Result<(), WriteError> {
+        let mut at = self.first_hole(from, to).map_err(WriteError::Unknown)?;
+        if at >= to {
+            return Ok(());
+        }
+        // All of it or nothing, where the file system offers that. Zeros are written all the same: a commit into blocks that
+        // were never written would wait for the file system's journal.
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), at, to - at) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => {}
+            Err(e) => return Err(WriteError::Refused(e.into())),
+        }
+        let mut zeros = Pages::zeroed(ALLOCATE_PAGES);
+        while at < to {
+            zeros.truncate(usize::try_from(to - at).unwrap_or(usize::MAX));
+            self.write_durable(&zeros, at)?;
+            at = at.saturating_add(zeros.used() as u64);
+        }
+        self.file.sync_all().map_err(WriteError::Unknown)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
@@ -234,6 +258,16 @@ impl SegmentFile for RealFile {
 }
 
 impl RealFile {
+    /// The first multiple of [`PAGE`] from which on bytes between the two may lack their blocks; `to` where none do.
+    fn first_hole(&self, from: u64, to: u64) -> io::Result<u64> {
+        // No hole is looked for behind the end.
+        if from >= to.min(self.bytes()?) {
+            return Ok(from);
+        }
+        let hole = rustix::fs::seek(&self.file, SeekFrom::Hole(from))?;
+        Ok((hole / PAGE as u64 * PAGE as u64).max(from).min(to))
+    }
+
     /// Write and sync are one call: `RWF_DSYNC` is `O_DSYNC` for this write.
     fn write_direct(&self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
         write_all(bytes, offset, |rest, at| {
@@ -273,6 +307,30 @@ pub fn is_full(e: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sparse_or_shortened_file_is_filled_up_and_what_it_holds_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, page) = (dir.path().join("segment"), PAGE as u64);
+        let blocks = || std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&path).unwrap());
+        for bytes in [page, 3 * page + 100, 600 * page] {
+            fs::write(&path, vec![7; PAGE]).unwrap();
+            OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(bytes)
+                .unwrap();
+            let mut file = RealDisk.open(&path).unwrap();
+            for _ in 0..2 {
+                file.occupy(page, 600 * page).unwrap();
+                assert_eq!(file.bytes().unwrap(), 600 * page);
+                assert!(blocks() * 512 >= 600 * page);
+            }
+            let found = fs::read(&path).unwrap();
+            assert!(found[..PAGE].iter().all(|byte| *byte == 7) && found[PAGE..].iter().all(|byte| *byte == 0));
+        }
+    }
 
     #[test]
     fn a_durable_write_is_read_back_and_replace_is_whole() {

@@ -234,10 +234,50 @@ fn the_first_start_fails_clearly_and_the_next_succeeds() {
 }
 
 #[test]
+fn a_restored_segment_gets_its_room_before_anything_is_admitted() {
+    for sparse in [true, false] {
+        let (faulty, config) = Faulty::new();
+        let (ledger, _) = faulty.world.open_with(config.clone()).unwrap();
+        let mut acknowledged = Vec::new();
+        acknowledge(&ledger, &mut acknowledged).unwrap();
+        let room = room(&faulty.world, &ledger) as u64;
+        ledger.close();
+        // A copy without the blocks of its trailing zeros, or without the zeros.
+        let path = faulty.world.segment(0);
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(bytes - room).unwrap();
+        if sparse {
+            file.set_len(bytes).unwrap();
+        }
+        let (ledger, _) = faulty.world.open_unconfirmed(config).unwrap();
+        faulty.disk.fail_always(Op::Occupy, When::Full);
+        for _ in 0..2 {
+            let refused = ledger.confirm("JO/registry", None).unwrap_err();
+            assert!(
+                refused.to_string().contains(&AppendError::Full.to_string()),
+                "{refused}"
+            );
+        }
+        assert!(matches!(append(&ledger, asked(fresh())), Err(AppendError::Recovering)));
+        assert!(faulty.lives());
+        faulty.disk.heal();
+        ledger.confirm("JO/registry", None).unwrap();
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap());
+        assert!(blocks * 512 >= bytes, "all of it is there before the disk fills up");
+        acknowledge(&ledger, &mut acknowledged).unwrap();
+        ledger.close();
+        survives(&faulty.world, &acknowledged);
+    }
+}
+
+#[test]
 fn a_restart_whose_first_write_fails_signs_nothing() {
     let writes = [When::Full, When::Before, When::After].map(|when| (Op::Write, when));
+    let rooms = [When::Full, When::Before, When::After].map(|when| (Op::Occupy, when));
     for (op, when) in writes
         .into_iter()
+        .chain(rooms)
         .chain([(Op::Sync, When::Before), (Op::Sync, When::After)])
     {
         let (faulty, config) = Faulty::new();

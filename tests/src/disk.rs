@@ -233,6 +233,12 @@ impl FaultyFile {
 }
 
 impl SegmentFile for FaultyFile {
+    fn occupy(&mut self, from: u64, to: u64) -> Result<(), WriteError> {
+        self.disk.check().map_err(WriteError::Unknown)?;
+        self.disk.full().map_err(WriteError::Refused)?;
+        self.file.occupy(from, to)
+    }
+
     fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
         let disk = self.disk.clone();
         disk.0.writes.fetch_add(1, Ordering::SeqCst);

@@ -5,9 +5,9 @@
 use std::io;
 use std::path::Path;
 
-use super::error::OpenError;
+use super::error::{AppendError, OpenError};
 use super::recover::End;
-use crate::files::{Disk, PAGE, Pages, SegmentFile, WriteError};
+use crate::files::{Disk, PAGE, Pages, SegmentFile, WriteError, is_full};
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, Tear, segment_name};
 
 /// The first commit after a start, RESUMED and TORN_TAIL_CUT, takes less than this.
@@ -61,6 +61,13 @@ impl Tail {
             clear_behind(&mut *file, tear).map_err(|e| failed(io::Error::other(e)))?;
         }
         let mut tail = Self::resume(file, end.segment, end.offset, segment_bytes).map_err(failed)?;
+        tail.occupy_rest().map_err(|error| match error {
+            WriteError::Refused(e) if is_full(&e) => {
+                tracing::error!(path = %path.display(), error = %e, "no room for the rest of the last ledger segment: nothing is begun");
+                OpenError::Append(AppendError::Full)
+            }
+            error => failed(io::Error::other(error)),
+        })?;
         if end.torn.is_some() && tail.room() < FIRST_COMMIT_BYTES {
             // The first commit goes to the next segment, so this one must be clean before.
             tail.clear_rest().map_err(|e| failed(io::Error::other(e)))?;
@@ -145,6 +152,13 @@ impl Tail {
             Err(WriteError::Refused(e)) => self.refused(e, start, shared),
             Err(e) => Err(TailError::Unknown(e)),
         }
+    }
+
+    /// A copy, restored from elsewhere, may be sparse or end where its frames do. What was admitted must find room to be closed,
+    /// whoever fills the disk meanwhile.
+    fn occupy_rest(&mut self) -> Result<(), WriteError> {
+        let page = PAGE as u64;
+        self.file.occupy(self.end.div_ceil(page) * page, self.capacity)
     }
 
     /// Zeroes what of a torn frame still stands in the page that the next frame would share.

@@ -14,6 +14,7 @@ pub(crate) enum Op {
     SyncDirectory,
     Sync,
     Replace,
+    Occupy,
     Write,
 }
 
@@ -157,6 +158,20 @@ impl SegmentFile for FaultFile {
 
     fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()> {
         self.file.read(pages, offset)
+    }
+
+    fn occupy(&mut self, from: u64, to: u64) -> Result<(), WriteError> {
+        match self.disk.meets(Op::Occupy) {
+            Some(When::Full) => Err(WriteError::Refused(io::ErrorKind::StorageFull.into())),
+            Some(When::Before) => Err(WriteError::Unknown(io::Error::other("injected before"))),
+            when => {
+                self.file.occupy(from, to)?;
+                match when {
+                    None => Ok(()),
+                    Some(_) => Err(WriteError::Unknown(io::Error::other("injected after"))),
+                }
+            }
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
