@@ -8,6 +8,7 @@
 //! - [`status`]: reasons as `google.rpc.Status`.
 //! - [`metadata`]: the `jisr-` metadata of a call, and what of other metadata passes through.
 //! - [`annotations`]: what a published schema says, and the persons that a request names.
+//! - [`breaking`]: whether a new version of a schema breaks what was agreed on an old one.
 //!
 //! Invariants:
 //! - No I/O, no clock, no randomness, no runtime, no cryptography: everything here is a function of its arguments.
@@ -16,6 +17,7 @@
 //! - Whatever is refused is refused with the rule that it breaks.
 
 pub mod annotations;
+pub mod breaking;
 pub mod canonical;
 mod generated;
 pub mod ident;

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
-use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::ident::ServiceName;
@@ -40,7 +40,7 @@ pub struct ServiceSchema {
     titles: (String, String),
     methods: BTreeMap<String, MethodSchema>,
     graph: Graph,
-    unclassified: Option<String>,
+    options: Options,
 }
 
 /// One method of it.
@@ -109,14 +109,13 @@ impl ServiceSchema {
             .collect();
         let titles = options.services.get(service.full_name()).cloned().unwrap_or_default();
         let titles = (titles.title_ar, titles.title_en);
-        let unclassified = unclassified(&service, &options);
         Ok(ServiceSchema {
             pool,
             service,
             titles,
             methods,
             graph,
-            unclassified,
+            options,
         })
     }
 
@@ -137,9 +136,21 @@ impl ServiceSchema {
     /// # Errors
     /// The first field that says nothing.
     pub fn check_classified(&self) -> Result<(), SchemaError> {
-        self.unclassified
-            .clone()
-            .map_or(Ok(()), |field| Err(SchemaError::Unclassified(field)))
+        unclassified(&self.service, &self.options).map_or(Ok(()), |field| Err(SchemaError::Unclassified(field)))
+    }
+
+    /// What kind of identifier of a person a field holds: number of a [`crate::v1::SubjectKind`], 0 where it names nobody.
+    pub fn subject_kind(&self, field: &FieldDescriptor) -> i32 {
+        self.options
+            .fields
+            .get(field.full_name())
+            .map_or(0, |options| options.subject)
+    }
+
+    /// How the content of a field is to be treated: number of a [`Classification`], 0 where nothing is said.
+    pub fn classification(&self, field: &FieldDescriptor) -> i32 {
+        let options = self.options.fields.get(field.full_name());
+        options.map_or(0, |options| options.classification)
     }
 
     /// A method by its name.

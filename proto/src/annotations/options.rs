@@ -12,7 +12,7 @@ use prost_reflect::{DescriptorPool, Kind};
 use super::SchemaError;
 
 /// Our options, as far as a file set sets them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Options {
     /// By full name of the field.
     pub(super) fields: HashMap<String, FieldOptions>,
