@@ -1,7 +1,10 @@
-//! Ledgers as arguments: a directory as it lies, or an `s3://` address, which is fetched first.
+//! Ledgers and what lies beside them as arguments: a directory as it lies, or an `s3://` address, which is fetched first.
 
 use std::path::{Path, PathBuf};
 
+use jisr_certs::keys::KeyStore;
+use jisr_ledger::vault::Vault;
+use jisr_node::Layout;
 use jisr_node::mirroring::{self, Location, MirrorError};
 
 use crate::failure::Failure;
@@ -40,6 +43,58 @@ impl Archive {
     /// The directory that holds `segments/`.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+/// What a node kept beside its ledger, for as long as the value lives.
+pub(crate) struct Data {
+    dir: PathBuf,
+    _fetched: Option<Fetched>,
+}
+
+impl Data {
+    /// The data directory that `place` means: of a node, a copy of it, or a mirror, whose keys are opened where the file of its
+    /// recovery secret is named; a path or an `s3://` address. What is fetched or opened lies in a directory that only this user may
+    /// enter, and goes with the value. Blocks.
+    ///
+    /// # Errors
+    /// As [`Archive::open`]; unreadable where the keys do not open under this secret.
+    pub(crate) fn open(place: &str, secret: Option<&Path>) -> Result<Data, Failure> {
+        let location = Location::parse(place).map_err(failure)?;
+        match (&location, secret) {
+            (Location::Directory(dir), None) => Ok(Data {
+                dir: dir.clone(),
+                _fetched: None,
+            }),
+            _ => {
+                let fetched = Fetched::make()?;
+                mirroring::fetch_data(&location, &fetched.0, secret).map_err(failure)?;
+                Ok(Data {
+                    dir: fetched.0.clone(),
+                    _fetched: Some(fetched),
+                })
+            }
+        }
+    }
+
+    /// The directory that holds `anchor`, `snapshots/` and the rest.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The keys that open personal parts, if they are there.
+    ///
+    /// # Errors
+    /// Unreadable where they are there and cannot be used.
+    pub(crate) fn vault(&self) -> Result<Option<Vault>, Failure> {
+        let keys = Layout::new(&self.dir).keys();
+        // Opening a vault makes one where there is none: a wrong path must not become a key store.
+        if !keys.join("vault").is_dir() {
+            return Ok(None);
+        }
+        let store = KeyStore::open(keys).map_err(|error| Failure::unreadable(&self.dir, error))?;
+        let vault = Vault::open(&store).map_err(|error| Failure::unreadable(&self.dir, error))?;
+        Ok(Some(vault))
     }
 }
 

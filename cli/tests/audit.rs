@@ -262,3 +262,118 @@ fn refusing(still: &Still) {
     let html = std::fs::read_to_string(dir.join("broken.html")).unwrap();
     assert!(html.contains("class=\"word INVALID\""));
 }
+
+/// A network that has exchanged a little, whose node psd has a mirror that holds all of it; everything stands still.
+async fn mirrored() -> World {
+    let mut world = World::of_two().await;
+    let (mirror, secret) = (world.dir.path().join("mirror"), world.dir.path().join("secret"));
+    let made = jisr(
+        world.dir.path(),
+        &["node", "mirror-secret", "--out", secret.to_str().unwrap()],
+    );
+    assert_eq!(code(&made), 0, "{}", said(&made));
+    world.stop_node("psd").await;
+    let places = format!(
+        "[[mirror]]\nurl = \"file://{}\"\nsecret_file = \"{}\"\ninterval_ms = 20\n\n[ledger]\n",
+        mirror.display(),
+        secret.display()
+    );
+    world.reconfigure("psd", "[ledger]\n", &places);
+    world.start_node("psd").await;
+    for person in ["9901234567", "9901234568"] {
+        let asked = world.caller().with("jisr-case", "ق-1");
+        asked.ask("Write", &Question::about(person)).await.unwrap();
+    }
+    // A node that stops brings its mirrors to its end.
+    world.stop_node("psd").await;
+    std::fs::write(world.dir.path().join("anchor"), world.anchor().to_string()).unwrap();
+    world
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_tells_with_its_secret_what_the_node_tells() {
+    let world = mirrored().await;
+    let dir = world.dir.path();
+    let live = world.party("psd").dir.to_str().unwrap().to_owned();
+    let tells = |arguments: &[&str]| {
+        let told = jisr(dir, arguments);
+        // 2: the exchanges were not closed by both sides yet when the nodes stopped.
+        let ends = [0, 2].contains(&code(&told));
+        assert!(ends, "{arguments:?}: {}{}", printed(&told), said(&told));
+        printed(&told)
+    };
+    let ledgers = [format!("{live}/ledger"), "mirror/ledger".to_owned()];
+    let [one, other] = ledgers.each_ref().map(|ledger| {
+        let keys: &[&str] = match ledger.starts_with("mirror") {
+            true => &["--data", "mirror", "--secret-file", "secret"],
+            false => &["--data", &live],
+        };
+        let with = |first: &[&str], last: &[&str]| tells(&[first, keys, last].concat());
+        let audit = |what| ["audit", what, ledger, "--anchor", "anchor"];
+        let name = if ledger.starts_with("mirror") {
+            "mirrored.jisr"
+        } else {
+            "live.jisr"
+        };
+        let export = [
+            "evidence",
+            "export",
+            "--subject",
+            "personal-number=9901234567",
+            "--case",
+            "ق-1",
+            "--schema",
+        ];
+        with(&[&export[..], &["--ledger", ledger, "--out", name]].concat(), &[]);
+        [
+            tells(&["ledger", "verify", ledger, "--anchor", "anchor", "--json"]),
+            with(&audit("list"), &["--subject", "9901234567", "--case", "ق-1"]),
+            with(&audit("count"), &["--by", "outcome"]),
+            with(&audit("sample"), &["-n", "1", "--seed", "dice"]),
+            with(&audit("export"), &["--jsonl"]),
+            tells(&["evidence", "verify", name, "--anchor", "anchor"]),
+            tells(&["evidence", "show", name]),
+        ]
+    });
+    for (one, other) in one.iter().zip(&other) {
+        // Files are of the time at which they were made.
+        let plain = |text: &str| {
+            text.lines()
+                .filter(|line| !line.contains("made"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert_eq!(plain(one), plain(other));
+    }
+    assert!(one[4].contains("\"case\":\"ق-1\""), "{}", one[4]);
+    let same = jisr(
+        dir,
+        &[
+            "ledger",
+            "compare",
+            "mirror/ledger",
+            world.party("mol").dir.join("ledger").to_str().unwrap(),
+            "--anchor",
+            "anchor",
+        ],
+    );
+    assert!([0, 2].contains(&code(&same)), "{}{}", printed(&same), said(&same));
+
+    // Without the secret nothing personal opens, and with another nothing at all.
+    tells(&["node", "mirror-secret", "--out", "other"]);
+    let audit = [
+        "audit",
+        "list",
+        "mirror/ledger",
+        "--anchor",
+        "anchor",
+        "--data",
+        "mirror",
+    ];
+    let none = jisr(dir, &audit);
+    assert_eq!(code(&none), 66);
+    assert!(said(&none).contains("--secret-file"), "{}", said(&none));
+    let wrong = jisr(dir, &[&audit[..], &["--secret-file", "other"]].concat());
+    assert_eq!(code(&wrong), 66, "{}", said(&wrong));
+    world.end().await;
+}

@@ -28,7 +28,7 @@ use jisr_proto::admin::MirrorStatus;
 
 pub use error::MirrorError;
 pub use location::{Access, Location, S3};
-pub use restore::{KeySource, Restored, fetch_ledger, recover};
+pub use restore::{KeySource, Restored, fetch_data, fetch_ledger, recover};
 pub use sealed_keys::RecoverySecret;
 
 use segments::{Segments, Step, end_of};

@@ -18,12 +18,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use jisr_certs::keys::KeyStore;
 use jisr_ledger::archive::{Archive, Exchange, Exchanges, Row};
 use jisr_ledger::report::{Report, Verdict};
 use jisr_ledger::vault::Vault;
 use jisr_ledger::verify;
-use jisr_node::Layout;
 
 use crate::failure::{Failure, REFUSED};
 use crate::ledger::failed;
@@ -68,9 +66,12 @@ pub(crate) struct Source {
     /// Do not verify the directory first, and read it even where it is INVALID, as far as it can be read
     #[arg(long)]
     no_verify: bool,
-    /// Data directory of the node: its keys open case, officer, consent and subject
+    /// Data directory of the node, or its mirror, or an s3:// address: its keys open case, officer, consent and subject
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    data: Option<String>,
+    /// Recovery secret of the mirror that --data names: opens the keys in it while the command runs
+    #[arg(long, value_name = "FILE", requires = "data")]
+    secret_file: Option<PathBuf>,
     #[command(flatten)]
     filter: filter::FilterArgs,
 }
@@ -81,8 +82,8 @@ pub(crate) struct Opened {
     filter: Filter,
     /// `None` where it was not verified.
     pub(crate) verdict: Option<Report>,
-    /// What was fetched stays while it is read.
-    _fetched: archive::Archive,
+    /// What was fetched stays while it is read, and so do keys that were opened.
+    _fetched: (archive::Archive, Option<archive::Data>),
 }
 
 impl Source {
@@ -115,31 +116,31 @@ impl Source {
             ));
         }
         let mut archive = Archive::open(fetched.dir()).map_err(failed)?;
-        if let Some(data) = &self.data {
+        let data = self.data.as_deref();
+        let data = data.map(|data| archive::Data::open(data, self.secret_file.as_deref()));
+        let data = data.transpose()?;
+        if let Some(data) = &data {
             archive = archive.with_vault(vault(data)?);
         }
         Ok(Opened {
             archive,
             filter,
             verdict,
-            _fetched: fetched,
+            _fetched: (fetched, data),
         })
     }
 }
 
-/// The data keys of a node.
-fn vault(data: &std::path::Path) -> Result<Vault, Failure> {
-    let keys = Layout::new(data).keys();
-    // Opening a vault makes one where there is none: a wrong path must not become a key store.
-    if !keys.join("vault").is_dir() {
-        return Err(Failure::unusable(
-            data,
+/// The data keys of the node.
+fn vault(data: &archive::Data) -> Result<Vault, Failure> {
+    data.vault()?.ok_or_else(|| {
+        Failure::unusable(
+            data.dir(),
             "it holds no data keys",
-            "name the data directory of the node whose ledger this is: the one that holds keys/vault/",
-        ));
-    }
-    let store = KeyStore::open(keys).map_err(|error| Failure::unreadable(data, error))?;
-    Vault::open(&store).map_err(|error| Failure::unreadable(data, error))
+            "name the data directory of the node whose ledger this is: the one that holds keys/vault/; or its mirror, and the \
+             mirror's recovery secret with --secret-file",
+        )
+    })
 }
 
 impl Opened {

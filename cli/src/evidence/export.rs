@@ -43,9 +43,12 @@ pub(crate) struct Export {
     /// Ledger directory to make the file of, offline; or an s3:// address
     #[arg(long, value_name = "DIR", requires = "data")]
     ledger: Option<String>,
-    /// Data directory, or a copy or mirror of it, with the node's keys, snapshots and kept entries of the registry
+    /// Data directory, or a copy or mirror of it, with the node's keys, snapshots and kept entries of the registry; or an s3:// address
     #[arg(long, value_name = "DIR", requires = "ledger")]
-    data: Option<PathBuf>,
+    data: Option<String>,
+    /// Recovery secret of the mirror that --data names: opens the keys in it while the command runs
+    #[arg(long, value_name = "FILE", requires = "data")]
+    secret_file: Option<PathBuf>,
     /// File to write; must not exist
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -104,7 +107,10 @@ impl Export {
             ));
         }
         let filter = self.selection.filter()?;
-        let mut made = match (&self.dir, &self.ledger, &self.data) {
+        let data = self.data.as_deref();
+        let data = data.map(|data| archive::Data::open(data, self.secret_file.as_deref()));
+        let data = data.transpose()?;
+        let mut made = match (&self.dir, &self.ledger, &data) {
             (_, Some(ledger), Some(data)) => {
                 let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
                 let ledger = archive::Archive::open(ledger)?;
@@ -128,7 +134,8 @@ impl Export {
                 ));
             }
         };
-        if let Some(data) = self.data.as_ref().or(self.dir.as_ref()).filter(|_| self.schema) {
+        let kept = data.as_ref().map(archive::Data::dir).or(self.dir.as_deref());
+        if let Some(data) = kept.filter(|_| self.schema) {
             schemas::add(&mut made, data)?;
         }
         output::write_new(&self.out, &made.file)?;

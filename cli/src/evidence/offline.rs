@@ -5,7 +5,6 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use bytes::Bytes;
-use jisr_certs::keys::KeyStore;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::evidence::offline::{Choice, Gathered, OfflineError, gather};
@@ -22,7 +21,7 @@ use jisr_proto::statement::{Kind, Sealed};
 use prost::Message;
 
 use super::export::Made;
-use crate::archive::Archive;
+use crate::archive::{Archive, Data};
 use crate::failure::Failure;
 use crate::output;
 
@@ -32,7 +31,7 @@ const KEPT_BYTES_MAX: u64 = 64 << 20;
 /// Makes a file of a ledger directory and of what a node kept in its data directory.
 pub(super) fn export(
     ledger: &Path,
-    data: &Path,
+    data: &Data,
     filter: &ExchangeFilter,
     one: Option<ExchangeId>,
     limit: usize,
@@ -125,12 +124,11 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(data: &Path) -> Result<Self, Failure> {
-        let layout = Layout::new(data);
+    fn open(data: &Data) -> Result<Self, Failure> {
+        let layout = Layout::new(data.dir());
         let anchor = crate::anchor::read(&layout.anchor())?;
-        // A mirror has the keys only sealed under its secret: what is personal then stays withheld.
-        let store = KeyStore::open(layout.keys());
-        let vault = store.ok().and_then(|store| Vault::open(&store).ok());
+        // A mirror has the keys only sealed under its secret: where that is not named, what is personal stays withheld.
+        let vault = data.vault()?;
         if vault.is_none() {
             output::say("no keys are there: what is personal is withheld");
         }

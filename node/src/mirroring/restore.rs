@@ -84,6 +84,22 @@ pub fn fetch_ledger(from: &Location, dir: &Path) -> Result<(), MirrorError> {
     copy_segments(&mut *store, "", dir)
 }
 
+/// Copies what evidence rests on besides the ledger (anchor, snapshots, entries of the registry, schemas) from a mirror to the
+/// directory `dir`; where a recovery secret is given, also the keys that open personal parts, and no other key.
+///
+/// # Errors
+/// [`MirrorError`], also where a secret is given and the mirror holds no keys that open under it.
+pub fn fetch_data(from: &Location, dir: &Path, secret: Option<&Path>) -> Result<(), MirrorError> {
+    let mut store = from.open()?;
+    copy_files(&mut *store, dir)?;
+    match secret {
+        None => Ok(()),
+        Some(secret) => mirrored_keys(&mut *store, secret)?
+            .of_the_vault()
+            .restore(&dir.join("keys")),
+    }
+}
+
 fn check_target(data: &Path) -> Result<(), MirrorError> {
     let taken = match fs::read_dir(data) {
         Ok(mut entries) => entries.next().is_some(),
@@ -116,6 +132,19 @@ fn stage_beside(data: &Path) -> Result<PathBuf, MirrorError> {
 }
 
 fn fill(store: &mut dyn Store, stage: &Path, keys: &KeySource) -> Result<Restored, MirrorError> {
+    copy_files(store, stage)?;
+    for epoch in epochs(store)? {
+        let folder = format!("ledgers/{epoch}");
+        copy_segments(store, &folder, &below(stage, &folder)?)?;
+    }
+    let ledger = stage.join("ledger");
+    copy_segments(store, "ledger", &ledger)?;
+    restore_keys(store, &stage.join("keys"), keys)?;
+    verified(stage, &ledger)
+}
+
+/// What lies beside the ledgers, without keys and without the memory of the witness.
+fn copy_files(store: &mut dyn Store, dir: &Path) -> Result<(), MirrorError> {
     for name in store.names("")?.into_keys() {
         let is_copied = |name: &str| {
             !["ledger/", "ledgers/", "witness/", "erasing-"]
@@ -125,18 +154,11 @@ fn fill(store: &mut dyn Store, stage: &Path, keys: &KeySource) -> Result<Restore
         };
         if is_copied(&name) {
             let bytes = store.get(&name)?.unwrap_or_default();
-            let path = below(stage, &name)?;
+            let path = below(dir, &name)?;
             write(&path, &bytes)?;
         }
     }
-    for epoch in epochs(store)? {
-        let folder = format!("ledgers/{epoch}");
-        copy_segments(store, &folder, &below(stage, &folder)?)?;
-    }
-    let ledger = stage.join("ledger");
-    copy_segments(store, "ledger", &ledger)?;
-    restore_keys(store, &stage.join("keys"), keys)?;
-    verified(stage, &ledger)
+    Ok(())
 }
 
 /// The path of a mirrored file, if its name leads nowhere else.
@@ -187,15 +209,18 @@ fn copy_segments(store: &mut dyn Store, folder: &str, dir: &Path) -> Result<(), 
 fn restore_keys(store: &mut dyn Store, dir: &Path, keys: &KeySource) -> Result<(), MirrorError> {
     match keys {
         KeySource::Directory(from) => Keys::of(&KeyStore::open(from)?)?.restore(dir),
-        KeySource::Secret(file) => {
-            let secret = RecoverySecret::read(file)?;
-            let sealed = store.get(KEYS)?.ok_or_else(|| {
-                let text = "it holds no keys: the node had no secret_file. Name a copy of them with --keys";
-                MirrorError::Unusable(text.to_owned())
-            })?;
-            Keys::open(&sealed, &secret)?.restore(dir)
-        }
+        KeySource::Secret(file) => mirrored_keys(store, file)?.restore(dir),
     }
+}
+
+/// The keys that the mirror holds, opened with the recovery secret in this file.
+fn mirrored_keys(store: &mut dyn Store, secret: &Path) -> Result<Keys, MirrorError> {
+    let secret = RecoverySecret::read(secret)?;
+    let sealed = store.get(KEYS)?.ok_or_else(|| {
+        let text = "it holds no keys: the node had no secret_file. Name a copy of its keys instead";
+        MirrorError::Unusable(text.to_owned())
+    })?;
+    Keys::open(&sealed, &secret)
 }
 
 /// Verifies what was restored, and says how far it goes.

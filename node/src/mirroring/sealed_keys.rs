@@ -20,6 +20,8 @@ use super::error::io;
 const MAGIC: &[u8; 9] = b"JISRKEYS\x01";
 /// Directories of a key store, besides its own.
 const FOLDERS: [&str; 2] = ["", "vault"];
+/// Secrets that go with the folder `vault`.
+const OPENING: [&str; 2] = ["vault.secret", "index.secret"];
 
 /// A recovery secret: 32 random bytes, which a file holds as 64 hexadecimal digits. Whoever has it and the mirror has the node's
 /// keys: it is kept apart from both. No `Debug`.
@@ -158,6 +160,13 @@ impl Keys {
         Ok(())
     }
 
+    /// Those that open the ledger's personal parts and find cases and persons: no key that signs or speaks for the node.
+    pub(super) fn of_the_vault(mut self) -> Keys {
+        self.0
+            .retain(|name, _| name.starts_with("vault/") || OPENING.contains(&name.as_str()));
+        self
+    }
+
     fn encode(&self) -> Zeroizing<Vec<u8>> {
         let bytes = self
             .0
@@ -226,6 +235,14 @@ mod tests {
             assert!(Keys::open(&changed, &ours).is_err(), "byte {at}");
             assert!(Keys::open(&sealed[..at], &ours).is_err(), "cut at {at}");
         }
+        let opening = dir.path().join("opening");
+        let keys = Keys::open(&sealed, &ours).unwrap().of_the_vault();
+        keys.restore(&opening).unwrap();
+        assert!(opening.join("vault/681-1.key").exists());
+        assert!(
+            !opening.join("tls.pem").exists(),
+            "who reads an archive gets no key that speaks for the node"
+        );
         let restored = dir.path().join("restored");
         Keys::open(&sealed, &ours).unwrap().restore(&restored).unwrap();
         let restored = KeyStore::open(&restored).unwrap();
