@@ -3,15 +3,15 @@
 
 use bytes::Bytes;
 use jisr_ledger::frame::StoredParts;
-use jisr_ledger::statement::Statement;
+use jisr_ledger::statement::Parsed;
 use jisr_proto::canonical;
 use prost::Message as _;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(wire) = jisr_proto::statement::Statement::decode(bytes) {
-        if let Ok(statement) = Statement::parse(&wire) {
+        if let Ok(statement) = Parsed::parse(&wire) {
             let again = statement.to_wire().expect("every part was shown");
-            let again = Statement::parse(&again).expect("what was good stays good");
+            let again = Parsed::parse(&again).expect("what was good stays good");
             assert_eq!(again.leaf(), statement.leaf());
         }
     }
