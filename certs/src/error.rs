@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::profile::Refused;
+use crate::stamp::StampRefused;
 
 /// Errors of this crate. The text names the party, the rule and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum CertError {
     /// A certificate breaks its profile.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// A time-stamp that proves nothing, or was not granted.
+    #[error(transparent)]
+    Stamp(#[from] StampRefused),
     /// A signing request that no certificate is issued for.
     #[error("signing request: {rule}; make a new key and request with `jisr node enrol`")]
     Request {

@@ -4,6 +4,7 @@
 //! - [`ed25519`] public keys that are safe to verify with, [`digest`] SHA-256 and the domain digests;
 //! - [`csr`] signing requests, [`issue`] the authorities that answer them, [`validity`] for how long;
 //! - [`profile`] what a certificate must look like to be believed, [`verified`] the marker of what was checked;
+//! - [`stamp`] RFC 3161 time-stamps: asking for them, judging them, the authority that makes them;
 //! - [`tls`] settings for every door; [`pem`] the text form of certificates and keys.
 //!
 //! Invariants:
@@ -22,6 +23,7 @@ pub mod officer;
 pub mod pem;
 pub mod profile;
 pub mod seal;
+pub mod stamp;
 pub mod tls;
 pub mod tls_key;
 pub mod validity;

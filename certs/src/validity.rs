@@ -23,6 +23,8 @@ pub const NODE_TLS_DAYS: u64 = 90;
 pub const REGISTRY_TLS_DAYS: u64 = 90;
 /// Days of a seal certificate.
 pub const SEAL_DAYS: u64 = 365;
+/// Days of the certificate of the built-in time-stamp authority. Its tokens are renewed every year, so this leaves a year to spare.
+pub const TIME_STAMP_DAYS: u64 = 2 * 365 + 1;
 /// Days of a local client's, an officer's and a local door's certificate.
 pub const LOCAL_DAYS: u64 = 365;
 

@@ -11,6 +11,7 @@ use crate::csr;
 use crate::error::CertError;
 use crate::keys::KeyStore;
 use crate::profile::{Authority, KeyKind, check_issuing, check_root};
+use crate::stamp::StampKey;
 use crate::tls_key::TlsKey;
 use crate::validity::{ISSUING_DAYS, ROOT_DAYS, Validity};
 use crate::verified::Verified;
@@ -157,6 +158,18 @@ impl Issuing {
             &key,
             validity,
         )
+    }
+
+    /// Issues the certificate of the built-in time-stamp authority.
+    ///
+    /// # Errors
+    /// [`CertError::Authority`] for a validity beyond the authority's own.
+    pub fn issue_time_stamp(&self, key: &StampKey, validity: Validity) -> Result<CertificateDer<'static>, CertError> {
+        let instance = &self.signer.instance;
+        let subject = template::subject(instance, &instance.registry(), "time-stamp authority");
+        let uri = format!("{}/timestamp", instance.registry_spiffe());
+        self.signer
+            .issue(template::time_stamping(subject, &uri, validity)?, key.pair(), validity)
     }
 
     /// Issues the registry's own TLS certificate, for these DNS names and IP addresses.

@@ -25,6 +25,8 @@ const EXT_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
 const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
 /// `SEQUENCE { OBJECT IDENTIFIER 1.3.6.1.5.5.7.3.36 }`.
 const DOCUMENT_SIGNING: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2b, 6, 1, 5, 5, 7, 3, 36];
+/// `SEQUENCE { OBJECT IDENTIFIER 1.3.6.1.5.5.7.3.8 }`.
+const TIME_STAMPING: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2b, 6, 1, 5, 5, 7, 3, 8];
 
 /// An authority's certificate; so many authorities may stand below it.
 pub(super) fn authority(
@@ -56,8 +58,26 @@ pub(super) fn document_signing(
     uri: &str,
     validity: Validity,
 ) -> Result<CertificateParams, CertError> {
+    one_use(subject, uri, validity, &DOCUMENT_SIGNING)
+}
+
+/// A leaf whose key signs time-stamps and nothing else (RFC 3161, section 2.3): id-kp-timeStamping, critical, alone.
+pub(super) fn time_stamping(
+    subject: DistinguishedName,
+    uri: &str,
+    validity: Validity,
+) -> Result<CertificateParams, CertError> {
+    one_use(subject, uri, validity, &TIME_STAMPING)
+}
+
+fn one_use(
+    subject: DistinguishedName,
+    uri: &str,
+    validity: Validity,
+    usage: &[u8],
+) -> Result<CertificateParams, CertError> {
     let mut params = leaf(subject, vec![uri_name(uri)], validity)?;
-    let mut usage = CustomExtension::from_oid_content(EXT_KEY_USAGE, DOCUMENT_SIGNING.to_vec());
+    let mut usage = CustomExtension::from_oid_content(EXT_KEY_USAGE, usage.to_vec());
     usage.set_criticality(true);
     params.custom_extensions.push(usage);
     Ok(params)

@@ -13,6 +13,7 @@ use crate::csr::origin_of_uri;
 use crate::digest::Hash;
 use crate::ed25519::PublicKey;
 use crate::error::CertError;
+use crate::validity::Validity;
 use crate::verified::Verified;
 
 const NODE_TLS: Shape = leaf(
@@ -51,11 +52,23 @@ const OFFICER: Shape = leaf(
     Names::OneUri,
 );
 
-/// DER content of the object identifiers 1.3.6.1.5.5.7.3.1, .2 and .36. Webpki asks every certificate of the path, and authorities have
+const TIME_STAMP: Shape = leaf(
+    "time-stamp authority's certificate",
+    KeyKind::P256,
+    Usage::TimeStamping,
+    true,
+    Names::OneUri,
+);
+
+/// DER content of the object identifiers 1.3.6.1.5.5.7.3.1, .2, .36 and .8. Webpki asks every certificate of the path, and authorities have
 /// no usages; that the leaf has its own, the shape sees.
 const SERVER_AUTH: KeyUsage = KeyUsage::required_if_present(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
 const CLIENT_AUTH: KeyUsage = KeyUsage::required_if_present(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
 const DOCUMENT_SIGNING: KeyUsage = KeyUsage::required_if_present(&[0x2b, 6, 1, 5, 5, 7, 3, 36]);
+const TIME_STAMPING: KeyUsage = KeyUsage::required_if_present(&[0x2b, 6, 1, 5, 5, 7, 3, 8]);
+
+/// What follows the instance in the URI of a time-stamp authority.
+const TIME_STAMP_URI: &str = "/registry/timestamp";
 
 const fn leaf(profile: &'static str, key: KeyKind, usage: Usage, critical: bool, names: Names) -> Shape {
     Shape {
@@ -286,6 +299,32 @@ pub fn check_officer(
         not_before_us,
         not_after_us,
     }))
+}
+
+/// Checks the certificate of the registry's time-stamp authority, at the time that its token says: leaf first, then the issuing
+/// authority. Yields the last moment at which all of them and the root are valid.
+///
+/// # Errors
+/// [`CertError::Refused`] with the rule that is broken.
+pub(crate) fn check_time_stamp(
+    chain: &[CertificateDer<'_>],
+    root: &Verified<Authority>,
+    time_us: u64,
+) -> Result<u64, CertError> {
+    let seen = chain::check(chain, 1, root, &TIME_STAMP, TIME_STAMPING, time_us)?;
+    if !seen.uri.ends_with(TIME_STAMP_URI) {
+        return Err(unnamed(
+            &TIME_STAMP,
+            &seen.uri,
+            "a registry's, for example spiffe://jo/registry/timestamp",
+        )
+        .into());
+    }
+    let ends = chain
+        .iter()
+        .filter_map(|der| Validity::of(der))
+        .map(|validity| validity.not_after_us);
+    Ok(ends.fold(root.not_after_us, u64::min))
 }
 
 /// The node that a certificate names which a handshake has checked.

@@ -19,7 +19,7 @@ pub use leaf::{
 pub use refused::{Refused, Rule};
 
 pub(crate) use key::{KeyKind, holds_key, public_key};
-pub(crate) use leaf::{client_identity, node_identity, refuse_node};
+pub(crate) use leaf::{check_time_stamp, client_identity, node_identity, refuse_node};
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,7 @@ pub(super) enum Usage {
     Server,
     Client,
     DocumentSigning,
+    TimeStamping,
 }
 
 /// What must stand in subjectAltName.
@@ -264,16 +265,16 @@ impl Shape {
 
 impl Usage {
     fn is_exactly(self, found: &ExtendedKeyUsage<'_>) -> bool {
-        let (server, client, document) = match self {
-            Usage::ServerAndClient => (true, true, false),
-            Usage::Server => (true, false, false),
-            Usage::Client => (false, true, false),
-            Usage::DocumentSigning => (false, false, true),
+        let other: &[Oid<'_>] = match self {
+            Usage::DocumentSigning => &[DOCUMENT_SIGNING],
+            _ => &[],
         };
-        let none_else =
-            !(found.any || found.code_signing || found.email_protection || found.time_stamping || found.ocsp_signing);
-        let other: &[Oid<'_>] = if document { &[DOCUMENT_SIGNING] } else { &[] };
-        none_else && found.server_auth == server && found.client_auth == client && found.other == other
+        let none_else = !(found.any || found.code_signing || found.email_protection || found.ocsp_signing);
+        none_else
+            && found.server_auth == matches!(self, Usage::ServerAndClient | Usage::Server)
+            && found.client_auth == matches!(self, Usage::ServerAndClient | Usage::Client)
+            && found.time_stamping == (self == Usage::TimeStamping)
+            && found.other == other
     }
 
     fn text(self) -> &'static str {
@@ -282,6 +283,7 @@ impl Usage {
             Usage::Server => "serverAuth alone",
             Usage::Client => "clientAuth alone",
             Usage::DocumentSigning => "id-kp-documentSigning alone",
+            Usage::TimeStamping => "timeStamping alone",
         }
     }
 }
