@@ -67,6 +67,10 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// Proofs, tiles and cosignatures a minute of one node.
     pub proofs_per_minute: u32,
+    /// Comparisons of ledgers (`Hello`) a minute of one node.
+    pub hellos_per_minute: u32,
+    /// Reports of findings a minute of one node.
+    pub reports_per_minute: u32,
     /// Proposed agreements of one member that wait for the other party.
     pub proposals_per_member: usize,
 }
@@ -84,6 +88,8 @@ impl Default for Limits {
             enrolments_per_minute: 60,
             requests_per_minute: 6000,
             proofs_per_minute: 6000,
+            hellos_per_minute: 600,
+            reports_per_minute: 60,
             proposals_per_member: 256,
         }
     }
@@ -190,6 +196,8 @@ struct RawLimits {
     enrolments_per_minute: Option<Spanned<u64>>,
     requests_per_minute: Option<Spanned<u64>>,
     proofs_per_minute: Option<Spanned<u64>>,
+    hellos_per_minute: Option<Spanned<u64>>,
+    reports_per_minute: Option<Spanned<u64>>,
     proposals_per_member: Option<Spanned<u64>>,
 }
 
@@ -307,6 +315,18 @@ impl RawLimits {
                 &self.proofs_per_minute,
                 10_000_000,
                 standard.proofs_per_minute,
+            )?,
+            hellos_per_minute: count(
+                "limits.hellos_per_minute",
+                &self.hellos_per_minute,
+                1_000_000,
+                standard.hellos_per_minute,
+            )?,
+            reports_per_minute: count(
+                "limits.reports_per_minute",
+                &self.reports_per_minute,
+                1_000_000,
+                standard.reports_per_minute,
             )?,
             proposals_per_member: size(
                 "limits.proposals_per_member",

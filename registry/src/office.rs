@@ -13,7 +13,7 @@ use crate::cosigned::Cosigned;
 use crate::desk::Desk;
 use crate::door::Peer;
 use crate::init::Base;
-use crate::rate::Rate;
+use crate::rate::{self, Rate};
 use crate::refusal::Refusal;
 use crate::standing::Standing;
 use crate::state::{Hash, State};
@@ -30,6 +30,8 @@ pub(crate) struct Office {
     /// What nodes cosigned of the own ledger.
     pub(crate) cosigned: Cosigned,
     proofs: Rate<NodeId>,
+    hellos: Rate<NodeId>,
+    reports: Rate<NodeId>,
     strangers: Rate<IpAddr>,
     callers: Rate<NodeId>,
 }
@@ -55,6 +57,8 @@ impl Office {
             strangers: Rate::new(limits.enrolments_per_minute),
             callers: Rate::new(limits.requests_per_minute),
             proofs: Rate::new(limits.proofs_per_minute),
+            hellos: Rate::new(limits.hellos_per_minute),
+            reports: Rate::new(limits.reports_per_minute),
             verifier: Arc::new(SealVerifier::new()),
             cosigned: Cosigned::default(),
             standing,
@@ -112,10 +116,40 @@ impl Office {
     /// # Errors
     /// PROOF_BUDGET.
     pub(crate) fn spend_proof(&self, caller: &Caller) -> Result<(), Refusal> {
-        if self.proofs.admit(caller.node.clone(), self.base.clock.now_us()) {
+        self.spend(
+            &self.proofs,
+            caller,
+            "proofs, tiles and cosignatures",
+            "proofs_per_minute",
+        )
+    }
+
+    /// Counts a `Hello`, for which ledgers are compared and a proof is made.
+    ///
+    /// # Errors
+    /// PROOF_BUDGET.
+    pub(crate) fn spend_hello(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.spend(&self.hellos, caller, "comparisons", "hellos_per_minute")
+    }
+
+    /// Counts a report, whose notes are verified and which the log repeats.
+    ///
+    /// # Errors
+    /// PROOF_BUDGET.
+    pub(crate) fn spend_report(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.spend(&self.reports, caller, "reports", "reports_per_minute")
+    }
+
+    fn spend(&self, of: &Rate<NodeId>, caller: &Caller, what: &str, limit: &str) -> Result<(), Refusal> {
+        let now_us = self.base.clock.now_us();
+        if of.admit(caller.node.clone(), now_us) {
             return Ok(());
         }
-        let rule = format!("{} asked for more in this minute than the registry proves", caller.node);
+        let (most, wait_s) = (of.per_minute(), rate::wait_s(now_us));
+        let rule = format!(
+            "the registry takes {most} {what} a minute of each node (limits.{limit}), and {} asked for more; it answers again in {wait_s} s",
+            caller.node
+        );
         Err(Refusal::new(Reason::ProofBudget, rule))
     }
 

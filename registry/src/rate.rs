@@ -32,6 +32,11 @@ impl<K: Ord> Rate<K> {
         }
     }
 
+    /// Calls a minute for each party.
+    pub(crate) fn per_minute(&self) -> u32 {
+        self.per_minute
+    }
+
     /// Counts a call; false if it is one too many.
     pub(crate) fn admit(&self, party: K, now_us: u64) -> bool {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,6 +53,11 @@ impl<K: Ord> Rate<K> {
     }
 }
 
+/// Seconds until the next minute of the clock, when everybody may call again.
+pub(crate) fn wait_s(now_us: u64) -> u64 {
+    (MINUTE_US - now_us % MINUTE_US).div_ceil(1_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +68,6 @@ mod tests {
         assert!(rate.admit("a", 0) && rate.admit("a", 1) && !rate.admit("a", 2));
         assert!(rate.admit("b", 2));
         assert!(rate.admit("a", MINUTE_US));
+        assert_eq!((wait_s(0), wait_s(1), wait_s(MINUTE_US - 1)), (60, 60, 1));
     }
 }

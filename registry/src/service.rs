@@ -81,6 +81,7 @@ impl Registry for NodeService {
 
     async fn hello(&self, request: Request<wire::HelloRequest>) -> Result<Response<wire::HelloResponse>, Status> {
         let caller = self.caller(&request)?;
+        self.office.spend_hello(&caller).map_err(status)?;
         answer(self.office.hello(&caller, request.into_inner()).await)
     }
 
@@ -91,6 +92,7 @@ impl Registry for NodeService {
 
     async fn report(&self, request: Request<wire::ReportRequest>) -> Result<Response<wire::ReportResponse>, Status> {
         let caller = self.caller(&request)?;
+        self.office.spend_report(&caller).map_err(status)?;
         answer(self.office.report(&caller, request.into_inner()).await)
     }
 }

@@ -342,7 +342,7 @@ reasons! {
         "The consumer's node owes more receipts for answered exchanges than this node permits."
         "Let the consumer's node reach this one so that its receipts arrive; they are sent by themselves.";
     ProofBudget "PROOF_BUDGET" Peer ResourceExhausted:
-        "A peer may ask for so many proofs a minute."
+        "A peer may ask for so many proofs and comparisons a minute."
         "Ask again in a minute, for fewer.";
     Quarantined "QUARANTINED" OwnNode Unavailable:
         "Others hold a newer or another history of this node's ledger than its disk: the disk was rolled back or changed."

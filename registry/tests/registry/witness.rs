@@ -8,13 +8,15 @@ use http_body_util::BodyExt as _;
 use jisr_ledger::note;
 use jisr_ledger::tlog::{AddCheckpoint, Resource};
 use jisr_ledger::tree;
+use jisr_proto::reason::Reason;
+use jisr_proto::registry as wire;
 use jisr_proto::statement::Kind;
 use jisr_registry::Limits;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::{Service as _, ServiceExt as _};
 
-use crate::world::{NOON_US, Node, World};
+use crate::world::{NOON_US, Node, World, reason};
 
 /// What came back.
 struct Answer {
@@ -292,4 +294,41 @@ async fn the_registry_s_ledger_is_served_in_tiles() {
         }
     }
     world.finish(mol).await;
+}
+
+#[tokio::test]
+async fn a_node_compares_and_reports_so_often_a_minute() {
+    let limits = Limits {
+        hellos_per_minute: 2,
+        reports_per_minute: 1,
+        ..Limits::default()
+    };
+    let world = World::limited(limits).await;
+    world.member("JO/GOV/mol").await;
+    let mol = world.node("JO/GOV/mol/node/node1").await;
+    let mut registry = world.call(Some(&mol.identity)).await;
+    for _ in 0..2 {
+        registry.hello(mol.hello(mol.held())).await.unwrap();
+    }
+    let refused = registry.hello(mol.hello(mol.held())).await.unwrap_err();
+    let told = refused.message().to_owned();
+    assert!(
+        told.contains("limits.hellos_per_minute") && told.contains("answers again in"),
+        "{told}"
+    );
+    assert_eq!(reason(Err::<(), _>(refused)), Reason::ProofBudget);
+    let report = wire::ReportRequest::default();
+    assert_eq!(reason(registry.report(report.clone()).await), Reason::RequestInvalid);
+    let refused = registry.report(report).await.unwrap_err();
+    assert!(refused.message().contains("limits.reports_per_minute"), "{refused}");
+    // Others are not slowed down, nor is it in the next minute.
+    let next = world.node("JO/GOV/mol/node/node2").await;
+    world
+        .call(Some(&next.identity))
+        .await
+        .hello(next.hello(next.held()))
+        .await
+        .unwrap();
+    world.clock.advance(60_000_000);
+    registry.hello(mol.hello(mol.held())).await.unwrap();
 }
