@@ -240,3 +240,29 @@ fn an_erasure_is_finished_also_where_the_index_was_lost_and_made_anew_in_between
     next.close();
     assert!(after.resume_point().exists());
 }
+
+#[test]
+fn what_was_begun_is_finished_before_anything_else_is_erased() {
+    let story = Story::new();
+    for index_is_lost in [false, true] {
+        let (world, ledger, disk, _) = story.before();
+        // The plan, then the journal of the first frame: ERASED stands, and nothing is overwritten.
+        disk.fail(Op::Replace, When::Before, 1);
+        assert!(matches!(story.erase(&ledger), Err(EraseError::Disk(_))));
+        let after = world.crash();
+        if index_is_lost {
+            fs::remove_dir_all(after.dir.path().join("ledger/index")).unwrap();
+        }
+        let next = story.network.open(&after);
+        assert_eq!(story.gone(&next), 0);
+        let (statement, approved) = erasure(&GOES[..1]);
+        let done = next.erase(statement, &approved).unwrap();
+        assert_eq!(
+            done.parts, 0,
+            "the first erasure had taken them, lost index: {index_is_lost}"
+        );
+        assert_eq!(story.gone(&next), 6, "lost index: {index_is_lost}");
+        assert_eq!(next.resume_erasure().unwrap(), None);
+        story.network.is_valid(&after, next.size());
+    }
+}

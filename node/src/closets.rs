@@ -260,6 +260,14 @@ pub(crate) fn append_fault(error: &AppendError) -> Fault {
     Fault::new(reason, error.to_string())
 }
 
+/// Nothing is exchanged with a peer that escapes comparison.
+pub(crate) fn withheld(peer: &NodeId) -> Fault {
+    let detail = format!(
+        "{peer} shows no checkpoint of its ledger at Hello, though one is known: it keeps it back, or is recovering"
+    );
+    Fault::new(Reason::PeerLedgerUnproven, detail)
+}
+
 /// The gRPC status code of a fault, as it stands in statements.
 pub(crate) fn code(fault: &Fault) -> u32 {
     fault.code() as u32
@@ -278,6 +286,13 @@ impl Greeter for Closets {
         }
     }
 
+    fn is_open(&self, peer: &NodeRow) -> Result<(), Fault> {
+        if self.watching.kept_back(&peer.origin) {
+            return Err(withheld(&peer.id));
+        }
+        Ok(())
+    }
+
     fn hear<'a>(&'a self, peer: &'a NodeRow, asked: Bytes, answer: HelloResponse) -> Heard<'a> {
         Box::pin(async move {
             if answer.origin != peer.origin.as_str() {
@@ -288,6 +303,12 @@ impl Greeter for Closets {
                 return Err(Fault::new(Reason::OriginUnlisted, detail));
             }
             self.compare_snapshots(&peer.id, answer.snapshot_version, &answer.snapshot)?;
+            let (seen_size, _) = self.owed.newest_checkpoint(&peer.origin);
+            let keeps_back = self.watching.keeps_back(peer, &answer.checkpoint, seen_size);
+            if keeps_back && !answer.recovering {
+                return Err(withheld(&peer.id));
+            }
+            self.watching.note_kept_back(&peer.origin, keeps_back);
             // What is checked is put down, and what others hold may lie in tiles: not on a thread that serves exchanges.
             let (watching, peer) = (Arc::clone(&self.watching), peer.clone());
             let compared = tokio::task::spawn_blocking(move || {

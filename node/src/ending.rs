@@ -159,9 +159,11 @@ async fn added(channel: &Channel, ledger: &Ledger, from: u64, (to, note): (u64, 
 
 /// Shows the registry the own newest checkpoint; returns the newest of this ledger that it holds.
 async fn greet(registry: &mut RegistryClient<Channel>, node: &Node, ledger: &Ledger) -> Result<Bytes, SetupError> {
+    let checkpoint = ledger.signed().map(|(_, note)| note).unwrap_or_default();
     let request = HelloRequest {
         origin: node.origin.to_string(),
-        checkpoint: ledger.signed().map(|(_, note)| note).unwrap_or_default(),
+        recovering: checkpoint.is_empty(),
+        checkpoint,
         yours: Bytes::new(),
     };
     registry

@@ -294,6 +294,7 @@ fn watching(
         data: config.data.clone(),
         clock: Arc::clone(clock),
         registry_doubted: AtomicBool::new(false),
+        silent: Mutex::default(),
         checked: Mutex::default(),
     })
 }

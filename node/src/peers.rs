@@ -53,6 +53,9 @@ pub(crate) enum PeerError {
 pub(crate) trait Greeter: Send + Sync {
     /// What this node says on a new connection to `peer`.
     fn greet(&self, peer: &NodeRow) -> HelloRequest;
+    /// Whether `peer` may be asked anything: it may not where it showed nothing of its ledger at the last `Hello` and some of it is
+    /// known.
+    fn is_open(&self, peer: &NodeRow) -> Result<(), Fault>;
     /// Judges the answer; an error closes the connection. `asked` is the checkpoint of the peer's ledger that was sent.
     fn hear<'a>(&'a self, peer: &'a NodeRow, asked: Bytes, answer: HelloResponse) -> Heard<'a>;
 }
@@ -96,6 +99,7 @@ impl Peers {
         to: &NodeRow,
         (head, payload): (Bytes, Bytes),
     ) -> Result<ExchangeResponse, PeerError> {
+        self.look_again(greeter, to).await?;
         let response: ExchangeResponse = self
             .call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload)
             .await?;
@@ -105,6 +109,15 @@ impl Peers {
         } else {
             Ok(response)
         }
+    }
+
+    /// A peer that showed nothing of its ledger when it introduced itself shows it now, or is asked nothing.
+    async fn look_again(&self, greeter: &dyn Greeter, to: &NodeRow) -> Result<(), PeerError> {
+        if greeter.is_open(to).is_ok() {
+            return Ok(());
+        }
+        self.greet(greeter, to).await?;
+        greeter.is_open(to).map_err(PeerError::Refused)
     }
 
     /// Asks how an exchange ended.

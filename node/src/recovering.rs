@@ -139,6 +139,8 @@ async fn take_part(closets: &Arc<Closets>, opened: &Opened) {
             .say(format!("what the last run left open could not be closed yet: {fault}"));
         tokio::time::sleep(PAUSE_MAX).await;
     }
+    // Connections on which this node introduced itself without a checkpoint: from now on it has one to show.
+    closets.peers.retain(|_| false);
     closets.standing.run();
     tracing::info!(size = closets.ledger.size(), "this node takes part");
 }

@@ -13,10 +13,14 @@ use jisr_certs::validity::Validity;
 use jisr_certs::{CertError, csr, pem, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::note::{self, Checkpoint, VerifierKey};
+use jisr_ledger::seal;
+use jisr_ledger::tree::verify_consistency;
 use jisr_proto::canonical;
 use jisr_proto::ident::{Epoch, OfficerId, Origin, SubsystemId};
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::registry::{EnrolRequest, EnrolResponse, Token};
+use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::status::Fault;
 use tokio_rustls::TlsConnector;
 
@@ -65,6 +69,13 @@ pub enum SetupError {
     /// The registry's answer does not hold.
     #[error("registry: its answer does not hold: {0}. Do not use it; tell the registry's operator")]
     Answer(String),
+    /// The registry shows another history than the one that the token pins.
+    #[error(
+        "registry: its ledger does not continue the one that the token pins ({0}): this newcomer is led into a forked history, or the \
+         registry was rolled back since. Nothing of its answer was kept. Show the token to the registry's operator and to another member, \
+         whose node can compare; once they agree, enrol with a new token and new keys (move the directory `keys` away)"
+    )]
+    Forked(String),
     /// The node has not been enrolled, or has been already.
     #[error("own node: {0}")]
     State(String),
@@ -336,6 +347,7 @@ async fn ask(
         address: config.peer_door.public.clone(),
         local_ca: Bytes::copy_from_slice(&local_ca.certificate().der),
         now_us,
+        known_size: pinned(token)?.size,
     };
     let root = token
         .root
@@ -389,7 +401,8 @@ fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) 
     let signed = response.snapshot.clone().ok_or_else(|| wrong("it holds no snapshot"))?;
     let verified =
         snapshots::verify(&anchor, signed, None, now_us).map_err(|error| SetupError::Answer(error.to_string()))?;
-    let (_, snapshot, _) = verified.ok_or_else(|| wrong("it holds no snapshot"))?;
+    let (signed, snapshot, _) = verified.ok_or_else(|| wrong("it holds no snapshot"))?;
+    check_continues(&pinned(token)?, &signed, &anchor, &response.consistency)?;
     let listed = snapshot.nodes.iter().any(|row| {
         row.id == config.node.as_str()
             && row.origin == response.origin
@@ -401,6 +414,49 @@ fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) 
     } else {
         Err(wrong("its snapshot does not list this node with these certificates"))
     }
+}
+
+/// The checkpoint of the registry's ledger that a token pins.
+fn pinned(token: &Token) -> Result<Checkpoint, SetupError> {
+    let key: VerifierKey = token
+        .registry_key
+        .parse()
+        .map_err(|error| SetupError::Token(format!("names no key of the registry's ledger: {error}")))?;
+    match note::open(&token.checkpoint, &key) {
+        Ok(checkpoint) => Ok(checkpoint.into_inner()),
+        Err(error) => Err(SetupError::Token(format!(
+            "pins no checkpoint of the registry's ledger: {error}"
+        ))),
+    }
+}
+
+/// What the token pins must be a stage of the ledger in which the snapshot stands.
+fn check_continues(
+    pinned: &Checkpoint,
+    signed: &SignedSnapshot,
+    anchor: &Anchor,
+    consistency: &[Bytes],
+) -> Result<(), SetupError> {
+    let seal = signed.entry.as_ref().and_then(|entry| entry.seal.as_ref());
+    let shown = seal.map(|seal| note::open(&seal.checkpoint, &anchor.registry_key));
+    let shown = match shown {
+        Some(Ok(shown)) => shown,
+        Some(Err(error)) => return Err(SetupError::Answer(format!("the checkpoint of its snapshot: {error}"))),
+        None => return Err(SetupError::Answer("its snapshot stands under no checkpoint".to_owned())),
+    };
+    if shown.size < pinned.size {
+        let text = format!("{} entries are pinned, {} are shown", pinned.size, shown.size);
+        return Err(SetupError::Forked(text));
+    }
+    let proof = seal::path(consistency).map_err(|error| SetupError::Answer(error.to_string()))?;
+    if verify_consistency(pinned.size, &pinned.root, shown.size, &shown.root, &proof) {
+        return Ok(());
+    }
+    let text = format!(
+        "the {} entries that are shown do not begin with the {} that are pinned",
+        shown.size, pinned.size
+    );
+    Err(SetupError::Forked(text))
 }
 
 /// Issues a credential for an application that may ask as `subsystem`.

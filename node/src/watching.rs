@@ -6,7 +6,7 @@
 
 mod rounds;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +53,8 @@ pub(crate) struct Watching {
     pub registry_doubted: AtomicBool,
     /// When each ledger was checked last.
     pub checked: Mutex<HashMap<Origin, Checked>>,
+    /// Peers that showed no checkpoint at the last `Hello` although one is known; only listed ones get here.
+    pub silent: Mutex<HashSet<Origin>>,
 }
 
 /// When a ledger was compared.
@@ -85,6 +87,30 @@ impl Watching {
         let size = self.witness.newest(origin).map(|(checkpoint, _)| checkpoint.size)?;
         let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         Some((size, checked.get(origin).map_or(0, |checked| checked.at_us)))
+    }
+
+    /// Whether a peer keeps back what it must show: it shows no checkpoint, and one of its ledger, or a seal under one, is known. At
+    /// the first contact nothing is.
+    pub(crate) fn keeps_back(&self, peer: &NodeRow, shown: &Bytes, seen_size: u64) -> bool {
+        shown.is_empty() && (seen_size > 0 || self.witness.newest(&peer.origin).is_some())
+    }
+
+    /// Notes whether a peer kept its checkpoint back at the last `Hello`.
+    pub(crate) fn note_kept_back(&self, origin: &Origin, keeps_back: bool) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeps_back {
+            silent.insert(origin.clone());
+        } else {
+            silent.remove(origin);
+        }
+    }
+
+    /// Whether it did.
+    pub(crate) fn kept_back(&self, origin: &Origin) -> bool {
+        self.silent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(origin)
     }
 
     /// Own checkpoint as others are shown it: none while nothing may be sealed.

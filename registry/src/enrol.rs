@@ -7,6 +7,7 @@ use jisr_certs::ed25519::PublicKey;
 use jisr_certs::issue::Issuing;
 use jisr_certs::profile;
 use jisr_certs::validity::Validity;
+use jisr_ledger::note;
 use jisr_proto::ident::{Epoch, NodeId};
 use jisr_proto::reason::Reason;
 use jisr_proto::registry::{EnrolRequest, EnrolResponse};
@@ -51,6 +52,7 @@ impl Office {
     /// TOKEN_INVALID, TOKEN_USED, TOKEN_EXPIRED, CLOCK_SKEW, CSR_INVALID, REQUEST_INVALID.
     pub(crate) async fn enrol(&self, request: EnrolRequest) -> Result<EnrolResponse, Refusal> {
         self.check_clock(request.now_us)?;
+        let known_size = request.known_size;
         let enrolment = Enrolment::read(request)?;
         let issuance = Issuance {
             issuing: Arc::clone(&self.base.issuing),
@@ -81,7 +83,9 @@ impl Office {
                 done.snapshot
             }
         };
+        let consistency = self.continues(known_size, &snapshot).await?;
         Ok(EnrolResponse {
+            consistency,
             tls_certificate: row.tls_certificate,
             seal_certificate: row.seal_certificate,
             issuers: self
@@ -95,6 +99,16 @@ impl Office {
             snapshot: Some(snapshot.signed.as_ref().clone()),
             anchor: self.base.anchor.clone(),
         })
+    }
+
+    /// Proof that the ledger under the snapshot continues what the newcomer's token pins. Where it does not there is none to make,
+    /// and the newcomer says so.
+    async fn continues(&self, known_size: u64, snapshot: &Published) -> Result<Vec<Bytes>, Refusal> {
+        let seal = snapshot.signed.entry.as_ref().and_then(|entry| entry.seal.as_ref());
+        let size = seal
+            .and_then(|seal| note::open(&seal.checkpoint, &self.base.own_key).ok())
+            .map_or(0, |checkpoint| checkpoint.size);
+        self.consistency(known_size, size).await
     }
 
     /// Revokes the seal certificates of ledgers that were succeeded; the snapshot that shows the last of them, if there were any.

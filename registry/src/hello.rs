@@ -17,7 +17,7 @@ impl Office {
     /// Compares what both hold of each other's ledger.
     ///
     /// # Errors
-    /// ORIGIN_UNLISTED, CHECKPOINT_INVALID. A quarantine is no error of the call: it is answered without a checkpoint.
+    /// ORIGIN_UNLISTED, CHECKPOINT_INVALID, also where a node that seals shows none of its ledger. A quarantine is no error of the call: it is answered without a checkpoint.
     pub(crate) async fn hello(
         self: &Arc<Self>,
         caller: &Caller,
@@ -32,6 +32,7 @@ impl Office {
             return Err(Refusal::new(Reason::OriginUnlisted, rule));
         }
         let held = self.own_checkpoint(&request.yours)?;
+        self.check_shown(&node, &request)?;
         self.look_at(caller, &node, &request.checkpoint).await?;
         let from = held.as_ref().map_or(0, |held| held.size);
         if let Some(held) = held {
@@ -55,6 +56,22 @@ impl Office {
                 .unwrap_or_default(),
             recovering: !running,
         })
+    }
+
+    /// A ledger of which a checkpoint is known has one to show: a node that keeps it back, and does not say that it waits for a
+    /// confirmation, escapes comparison.
+    fn check_shown(&self, node: &Node, request: &HelloRequest) -> Result<(), Refusal> {
+        let Some((known, _)) = self.base.witness.newest(&node.origin) else {
+            return Ok(());
+        };
+        if !request.checkpoint.is_empty() || request.recovering {
+            return Ok(());
+        }
+        let rule = format!(
+            "{} shows no checkpoint of its ledger, of which this registry knows {} entries; show the newest one, or say that the node is recovering",
+            node.row.id, known.size
+        );
+        Err(Refusal::new(Reason::CheckpointInvalid, rule))
     }
 
     /// Takes up a node's cosignature on the registry's checkpoint.
@@ -150,7 +167,8 @@ impl Office {
         }
     }
 
-    async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Bytes>, Refusal> {
+    /// Proof that the first `to` entries begin with the first `from`; empty where there is nothing to prove.
+    pub(crate) async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Bytes>, Refusal> {
         if from == 0 || from >= to {
             return Ok(Vec::new());
         }

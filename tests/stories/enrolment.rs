@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use jisr_certs::digest;
+use jisr_certs::keys::KeyStore;
+use jisr_certs::seal::SealKey;
 use jisr_ledger::clock::{Clock as _, ManualClock, SystemClock};
+use jisr_ledger::note::{Checkpoint, SignedNote};
 use jisr_node::setup::{self, SetupError};
+use jisr_proto::canonical;
 use jisr_proto::reason::Reason;
 use jisr_tests::{World, until};
 
@@ -94,4 +100,55 @@ async fn a_token_is_good_for_one_node_once_and_for_a_while() {
     world.enrol("psd", &fresh).await.expect("the token is still good");
     world.start_node("psd").await;
     world.end().await;
+}
+
+/// The text of a token that pins this checkpoint (docs/formats.md, enrolment token).
+fn pinning(token: &str, checkpoint: String) -> String {
+    use base64::Engine as _;
+    let mut read = setup::read_token(token).unwrap();
+    read.checkpoint = checkpoint.into();
+    let bytes: Bytes = canonical::encode(&read);
+    let check = digest::sha256(&[&bytes]);
+    let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([&bytes, &check[..4]].concat());
+    format!("jisr1-{text}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_is_not_led_into_a_forked_history() {
+    let mut world = World::new().await;
+    for code in ["mol", "psd", "moh", "moi"] {
+        world.admit(code).await;
+        world.prepare(code, "").await;
+    }
+    let token = world.token("mol").await;
+    let pinned = setup::read_token(&token).unwrap().checkpoint;
+    let pinned = Checkpoint::parse(SignedNote::parse(&pinned).unwrap().text).unwrap();
+    // Others were shown another history: as long, shorter, or longer than the one that this newcomer is shown.
+    let keys = world.registry_ledger().parent().unwrap().join("keys");
+    let key = SealKey::load_or_make(&KeyStore::open(&keys).unwrap(), &pinned.origin.parse().unwrap()).unwrap();
+    for (code, size, root) in [
+        ("psd", pinned.size, [7; 32]),
+        ("moh", 2, [7; 32]),
+        ("moi", pinned.size + 100, pinned.root),
+    ] {
+        let token = world.token(code).await;
+        let led = world.enrol(code, &pinning(&token, key.checkpoint(size, &root))).await;
+        let error = led.expect_err("the registry shows two histories");
+        assert!(matches!(error, SetupError::Forked(_)), "{error}");
+        let told = error.to_string();
+        assert!(
+            told.contains("forked history") && told.contains("new token and new keys"),
+            "{told}"
+        );
+        assert!(!world.party(code).dir.join("anchor").exists(), "something was kept");
+    }
+    let foreign = pinning(&token, "jisr/JO/registry/2026\n1\n\n".to_owned());
+    let error = world.enrol("mol", &foreign).await.expect_err("it is not signed");
+    assert!(matches!(error, SetupError::Token(_)), "{error}");
+    let token = world.token("mol").await;
+    world
+        .enrol("mol", &token)
+        .await
+        .expect("this one continues what it pins");
+    world.stop_registry().await;
 }

@@ -11,8 +11,8 @@ use jisr_ledger::verify::{self, Options};
 use jisr_node::Layout;
 use jisr_node::mirroring::{KeySource, Location, RecoverySecret, recover};
 use jisr_proto::admin::{
-    EraseRequest, EraseResponse, ExportEvidenceRequest, HoldRequest, PayloadRequest, ProposeErasureRequest,
-    ReleaseRequest,
+    EraseRequest, EraseResponse, ExportEvidenceRequest, HoldRequest, HoldsRequest, PayloadRequest,
+    ProposeErasureRequest, ReleaseRequest,
 };
 use jisr_proto::canonical;
 use jisr_proto::ident::ExchangeId;
@@ -104,6 +104,12 @@ async fn two_officers_erase_what_no_hold_covers_and_every_proof_stays() {
         hold,
     };
     let digest = mol.admin().await.hold(request).await.unwrap().into_inner().digest;
+    let standing = async || {
+        let holds = mol.admin().await.holds(HoldsRequest {}).await.unwrap();
+        let holds = holds.into_inner().holds;
+        holds.into_iter().map(|hold| hold.digest).collect::<Vec<_>>()
+    };
+    assert_eq!(standing().await, [digest.clone()]);
     refused(erase(mol, &erasure, &["dalia", "sami"], now).await, Reason::LegalHold);
     let release = canonical::encode(&Release {
         format: 1,
@@ -117,8 +123,12 @@ async fn two_officers_erase_what_no_hold_covers_and_every_proof_stays() {
         approvals,
     };
     mol.admin().await.release(request).await.unwrap();
+    assert!(standing().await.is_empty());
     let done = erase(mol, &erasure, &["dalia", "sami"], now).await.unwrap();
     assert_eq!(done.parts, 2, "case and subject of ASKED");
+    // Asked again, it is answered with what stands, and nothing is added.
+    let again = erase(mol, &erasure, &["dalia", "sami"], now).await.unwrap();
+    assert_eq!((again.index, again.parts), (done.index, 0));
     // The provider holds the same parts beside RECEIVED.
     let psd = world.party("psd");
     let erasure = proposed(psd, &exchange, &[CASE, SUBJECT]).await;

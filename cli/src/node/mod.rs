@@ -40,6 +40,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Erase(erase::Erase),
     Hold(erase::Hold),
+    Holds(erase::Holds),
     /// End a hold, with the approval of two officers
     #[command(subcommand)]
     Release(erase::Release),
@@ -70,6 +71,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Status(status) => status.run(),
         Command::Erase(command) => command.run(),
         Command::Hold(hold) => hold.run(),
+        Command::Holds(holds) => holds.run(),
         Command::Release(command) => command.run(),
         Command::Payload(payload) => payload.run(),
         Command::MirrorSecret(secret) => secret.run(),

@@ -108,7 +108,9 @@ pub(super) fn failure(error: SetupError) -> Failure {
         },
         SetupError::Token(_) => Failure::usage(what, ""),
         SetupError::Refused(fault) => tonic::Status::from(fault).into(),
-        SetupError::Unreachable { .. } | SetupError::Answer(_) => Failure::refused(what, "the registry", "", ""),
+        SetupError::Unreachable { .. } | SetupError::Answer(_) | SetupError::Forked(_) => {
+            Failure::refused(what, "the registry", "", "")
+        }
         SetupError::Certs(_) | SetupError::Io { .. } | SetupError::State(_) => Failure::fault(what, ""),
     }
 }

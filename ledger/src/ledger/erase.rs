@@ -93,6 +93,9 @@ impl Ledger {
     pub fn erase(&self, statement: Closed, approved: &Approved<Erasure>) -> Result<ErasedEntry, EraseError> {
         let eraser = &self.0.eraser;
         let _running = eraser.alone();
+        // There is room for one plan, and what a start came across is forgotten once an erasure is carried out: what the process
+        // before left is finished first.
+        self.resume()?;
         let size = self.size();
         let parts = &approved.document().parts;
         if let Some(beyond) = parts.iter().find(|part| part.index >= size) {
@@ -119,8 +122,12 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::erase`].
     pub fn resume_erasure(&self) -> Result<Option<ErasedEntry>, EraseError> {
+        let _running = self.0.eraser.alone();
+        self.resume()
+    }
+
+    fn resume(&self) -> Result<Option<ErasedEntry>, EraseError> {
         let eraser = &self.0.eraser;
-        let _running = eraser.alone();
         let mut found = BTreeMap::new();
         for index in eraser.owed.all() {
             found.extend(self.erased_by(index)?.map(|parts| (index, parts)));
@@ -135,7 +142,9 @@ impl Ledger {
         }
         let Some(newest) = found.last_key_value().map(|(index, _)| *index) else {
             // ERASED did not reach the ledger: whoever asked for it was told so, or nothing at all.
-            eraser.finished()?;
+            if eraser.is_begun()? || eraser.owed.is_any() {
+                eraser.finished()?;
+            }
             return Ok(None);
         };
         let parts = self.carry_out(found.values().map(Vec::as_slice))?;

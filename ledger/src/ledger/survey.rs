@@ -1,4 +1,4 @@
-//! Reads the whole ledger for what rarely stands there: holds, and messages whose time is over.
+//! Reads the whole ledger for what rarely stands there: acts of officers, and messages whose time is over.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 
 use bytes::Bytes;
 use jisr_proto::canonical;
-use jisr_proto::statement::{Core, Held, Kind, Release, Released};
+use jisr_proto::statement::{Core, Erased, Held, Kind, Release, Released};
 
 use super::Ledger;
 use super::entry::ReadError;
@@ -48,6 +48,13 @@ pub enum Surveyed {
     Held(Held),
     /// RELEASED, with the digest of the hold that it ends.
     Released(Bytes),
+    /// ERASED that officers approved.
+    Erased {
+        /// Its index.
+        index: u64,
+        /// Its document, canonical bytes of an `Erasure`.
+        erasure: Bytes,
+    },
     /// A stored message that is not erased.
     Kept {
         /// Index of the statement that it stands with.
@@ -60,7 +67,7 @@ pub enum Surveyed {
 }
 
 impl Ledger {
-    /// Shows holds, releases and stored messages from `from` on to the end of what is durable, in order, or to the end of the frame
+    /// Shows holds, releases, erasures and stored messages from `from` on to the end of what is durable, in order, or to the end of the frame
     /// in which `visit` said `false`: enough. Returns where the next survey goes on. Blocks on disk for as long as reading takes.
     ///
     /// # Errors
@@ -124,7 +131,7 @@ fn frame(here: Cursor, body: &Bytes, visit: &mut impl FnMut(Surveyed)) -> Result
         match record? {
             Record::Statement(stored) => {
                 newest = Some(stored);
-                if let Some(found) = act(stored)? {
+                if let Some(found) = act(stored, next)? {
                     visit(found);
                 }
                 next += 1;
@@ -145,8 +152,8 @@ fn frame(here: Cursor, body: &Bytes, visit: &mut impl FnMut(Surveyed)) -> Result
     Ok(next)
 }
 
-/// The hold or release in a statement that has exactly CORE and ACT.
-fn act(stored: &[u8]) -> Result<Option<Surveyed>, FrameError> {
+/// The act of officers in the statement with this index, which has exactly CORE and ACT.
+fn act(stored: &[u8], index: u64) -> Result<Option<Surveyed>, FrameError> {
     let parts = StoredParts::new(stored)?;
     if parts.left() != 2 {
         return Ok(None);
@@ -166,6 +173,14 @@ fn act(stored: &[u8]) -> Result<Option<Surveyed>, FrameError> {
     let core: Core = canonical::decode(&content(Tag::Core).unwrap_or_default()).map_err(bad)?;
     Ok(match core.kind() {
         Kind::Held => Some(Surveyed::Held(canonical::decode(&act).map_err(bad)?)),
+        Kind::Erased => {
+            let erased: Erased = canonical::decode(&act).map_err(bad)?;
+            let is_approved = !erased.approvals.is_empty();
+            is_approved.then_some(Surveyed::Erased {
+                index,
+                erasure: erased.erasure,
+            })
+        }
         Kind::Released => {
             let released: Released = canonical::decode(&act).map_err(bad)?;
             let document: Release = canonical::decode(&released.release).map_err(bad)?;

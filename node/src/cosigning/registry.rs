@@ -50,9 +50,11 @@ pub(crate) async fn compare_with_registry(closets: Arc<Closets>, mut stopped: St
 /// It could not be asked, or its answer does not hold, in words.
 pub(crate) async fn greet_registry(closets: &Arc<Closets>) -> Result<(), String> {
     let asked = held_of_registry(closets).await;
+    let checkpoint = closets.watching.shown();
     let request = HelloRequest {
         origin: closets.origin.to_string(),
-        checkpoint: closets.watching.shown(),
+        recovering: checkpoint.is_empty(),
+        checkpoint,
         yours: asked.clone(),
     };
     let answered = closets.registry.client().hello(request).await;

@@ -247,6 +247,10 @@ impl Admin for Door {
         Ok(Response::new(erasing::hold(&self.closets, request.into_inner()).await?))
     }
 
+    async fn holds(&self, _: Request<wire::HoldsRequest>) -> Result<Response<wire::HoldsResponse>, Status> {
+        Ok(Response::new(erasing::holds(&self.closets).await?))
+    }
+
     async fn release(&self, request: Request<wire::ReleaseRequest>) -> Result<Response<wire::ReleaseResponse>, Status> {
         let released = erasing::release(&self.closets, request.into_inner()).await?;
         Ok(Response::new(released))

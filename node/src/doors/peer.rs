@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use super::accept::{Stopped, serve_connection};
 use super::{body_fault, not_grpc, refuse, tiles, witness};
 use crate::cancelled::Cancelled;
-use crate::closets::Closets;
+use crate::closets::{Closets, withheld};
 use crate::grpc::{self, Chunks, FrameError, Status};
 use crate::peers::{ENVELOPE_BYTES_MAX, PROTOCOL_VERSION, head_before_payload};
 use crate::{paying, provider, question, receipts, reconciling, settling};
@@ -35,6 +35,8 @@ struct Caller {
     node: NodeId,
     certificate: Hash,
     greeted: AtomicBool,
+    /// It showed no checkpoint where one of its ledger is known: it hears what is known, as a recovering node must, and nothing else.
+    keeps_back: AtomicBool,
 }
 
 /// Serves one connection.
@@ -58,6 +60,7 @@ pub(crate) async fn serve(closets: Arc<Closets>, acceptor: TlsAcceptor, stream: 
         node,
         certificate,
         greeted: AtomicBool::new(false),
+        keeps_back: AtomicBool::new(false),
     });
     serve_connection(stream, &limits, stopped, move |request| {
         handle(Arc::clone(&closets), Arc::clone(&caller), request)
@@ -129,6 +132,9 @@ async fn dispatch(
     if method != "Prove" || closets.standing.is_quarantined() {
         closets.standing.admits()?;
     }
+    if matches!(method, "Exchange" | "Settle") && caller.keeps_back.load(Ordering::Acquire) {
+        return Err(withheld(&caller.node));
+    }
     match method {
         "Exchange" => exchange(closets, caller, decode(message)?).await.map(split),
         "Settle" => Box::pin(settle(closets, caller, decode(message)?)).await.map(split),
@@ -198,6 +204,7 @@ async fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Res
     // A seal that was seen says more of the caller's ledger than what was checked, where it is newer.
     let (seen_size, seen) = closets.owed.newest_checkpoint(&row.origin);
     let (watching, row) = (Arc::clone(&closets.watching), Arc::clone(row));
+    let keeps_back = watching.keeps_back(&row, &request.checkpoint, seen_size);
     let compared = tokio::task::spawn_blocking(move || {
         watching.held_of_us(row.id.as_str(), &request.yours, false)?;
         watching.shown_by_caller(&row, &request.checkpoint)?;
@@ -212,6 +219,7 @@ async fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Res
     let (checkpoint, proof, yours) = compared
         .await
         .map_err(|_| Fault::new(Reason::Internal, "see the node's log"))??;
+    caller.keeps_back.store(keeps_back, Ordering::Release);
     caller.greeted.store(true, Ordering::Release);
     Ok(HelloResponse {
         version: PROTOCOL_VERSION,

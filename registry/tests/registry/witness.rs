@@ -332,3 +332,29 @@ async fn a_node_compares_and_reports_so_often_a_minute() {
     world.clock.advance(60_000_000);
     registry.hello(mol.hello(mol.held())).await.unwrap();
 }
+
+#[tokio::test]
+async fn whoever_keeps_its_checkpoint_back_is_refused_unless_nothing_is_known_of_its_ledger() {
+    let world = World::new().await;
+    world.member("JO/GOV/mol").await;
+    let mol = world.node("JO/GOV/mol/node/node1").await;
+    let mut channel = world.channel(Some(&mol.identity)).await;
+    let mut registry = world.call(Some(&mol.identity)).await;
+    let silent = wire::HelloRequest {
+        checkpoint: Bytes::new(),
+        ..mol.hello(mol.held())
+    };
+    registry.hello(silent.clone()).await.expect("it is the first contact");
+    assert_eq!(add(&mut channel, ask(&mol, 0).print()).await.status, 200);
+    assert_eq!(reason(registry.hello(silent.clone()).await), Reason::CheckpointInvalid);
+    // A node that was started hears what is known of its ledger: it needs that to go on.
+    let recovering = wire::HelloRequest {
+        recovering: true,
+        ..silent
+    };
+    let answer = registry.hello(recovering).await.unwrap().into_inner();
+    assert!(!answer.yours.is_empty());
+    registry.hello(mol.hello(mol.held())).await.unwrap();
+    drop(registry);
+    world.finish(channel).await;
+}

@@ -333,6 +333,7 @@ impl NodeDraft {
             address: "127.0.0.1:7000".into(),
             local_ca: Bytes::copy_from_slice(&self.local.certificate().der),
             now_us: NOON_US,
+            known_size: 0,
         }
     }
 
@@ -409,6 +410,7 @@ impl Node {
             origin: self.response.origin.clone(),
             checkpoint: self.ledger.checkpoint().note.clone(),
             yours,
+            recovering: false,
         }
     }
 

@@ -112,3 +112,31 @@ async fn an_unlisted_origin_or_another_snapshot_is_refused_at_hello() {
     );
     end(world, rogue, "mol").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_keeps_its_checkpoint_back_exchanges_nothing() {
+    let (world, rogue) = mol_turns().await;
+    // The first contact shows one; from then on one is known.
+    drop(rogue.greet(&world, "psd").await);
+    let mut line = rogue.connect(&world, "psd").await.unwrap();
+    let hello = HelloRequest {
+        checkpoint: Bytes::new(),
+        ..rogue.hello()
+    };
+    let told: HelloResponse = line
+        .call("Hello", &hello)
+        .await
+        .expect("a recovering node must hear it");
+    assert!(!told.yours.is_empty());
+    let asked = rogue.asked(rogue.core()).await;
+    let before = size(&world);
+    assert_eq!(
+        line.exchange(&Rogue::request(asked.clone())).await,
+        Err(Reason::PeerLedgerUnproven)
+    );
+    assert_eq!(line.settle(&asked).await, Err(Reason::PeerLedgerUnproven));
+    assert_eq!(size(&world), before);
+    line.call::<_, HelloResponse>("Hello", &rogue.hello()).await.unwrap();
+    assert!(line.exchange(&Rogue::request(asked)).await.is_ok());
+    end(world, rogue, "mol").await;
+}

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use clap::Args;
 use jisr_certs::officer::{Document, OfficerKey};
+use jisr_certs::profile::{check_local_ca, check_officer};
+use jisr_ledger::clock::{Clock as _, SystemClock};
 use jisr_proto::admin::AgreeRequest;
+use jisr_proto::ident::MemberId;
 use jisr_proto::statement::Approval;
 use rustls_pki_types::CertificateDer;
 
@@ -70,6 +73,18 @@ fn chain(file: &Path, ca: &Path) -> Result<[CertificateDer<'static>; 2], Failure
 }
 
 impl Credential {
+    /// Whose officer signs, if the certificate is in force by this machine's clock.
+    pub(in crate::node) fn member(&self) -> Result<MemberId, Failure> {
+        let [officer, local_ca] = &self.chain;
+        let now_us = SystemClock.now_us();
+        let checked = check_local_ca(local_ca, now_us).and_then(|local_ca| check_officer(officer, &local_ca, now_us));
+        let remedy = "name a certificate that `jisr node officer add` wrote, and that is in force";
+        match checked {
+            Ok(checked) => Ok(checked.officer.member()),
+            Err(error) => Err(Failure::usage(format!("the officer's certificate: {error}"), remedy)),
+        }
+    }
+
     /// The officer's yes to what is to be erased, held or released.
     pub(in crate::node) fn approve(&self, what: Document, document: &[u8]) -> Result<Approval, Failure> {
         let signature = self.key.sign(what, document).map_err(|error| {

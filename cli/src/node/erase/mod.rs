@@ -1,5 +1,6 @@
-//! `jisr node erase`, `hold`, `release`, `payload`: what was kept of exchanges is destroyed, protected, or shown.
+//! `jisr node erase`, `hold`, `holds`, `release`, `payload`: what was kept of exchanges is destroyed, protected, or shown.
 
+mod holds;
 mod paper;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 use tonic::transport::Channel;
 
+pub(crate) use self::holds::Holds;
 use self::paper::Paper;
 use super::Dir;
 use super::agree::officer::Officer;
@@ -295,6 +297,7 @@ impl Sign {
         let officer = self.officer.read()?;
         let mut paper = Paper::read(&self.file, what)?;
         output::say(paper.terms()?);
+        paper.check_signer(&officer.member()?)?;
         paper.add(officer.approve(what, paper.document())?)?;
         paper.replace(&self.file)?;
         output::say(format!(

@@ -6,6 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use jisr_certs::officer::Document;
 use jisr_proto::canonical;
+use jisr_proto::ident::{MemberId, Origin};
 use jisr_proto::statement::{Approval, Erasure, Release};
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +129,23 @@ impl Paper {
         }
         self.approvals.push(approval);
         Ok(())
+    }
+
+    /// An officer of the ledger's owner: the node refuses any other, after all have signed.
+    pub(super) fn check_signer(&self, member: &MemberId) -> Result<(), Failure> {
+        if !matches!(self.what, Document::Erasure) {
+            return Ok(());
+        }
+        let wrong = |why: String| Failure::fault(format!("the document: {why}"), REMEDY);
+        let erasure: Erasure = canonical::decode(&self.document).map_err(|error| wrong(error.to_string()))?;
+        let origin: Origin = erasure.origin.parse().map_err(|error| wrong(format!("{error}")))?;
+        if origin.member().as_ref() == Some(member) {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            format!("the document is for the ledger {origin}, and the officer is one of {member}"),
+            "have two officers of the member sign whose ledger it is",
+        ))
     }
 
     /// What the document says, for whoever is to sign it.

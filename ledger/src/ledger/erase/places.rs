@@ -61,6 +61,11 @@ impl Eraser {
         }))
     }
 
+    /// Whether there is a plan or a journal.
+    pub(super) fn is_begun(&self) -> io::Result<bool> {
+        Ok(read_checked(&self.plan)?.is_some() || read_checked(&self.journal)?.is_some())
+    }
+
     /// Nothing is to be erased.
     pub(super) fn give_up(&self) -> io::Result<()> {
         self.disk.replace(&self.plan, b"")
