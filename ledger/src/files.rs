@@ -191,18 +191,8 @@ struct RealFile {
 
 impl SegmentFile for RealFile {
     fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
-        let bytes = pages.whole_pages();
-        if self.direct {
-            match self.write_direct(bytes, offset) {
-                Err(WriteError::Refused(e)) if refuses_direct(&e) => {
-                    self.file = open_plain(&self.path).map_err(WriteError::Refused)?;
-                    self.direct = false;
-                }
-                done => return done,
-            }
-        }
-        write_all(bytes, offset, |rest, at| self.file.write_at(rest, at))?;
-        self.file.sync_data().map_err(WriteError::Unknown)
+        self.write_and_sync(pages.whole_pages(), offset)?;
+        self.check_named()
     }
 
     fn read(&self, pages: &mut Pages, offset: u64) -> io::Result<()> {
@@ -258,6 +248,32 @@ impl SegmentFile for RealFile {
 }
 
 impl RealFile {
+    fn write_and_sync(&mut self, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
+        if self.direct {
+            match self.write_direct(bytes, offset) {
+                Err(WriteError::Refused(e)) if refuses_direct(&e) => {
+                    self.file = open_plain(&self.path).map_err(WriteError::Refused)?;
+                    self.direct = false;
+                }
+                done => return done,
+            }
+        }
+        write_all(bytes, offset, |rest, at| self.file.write_at(rest, at))?;
+        self.file.sync_data().map_err(WriteError::Unknown)
+    }
+
+    /// A file without a name takes every write, and all of it is gone when it is closed: nothing in it may be acknowledged.
+    fn check_named(&self) -> Result<(), WriteError> {
+        let links = rustix::fs::fstat(&self.file)
+            .map_err(|e| WriteError::Unknown(e.into()))?
+            .st_nlink;
+        if links == 0 {
+            let gone = "the file was removed from its directory while it was written";
+            return Err(WriteError::Unknown(io::Error::new(io::ErrorKind::NotFound, gone)));
+        }
+        Ok(())
+    }
+
     /// The first multiple of [`PAGE`] from which on bytes between the two may lack their blocks; `to` where none do.
     fn first_hole(&self, from: u64, to: u64) -> io::Result<u64> {
         // No hole is looked for behind the end.
@@ -330,6 +346,20 @@ mod tests {
             let found = fs::read(&path).unwrap();
             assert!(found[..PAGE].iter().all(|byte| *byte == 7) && found[PAGE..].iter().all(|byte| *byte == 0));
         }
+    }
+
+    #[test]
+    fn what_is_written_to_a_removed_file_is_not_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        RealDisk.allocate(&path, 2 * PAGE as u64).unwrap();
+        let mut file = RealDisk.open(&path).unwrap();
+        file.write_durable(&Pages::zeroed(1), 0).unwrap();
+        fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+        file.write_durable(&Pages::zeroed(1), 0).unwrap();
+        fs::remove_file(dir.path().join("elsewhere")).unwrap();
+        let written = file.write_durable(&Pages::zeroed(1), 0);
+        assert!(matches!(written, Err(WriteError::Unknown(_))), "{written:?}");
     }
 
     #[test]

@@ -214,6 +214,46 @@ async fn a_mirror_that_fails_stops_nothing_and_what_it_lacks_is_succeeded() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_is_destroyed_under_load_acknowledges_nothing_more_and_is_led_on_from_its_mirror() {
+    let mut world = mirrored().await;
+    let load = Load::begin(world.caller());
+    until(async || world.party("psd").status().await.exchanges_answered > 20).await;
+    // The node runs, and its applications ask: its files lose their names, and a file without a name keeps nothing.
+    let (dir, gone) = (world.party("psd").dir.clone(), world.dir.path().join("gone"));
+    std::fs::rename(&dir, &gone).unwrap();
+    std::fs::remove_dir_all(&gone).unwrap();
+    until(async || world.caller().ask("Write", &question()).await.is_err()).await;
+    world.caller().ask("Write", &question()).await.unwrap_err();
+    world.crash_node("psd").await;
+    let answered = load.end().await;
+    if dir.exists() {
+        destroy(&world);
+    }
+    restored(&world).await;
+
+    world.open_node("psd").await;
+    until(async || ["RUNNING", "QUARANTINED"].contains(&world.party("psd").status().await.state.as_str())).await;
+    // What the mirror lacked, others saw, or nobody did.
+    if world.party("psd").status().await.state == "QUARANTINED" {
+        world.stop_node("psd").await;
+        let token = world.token("psd").await;
+        let succeeded = succession::succeed(&dir, &token, Arc::clone(&world.clock)).await;
+        succeeded.expect("the token is good");
+        world.start_node("psd").await;
+    }
+    until(async || world.caller().ask("Write", &question()).await.is_ok()).await;
+    assert!(answered.len() > 20);
+    for exchange in &answered {
+        assert!(world.kinds("mol", exchange).contains(&Kind::Delivered), "{exchange}");
+    }
+    // Also the last one, which psd may have lost, mol can show.
+    for exchange in [answered.first().unwrap(), answered.last().unwrap()] {
+        worth(&world, "mol", exchange, 100).await;
+    }
+    world.end().await;
+}
+
 async fn first_error(world: &World) -> String {
     let status = world.party("psd").status().await;
     status.mirrors.first().expect("psd has a mirror").error.clone()
