@@ -4,7 +4,8 @@
 //! - [`Ledger::append`] resolves when the statements are durable and signed; each waiter builds its own path ([`Stands`]).
 //! - [`Ledger::find`] and [`Ledger::entry`] read back; [`Ledger::prove`] and [`Ledger::consistency`] prove anything old.
 //!
-//! The segments are the truth. Tiles, resume point and index follow the writer, off the hot path, and are rebuilt where they lack. When it is not known what is on disk the process ends; nothing is signed on a guess.
+//! The segments are the truth. Tiles, resume point and index follow the writer, off the hot path, and are rebuilt where they lack.
+//! When it is not known what is on disk the process ends; nothing is signed on a guess.
 
 mod commit;
 mod config;

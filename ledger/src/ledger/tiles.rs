@@ -22,6 +22,8 @@ use tile::{HEIGHT, Tile, WIDTH};
 
 /// Tiles in memory: 1 MiB.
 const CACHED: usize = 64;
+/// Bundles in memory: 128 KiB. Who asks for one leaf input mostly asks for its neighbours next.
+const BUNDLES_CACHED: usize = 16;
 
 /// Level and number of a tile.
 type Name = (u8, u64);
@@ -30,6 +32,8 @@ pub(crate) struct Tiles {
     directory: PathBuf,
     levels: RwLock<Levels>,
     cache: Mutex<VecDeque<(Name, Arc<Tile>)>>,
+    /// Leaf inputs of full bundles, by number, as they were found to be right.
+    bundles: Mutex<VecDeque<(u64, Arc<[Hash]>)>>,
     /// Full tiles and bundles that are not on disk yet; what cannot be written stays here and is tried again.
     unwritten: Mutex<HashMap<PathBuf, Unwritten>>,
     /// Files written since the last [`Tiles::sync`].
@@ -77,6 +81,7 @@ impl Tiles {
             directory,
             levels: RwLock::default(),
             cache: Mutex::default(),
+            bundles: Mutex::default(),
             unwritten: Mutex::default(),
             unsynced: Mutex::default(),
             damaged: AtomicBool::new(false),
@@ -238,9 +243,31 @@ impl Tiles {
         if number > full {
             return None;
         }
+        self.full_bundle(number)?.get(..width).map(<[Hash]>::to_vec)
+    }
+
+    /// The leaf inputs of a full bundle, read from disk and checked once as long as it is asked for.
+    fn full_bundle(&self, number: u64) -> Option<Arc<[Hash]>> {
+        let known = |bundles: &VecDeque<(u64, Arc<[Hash]>)>| {
+            let found = bundles.iter().rfind(|(known, _)| *known == number);
+            found.map(|(_, inputs)| Arc::clone(inputs))
+        };
+        if let Some(inputs) = known(&self.bundles.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Some(inputs);
+        }
+        let inputs: Arc<[Hash]> = self.read_bundle(number)?.into();
+        let mut bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
+        if bundles.len() >= BUNDLES_CACHED {
+            bundles.pop_front();
+        }
+        bundles.push_back((number, Arc::clone(&inputs)));
+        Some(inputs)
+    }
+
+    fn read_bundle(&self, number: u64) -> Option<Vec<Hash>> {
         let path = self.bundle_path(number);
         let bytes = self.unwritten_bytes(&path).or_else(|| fs::read(&path).ok())?;
-        let mut inputs = parse_bundle(&bytes)?;
+        let inputs = parse_bundle(&bytes)?;
         // The leaves decide: what lies there must be what the tree was made of.
         let tile = self.full_tile((0, number))?;
         if inputs.len() != WIDTH
@@ -252,8 +279,7 @@ impl Tiles {
             self.damaged(&path);
             return None;
         }
-        inputs.truncate(width);
-        (inputs.len() == width).then_some(inputs)
+        Some(inputs)
     }
 
     /// Leaf input of an entry.
@@ -499,6 +525,8 @@ mod tests {
         assert_eq!(tree::inclusion(&resumed, 600, SIZE), None);
         assert!(resumed.is_damaged());
         assert!(tree::inclusion(&resumed, 300, SIZE).is_some());
+        assert_eq!(resumed.input(600), None, "its leaves are not those of the tree");
+        assert_eq!(resumed.inputs(3, 257), None);
         let bundle = dir.path().join("entries/001");
         let mut inputs = fs::read(&bundle).unwrap();
         inputs[40] ^= 1;
