@@ -23,6 +23,7 @@ mod output;
 mod pem;
 mod protos;
 mod registry;
+mod role;
 mod runtime;
 mod verdict;
 

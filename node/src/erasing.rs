@@ -24,6 +24,7 @@ use ring::rand::SecureRandom as _;
 use tokio::sync::Mutex;
 
 use crate::closets::{Closets, append_fault};
+use crate::roles;
 
 pub(crate) use officers::{erase, hold, holds, propose, release};
 pub(crate) use retention::retain;
@@ -135,7 +136,8 @@ pub(crate) async fn payload(closets: &Closets, request: PayloadRequest) -> Resul
     } else {
         [Kind::Asked, Kind::Received]
     };
-    let entries = found(closets, exchange).await?;
+    let role = roles::named(request.role)?;
+    let entries = roles::of_one(found(closets, exchange).await?, &closets.origin, exchange, role)?;
     for entry in entries.iter().filter(|entry| kinds.contains(&entry.statement.kind())) {
         let (ledger, index) = (closets.ledger.clone(), entry.index);
         match blocking(move || ledger.kept(index).map_err(|error| unreadable(&error))).await? {
@@ -151,8 +153,27 @@ pub(crate) async fn payload(closets: &Closets, request: PayloadRequest) -> Resul
             None => {}
         }
     }
-    let detail = format!("no message of exchange {exchange} was kept; its method does not ask for it");
-    Err(Fault::new(Reason::UnknownEntry, detail))
+    Err(not_kept(closets, exchange, &entries, request.reply))
+}
+
+/// Whether nothing was to be kept, or there was no such message.
+fn not_kept(closets: &Closets, exchange: ExchangeId, entries: &[Entry], reply: bool) -> Fault {
+    let core = entries.first().map(|entry| entry.statement.core());
+    let what = if reply { "reply" } else { "request" };
+    // What is not asked for has no end.
+    let asks = |core: &Core| retention::days(closets, core) != u32::MAX;
+    let detail = match core {
+        Some(core) if asks(core) => format!(
+            "{}/{} asks for its messages to be kept, but exchange {exchange} has no {what}: jisr audit list shows how it ended",
+            core.service, core.method
+        ),
+        Some(core) => format!(
+            "nothing is kept of exchange {exchange}: the schema of {}/{} sets no keep_payload_days",
+            core.service, core.method
+        ),
+        None => format!("nothing is kept of exchange {exchange}"),
+    };
+    Fault::new(Reason::PayloadNotKept, detail)
 }
 
 async fn found(closets: &Closets, exchange: ExchangeId) -> Result<Vec<Entry>, Fault> {
@@ -160,7 +181,7 @@ async fn found(closets: &Closets, exchange: ExchangeId) -> Result<Vec<Entry>, Fa
     let entries = blocking(move || ledger.find(exchange).map_err(|error| unreadable(&error))).await?;
     if entries.is_empty() {
         let detail = format!("the ledger has no exchange {exchange}");
-        return Err(Fault::new(Reason::UnknownExchange, detail));
+        return Err(roles::unknown(&closets.config.data, detail));
     }
     Ok(entries)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jisr_ledger::archive::Role;
 use jisr_ledger::evidence::{Builder, EvidenceError, SET_EXCHANGES_MAX, SetBuilder, encode, encode_set};
 use jisr_ledger::statement::Tag;
 use jisr_proto::admin::{EvidenceChunk, ExportEvidenceSetRequest};
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::closets::Closets;
+use crate::roles;
 use gathering::{Gathered, gather};
 use grounds::Grounds;
 
@@ -31,19 +33,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const AT_ONCE: usize = 16;
 /// Bytes of a set that go out in one message.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// An exchange, and on which side of it this node stood where its id alone does not say it.
+type Chosen = (ExchangeId, Option<Role>);
+
 /// Things that a set lacks which are told one by one.
 const LACKS_TOLD: usize = 100;
 
-/// Makes the evidence of one exchange. Waits up to `wait` for closing statements and cosigned checkpoints; returns the
+/// Makes the evidence of one exchange; `role` says which, where its id was used on both sides. Waits up to `wait` for closing statements and cosigned checkpoints; returns the
 /// file and what it still lacks.
 pub(crate) async fn export(
     closets: &Arc<Closets>,
     exchange: ExchangeId,
+    role: Option<Role>,
     withhold: &[u32],
     wait: Duration,
 ) -> Result<(Bytes, Vec<String>), Fault> {
     let withheld = tags(withhold)?;
-    let (gathered, mut lacks) = wait_for(closets, exchange, Instant::now() + wait).await?;
+    let (gathered, mut lacks) = wait_for(closets, exchange, role, Instant::now() + wait).await?;
     let mut builder = Builder::new(&closets.node.instance(), &exchange, closets.clock.now_us());
     let mut grounds = Grounds::default();
     grounds.need(closets, &gathered, &mut lacks);
@@ -74,14 +80,16 @@ pub(crate) async fn export_set(
     } else {
         limit.min(SET_EXCHANGES_MAX)
     };
+    let role = roles::named(request.role)?;
     let selected = selecting::select(closets, &filter, limit).await?;
+    let (selected, twofold) = on_one_side(closets, selected, role).await?;
     let title = selecting::title(&filter, selected.len());
     let wait = Duration::from_millis(u64::from(request.wait_ms)).min(Duration::from_secs(60));
     let mut builder = SetBuilder::new(&closets.node.instance(), &title, closets.clock.now_us());
-    let (mut grounds, mut lacks) = (Grounds::default(), Vec::new());
+    let (mut grounds, mut lacks) = (Grounds::default(), twofold);
     let until = Instant::now() + wait;
     for some in selected.chunks(AT_ONCE) {
-        for (exchange, gathered) in some.iter().zip(wait_for_all(closets, some, until).await?) {
+        for ((exchange, _), gathered) in some.iter().zip(wait_for_all(closets, some, until).await?) {
             let (gathered, lacking) = gathered;
             lacks.extend(lacking.into_iter().map(|lack| format!("{exchange}: {lack}")));
             grounds.need(closets, &gathered, &mut lacks);
@@ -103,6 +111,34 @@ pub(crate) async fn export_set(
     let file = file.map_err(|error| Fault::new(Reason::Internal, error.to_string()))?;
     send(file.map_err(too_long)?.into(), selected.len(), lacks, &chunks).await;
     Ok(())
+}
+
+/// Which of two exchanges is meant, for each id; and what is told of ids that stand for two where none is named.
+async fn on_one_side(
+    closets: &Arc<Closets>,
+    selected: Vec<ExchangeId>,
+    role: Option<Role>,
+) -> Result<(Vec<Chosen>, Vec<String>), Fault> {
+    let (mut chosen, mut told) = (Vec::with_capacity(selected.len()), Vec::new());
+    for exchange in selected {
+        match role {
+            Some(role) if !gathering::stood(closets, exchange, role).await? => {}
+            Some(role) => chosen.push((exchange, Some(role))),
+            None if gathering::is_twofold(closets, exchange).await? => {
+                chosen.push((exchange, Some(Role::Consumer)));
+                told.push(format!(
+                    "{exchange}: a peer asked back under this id, and of two exchanges the file holds the one that this node \
+                     asked; make another with --role provider"
+                ));
+            }
+            None => chosen.push((exchange, None)),
+        }
+    }
+    if chosen.is_empty() {
+        let detail = "this node's ledger holds no exchange for which all of that holds";
+        return Err(Fault::new(Reason::UnknownExchange, detail));
+    }
+    Ok((chosen, told))
 }
 
 /// Sends the file; who asked may have gone away.
@@ -140,10 +176,11 @@ async fn send(
 async fn wait_for(
     closets: &Arc<Closets>,
     exchange: ExchangeId,
+    role: Option<Role>,
     until: Instant,
 ) -> Result<(Gathered, Vec<String>), Fault> {
     loop {
-        let gathered = gather(closets, exchange).await?;
+        let gathered = gather(closets, exchange, role).await?;
         let lacks = gathered.lacks(closets);
         if lacks.is_empty() || Instant::now() + LOOK_EVERY > until {
             return Ok((gathered, lacks));
@@ -156,14 +193,14 @@ async fn wait_for(
 /// As [`wait_for`], of several exchanges at the same time; in their order.
 async fn wait_for_all(
     closets: &Arc<Closets>,
-    exchanges: &[ExchangeId],
+    exchanges: &[Chosen],
     until: Instant,
 ) -> Result<Vec<(Gathered, Vec<String>)>, Fault> {
     let mut waiting = Vec::with_capacity(exchanges.len());
-    for exchange in exchanges.iter().copied() {
+    for (exchange, role) in exchanges.iter().copied() {
         let closets = Arc::clone(closets);
         waiting.push(AbortOnDrop(tokio::spawn(async move {
-            wait_for(&closets, exchange, until).await
+            wait_for(&closets, exchange, role, until).await
         })));
     }
     let mut gathered = Vec::with_capacity(exchanges.len());

@@ -53,6 +53,7 @@ mod reconciling;
 mod recovering;
 mod refusals;
 mod registry_link;
+mod roles;
 mod routes;
 mod running;
 mod schemas;

@@ -155,6 +155,15 @@ impl Layout {
         self.data.join("registry-entries")
     }
 
+    /// The ledgers that the present one succeeds, oldest first.
+    #[must_use]
+    pub fn older_ledgers(&self) -> Vec<PathBuf> {
+        let found = std::fs::read_dir(self.data.join("ledgers")).into_iter().flatten();
+        let mut found: Vec<PathBuf> = found.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        found.sort();
+        found
+    }
+
     /// The admin door.
     #[must_use]
     pub fn admin_socket(&self) -> PathBuf {

@@ -1,14 +1,19 @@
 //! The same exchange id again: the same answer, or what became of it; never a second run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jisr_ledger::anchor::Anchor;
+use jisr_ledger::archive::{Archive, Role as Side};
 use jisr_ledger::evidence;
+use jisr_ledger::evidence::offline::{Choice, gather};
+use jisr_ledger::policy::Policy;
 use jisr_ledger::report::Verdict;
-use jisr_proto::admin::ExportEvidenceRequest;
+use jisr_proto::admin::{ExportEvidenceRequest, Role};
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Core, Kind};
-use jisr_tests::{Behaviour, Grant, PROVIDER, Question, Rogue, World, refused, until};
+use jisr_tests::{Behaviour, CONSUMER, Grant, PROVIDER, Question, Rogue, World, refused, until};
 
 /// A fresh id, as an application would make it.
 fn id(world: &World, nth: u8) -> String {
@@ -153,21 +158,60 @@ async fn a_peer_that_asks_back_under_a_used_id_spoils_no_evidence() {
         .await
         .expect_err("it was run once, and psd has been started since");
     for code in ["mol", "psd"] {
-        let request = ExportEvidenceRequest {
-            exchange_id: used.as_bytes().to_vec().into(),
-            wait_ms: 15_000,
-            withhold: Vec::new(),
+        let export = async |role: Role| {
+            let request = ExportEvidenceRequest {
+                exchange_id: used.as_bytes().to_vec().into(),
+                wait_ms: 15_000,
+                role: role.into(),
+                ..ExportEvidenceRequest::default()
+            };
+            world.party(code).admin().await.export_evidence(request).await
         };
-        let export = world
-            .party(code)
-            .admin()
-            .await
-            .export_evidence(request)
-            .await
-            .expect("it is known")
-            .into_inner();
-        let report = evidence::verify(&export.evidence, &world.anchor(), world.clock.now_us());
-        assert_eq!(report.verdict, Verdict::Valid, "{code}: {:?} {report:#?}", export.lacks);
+        let refusal = export(Role::Unspecified).await.expect_err("there are two");
+        for told in ["--role consumer", "--role provider", CONSUMER, PROVIDER] {
+            assert!(refusal.message().contains(told), "{code}: {refusal:?}");
+        }
+        refused(Err::<(), _>(refusal), Reason::RequestInvalid);
+        let mut asked = Vec::new();
+        for role in [Role::Consumer, Role::Provider] {
+            let made = export(role).await.expect("it is known").into_inner();
+            let report = evidence::verify(&made.evidence, &world.anchor(), world.clock.now_us());
+            assert_eq!(report.verdict, Verdict::Valid, "{code}: {:?} {report:#?}", made.lacks);
+            let opened = evidence::open(&made.evidence).expect("it is whole");
+            asked.push(opened.statements.first().expect("ASKED").origin.clone());
+        }
+        asked.sort();
+        asked.dedup();
+        assert_eq!(asked.len(), 2, "{code}: each role is another exchange");
+        let ledger = Archive::open(&jisr_node::Layout::new(&world.party(code).dir).ledger());
+        both_offline(&ledger.expect("a ledger directory"), &world.anchor(), used);
     }
     world.end().await;
+}
+
+/// The directory alone tells the two exchanges apart too.
+fn both_offline(ledger: &Archive, anchor: &Anchor, exchange: ExchangeId) {
+    let exchanges = BTreeSet::from([exchange]);
+    let of = |role| {
+        let choice = Choice {
+            case: None,
+            subject: None,
+            peer: None,
+            time_us: 0..u64::MAX,
+            exchanges: &exchanges,
+            role,
+            vault: None,
+        };
+        gather(ledger, &Policy::new(anchor), &choice, 10).expect("it can be read")
+    };
+    assert_eq!(of(None).twofold, [exchange]);
+    let asked = [Side::Consumer, Side::Provider].map(|role| {
+        let found = of(Some(role));
+        assert!(found.twofold.is_empty());
+        let pieces = found.exchanges.get(&exchange).expect("it stands there");
+        let asked = pieces.iter().find(|piece| piece.statement.kind() == Kind::Asked);
+        assert!(pieces.iter().any(|piece| piece.statement.kind() == Kind::Answered));
+        asked.expect("the question is kept on both sides").statement.leaf()
+    });
+    assert_ne!(asked[0], asked[1]);
 }

@@ -35,7 +35,7 @@ async fn withheld(world: &World, code: &str, exchange: &str) -> String {
     let request = ExportEvidenceRequest {
         exchange_id: id_of(exchange),
         wait_ms: 15_000,
-        withhold: Vec::new(),
+        ..ExportEvidenceRequest::default()
     };
     let exported = world.party(code).admin().await.export_evidence(request).await;
     let file = exported.unwrap().into_inner().evidence;
@@ -74,6 +74,7 @@ async fn kept(party: &Party, exchange: &str, reply: bool) -> Result<Bytes, Statu
     let request = PayloadRequest {
         exchange_id: id_of(exchange),
         reply,
+        ..PayloadRequest::default()
     };
     let kept = party.admin().await.payload(request).await;
     kept.map(|kept| kept.into_inner().payload)
@@ -174,7 +175,7 @@ async fn messages_are_kept_where_the_method_asks_for_it_and_for_as_long() {
         let party = world.party(code);
         assert_eq!(kept(party, &exchange, false).await.unwrap(), question.bytes(), "{code}");
         assert!(kept(party, &exchange, true).await.is_ok(), "{code}");
-        refused(kept(party, &plain, false).await, Reason::UnknownEntry);
+        refused(kept(party, &plain, false).await, Reason::PayloadNotKept);
         refused(
             erase(
                 party,

@@ -14,6 +14,7 @@ async fn export(world: &World, code: &str, exchange: &str, withhold: &[u32]) -> 
         exchange_id: id.as_bytes().to_vec().into(),
         wait_ms: 15_000,
         withhold: withhold.to_vec(),
+        ..ExportEvidenceRequest::default()
     };
     let response = world
         .party(code)

@@ -73,7 +73,7 @@ async fn an_arabic_case_number_arrives_at_the_provider() {
     let request = ExportEvidenceRequest {
         exchange_id: id.as_bytes().to_vec().into(),
         wait_ms: 15_000,
-        withhold: Vec::new(),
+        ..ExportEvidenceRequest::default()
     };
     let export = world
         .party("psd")

@@ -101,7 +101,7 @@ async fn worth(world: &World, code: &str, exchange: &str, wait_ms: u32) -> Verdi
     let request = ExportEvidenceRequest {
         exchange_id: id.as_bytes().to_vec().into(),
         wait_ms,
-        withhold: Vec::new(),
+        ..ExportEvidenceRequest::default()
     };
     let exported = world.party(code).admin().await.export_evidence(request).await;
     let file = exported.expect("it is known").into_inner().evidence;

@@ -236,7 +236,7 @@ async fn with_receipts_the_provider_proves_an_exchange_alone() {
     let request = jisr_proto::admin::ExportEvidenceRequest {
         exchange_id: id.as_bytes().to_vec().into(),
         wait_ms: 15_000,
-        withhold: Vec::new(),
+        ..jisr_proto::admin::ExportEvidenceRequest::default()
     };
     let exported = world.party("psd").admin().await.export_evidence(request).await;
     let exported = exported.unwrap().into_inner();

@@ -15,6 +15,7 @@ use super::schemas;
 use super::selection::Selection;
 use crate::admin::{self, Server};
 use crate::failure::Failure;
+use crate::role::Role;
 use crate::{archive, instant, output, runtime};
 
 /// Write the evidence file of one exchange, or of many
@@ -58,6 +59,9 @@ pub(crate) struct Export {
     /// Most exchanges in the file; where more are meant, nothing is written
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
+    /// Only exchanges in which the node asked, or was asked; needed where a peer asked back under the id of one that it asked
+    #[arg(long, value_enum)]
+    role: Option<Role>,
     #[command(flatten)]
     parts: Parts,
     /// Include the schemas, which say what the messages mean
@@ -112,16 +116,14 @@ impl Export {
         let data = data.transpose()?;
         let mut made = match (&self.dir, &self.ledger, &data) {
             (_, Some(ledger), Some(data)) => {
-                let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
                 let ledger = archive::Archive::open(ledger)?;
-                super::offline::export(
-                    ledger.dir(),
-                    data,
-                    &filter,
-                    self.selection.id,
-                    limit,
-                    &self.parts.withheld(),
-                )?
+                let wanted = super::offline::Wanted {
+                    filter: &filter,
+                    one: self.selection.id,
+                    role: self.role.map(Into::into),
+                    limit: usize::try_from(self.limit).unwrap_or(usize::MAX),
+                };
+                super::offline::export(ledger.dir(), data, &wanted, &self.parts.withheld())?
             }
             (Some(dir), ..) => match self.selection.id {
                 Some(id) => self.one(dir, id)?,
@@ -165,6 +167,7 @@ impl Export {
             exchange_id: Bytes::copy_from_slice(id.as_bytes()),
             wait_ms: self.wait_ms(),
             withhold: self.parts.numbers(),
+            role: Role::number(self.role),
         };
         let reply = runtime::block_on(async {
             let channel = admin::connect(dir, Server::Node).await?;
@@ -184,6 +187,7 @@ impl Export {
             wait_ms: self.wait_ms(),
             withhold: self.parts.numbers(),
             limit: self.limit,
+            role: Role::number(self.role),
         };
         runtime::block_on(async {
             let channel = admin::connect(dir, Server::Node).await?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use jisr_ledger::anchor::Anchor;
+use jisr_ledger::archive::Role;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::evidence::offline::{Choice, Gathered, OfflineError, gather};
 use jisr_ledger::evidence::{AgreedIn, Builder, EvidenceError, Needs, Piece, SetBuilder, encode, encode_set};
@@ -28,17 +29,29 @@ use crate::output;
 /// Largest kept snapshot or entry, bytes.
 const KEPT_BYTES_MAX: u64 = 64 << 20;
 
+/// What the file is to be about.
+pub(super) struct Wanted<'a> {
+    pub(super) filter: &'a ExchangeFilter,
+    /// This exchange alone.
+    pub(super) one: Option<ExchangeId>,
+    /// On which side the ledger's owner stood; `None`: on either.
+    pub(super) role: Option<Role>,
+    /// Most exchanges.
+    pub(super) limit: usize,
+}
+
 /// Makes a file of a ledger directory and of what a node kept in its data directory.
-pub(super) fn export(
-    ledger: &Path,
-    data: &Data,
-    filter: &ExchangeFilter,
-    one: Option<ExchangeId>,
-    limit: usize,
-    withheld: &[Tag],
-) -> Result<Made, Failure> {
+pub(super) fn export(ledger: &Path, data: &Data, wanted: &Wanted<'_>, withheld: &[Tag]) -> Result<Made, Failure> {
     let kept = Kept::open(data)?;
-    let gathered = kept.gather(ledger, filter, limit)?;
+    let gathered = kept.gather(ledger, wanted)?;
+    if let Some(exchange) = wanted.one
+        && gathered.twofold.contains(&exchange)
+    {
+        return Err(Failure::usage(
+            format!("two exchanges have the id {exchange}: in one the ledger's owner asked, in the other it was asked"),
+            "say which one with --role consumer or --role provider",
+        ));
+    }
     let mut grounds = Grounds::default();
     for piece in gathered.exchanges.values().flatten() {
         grounds.need(&kept, piece);
@@ -49,6 +62,9 @@ pub(super) fn export(
     for (exchange, pieces) in &gathered.exchanges {
         lacks.extend(open_ends(exchange, pieces));
     }
+    lacks.extend(gathered.twofold.iter().map(|exchange| {
+        format!("{exchange}: of two exchanges with this id the file holds the one that was asked here; make another with --role provider")
+    }));
     let made_us = SystemClock.now_us();
     let exchanges = u32::try_from(gathered.exchanges.len()).unwrap_or(u32::MAX);
     // The ledger's STARTED holds the chain: its seal certificate, the issuing authority, the root.
@@ -56,7 +72,7 @@ pub(super) fn export(
         .needs
         .certificates(gathered.certificates.iter().skip(1))
         .into_iter();
-    let file = match one {
+    let file = match wanted.one {
         Some(exchange) => {
             let mut builder = Builder::new(&kept.anchor.instance, &exchange, made_us);
             for piece in gathered.exchanges.into_values().flatten() {
@@ -140,7 +156,8 @@ impl Kept {
         })
     }
 
-    fn gather(&self, ledger: &Path, filter: &ExchangeFilter, limit: usize) -> Result<Gathered, Failure> {
+    fn gather(&self, ledger: &Path, wanted: &Wanted<'_>) -> Result<Gathered, Failure> {
+        let filter = wanted.filter;
         let place = ledger.to_string_lossy();
         let fetched = Archive::open(&place)?;
         let unreadable = |error: OfflineError| match error {
@@ -171,9 +188,10 @@ impl Kept {
             peer: peer.as_ref(),
             time_us: filter.from_us..until_us,
             exchanges: &exchanges,
+            role: wanted.role,
             vault: self.vault.as_ref(),
         };
-        let gathered = gather(&archive, &self.policy(), &choice, limit).map_err(unreadable)?;
+        let gathered = gather(&archive, &self.policy(), &choice, wanted.limit).map_err(unreadable)?;
         if gathered.exchanges.is_empty() {
             return Err(Failure::unusable(
                 ledger,

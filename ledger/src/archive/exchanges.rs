@@ -21,6 +21,17 @@ pub enum Role {
 }
 
 impl Role {
+    /// The side for which an own statement of the ledger `own` speaks, by the ledger that was asked. Of a node that asks itself
+    /// all statements are the provider's.
+    #[must_use]
+    pub fn of(statement: &Parsed, own: &Origin) -> Self {
+        if statement.core().provider_origin == own.as_str() {
+            Self::Provider
+        } else {
+            Self::Consumer
+        }
+    }
+
     /// `consumer` or `provider`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -54,6 +54,8 @@ pub struct Gathered {
     pub certificates: Vec<Bytes>,
     /// The statements that were found, by exchange.
     pub exchanges: BTreeMap<ExchangeId, Vec<Piece>>,
+    /// Ids under which the owner asked and was asked, where no side was chosen; what was found is of the one that it asked.
+    pub twofold: Vec<ExchangeId>,
 }
 
 /// Reads the statements of the exchanges that are chosen, at most `limit` exchanges. Own statements are proven under the newest
@@ -64,7 +66,8 @@ pub struct Gathered {
 /// [`OfflineError`].
 pub fn gather(archive: &Archive, policy: &Policy, choice: &Choice<'_>, limit: usize) -> Result<Gathered, OfflineError> {
     let chosen = choosing::chosen(archive, choice, limit)?;
-    let read = Read::statements(archive, &chosen)?;
+    let mut read = Read::statements(archive, &chosen)?;
+    let twofold = read.one_side(choice.role);
     let size = read.newest(policy);
     let wanted = Wanted::default();
     for own in read.own.values().flatten() {
@@ -104,6 +107,7 @@ pub fn gather(archive: &Archive, policy: &Policy, choice: &Choice<'_>, limit: us
         origin: read.origin,
         certificates: read.certificates,
         exchanges,
+        twofold,
     })
 }
 

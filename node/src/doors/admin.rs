@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Stopped, status, tiles};
 use crate::closets::Closets;
-use crate::{agreeing, erasing, evidence};
+use crate::{agreeing, erasing, evidence, roles};
 
 /// Largest message at the admin door: a schema or an evidence file.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -206,8 +206,9 @@ impl Admin for Door {
         let request = request.into_inner();
         let exchange = ExchangeId::try_from(request.exchange_id.as_ref())
             .map_err(|error| Fault::new(Reason::ExchangeIdInvalid, error.to_string()))?;
+        let role = roles::named(request.role)?;
         let wait = std::time::Duration::from_millis(u64::from(request.wait_ms)).min(std::time::Duration::from_secs(60));
-        let (evidence, lacks) = evidence::export(&self.closets, exchange, &request.withhold, wait).await?;
+        let (evidence, lacks) = evidence::export(&self.closets, exchange, role, &request.withhold, wait).await?;
         Ok(Response::new(wire::ExportEvidenceResponse { evidence, lacks }))
     }
 

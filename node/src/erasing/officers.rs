@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use jisr_certs::digest::Hash;
+use jisr_ledger::archive::Role;
 use jisr_ledger::erasure::{self, ApprovalError, Approved, Owner};
 use jisr_ledger::ledger::{Entry, Kept};
 use jisr_ledger::statement::{Draft, NAMED_MAX, STORED_PAYLOAD, Tag};
@@ -18,6 +19,7 @@ use jisr_proto::status::Fault;
 use super::{Known, blocking, carry_out, document, found, unreadable};
 use crate::closets::Closets;
 use crate::node::administrative;
+use crate::roles;
 
 /// The document of an erasure: every entry of the exchanges that has one of the parts, itself or in what it cites.
 pub(crate) async fn propose(closets: &Closets, request: ProposeErasureRequest) -> Result<Bytes, Fault> {
@@ -116,7 +118,9 @@ async fn may_erase(closets: &Closets, known: &Known, entry: &Entry) -> Result<()
         let detail = format!("exchange {exchange} is under the hold {why}");
         return Err(Fault::new(Reason::LegalHold, detail));
     }
-    let entries = found(closets, exchange).await?;
+    // The id may stand for another exchange besides, in which this node stood on the other side.
+    let role = Role::of(&entry.statement, &closets.origin);
+    let entries = roles::of_one(found(closets, exchange).await?, &closets.origin, exchange, Some(role))?;
     let is_open = entries
         .iter()
         .all(|entry| matches!(entry.statement.kind(), Kind::Asked | Kind::Received));

@@ -119,8 +119,8 @@ fn survey_kept(ledger: &Ledger, from: Cursor) -> Result<(Vec<KeptRow>, Cursor), 
     end.map(|end| (kept, end)).map_err(|error| unreadable(&error))
 }
 
-/// For how many days the message of this statement is kept. What cannot be told is kept.
-fn days(closets: &Closets, core: &Core) -> u32 {
+/// For how many days the message of this statement is kept. What cannot be told, or is not asked for, has no end.
+pub(super) fn days(closets: &Closets, core: &Core) -> u32 {
     let (Ok(digest), Ok(service), Ok(method)) = (
         Hash::try_from(core.schema.as_ref()),
         core.service.parse(),

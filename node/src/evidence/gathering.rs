@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_ledger::anchor::QuorumClass;
+use jisr_ledger::archive::Role;
 use jisr_ledger::evidence::Piece;
 use jisr_ledger::ledger::{Entry, PeerEntry};
 use jisr_ledger::policy::Parties;
@@ -20,7 +21,7 @@ use prost::Message as _;
 
 use crate::closets::Closets;
 use crate::directory::NodeRow;
-use crate::settling;
+use crate::{roles, settling};
 
 /// How long the other side may take to show its statements.
 const SHOW_WAIT: Duration = Duration::from_secs(5);
@@ -99,12 +100,31 @@ fn same_parties(one: &Core, other: &Core) -> bool {
         && one.method == other.method
 }
 
-/// Collects the statements of both sides, each under the newest checkpoint that the quorum cosigned.
-pub(super) async fn gather(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<Gathered, Fault> {
-    let mut entries = settling::entries(closets, exchange).await?;
+/// Whether this node stood on both sides of exchanges with this id.
+pub(super) async fn is_twofold(closets: &Arc<Closets>, exchange: ExchangeId) -> Result<bool, Fault> {
+    let entries = settling::entries(closets, exchange).await?;
+    Ok(roles::both(&entries, &closets.origin))
+}
+
+/// Whether this node stood on that side of an exchange with this id.
+pub(super) async fn stood(closets: &Arc<Closets>, exchange: ExchangeId, role: Role) -> Result<bool, Fault> {
+    let entries = settling::entries(closets, exchange).await?;
+    let is_of = |entry: &Entry| Role::of(&entry.statement, &closets.origin) == role;
+    Ok(entries.iter().any(is_of))
+}
+
+/// Collects the statements of both sides, each under the newest checkpoint that the quorum cosigned. `role` says which exchange
+/// is meant, where the id was used on both sides.
+pub(super) async fn gather(
+    closets: &Arc<Closets>,
+    exchange: ExchangeId,
+    role: Option<Role>,
+) -> Result<Gathered, Fault> {
+    let entries = settling::entries(closets, exchange).await?;
+    let mut entries = roles::of_one(entries, &closets.origin, exchange, role)?;
     let Some(of) = entries.first().map(|first| first.statement.core().clone()) else {
-        return Err(Fault::new(
-            Reason::UnknownExchange,
+        return Err(roles::unknown(
+            &closets.config.data,
             format!("this node's ledger does not hold {exchange}"),
         ));
     };

@@ -12,6 +12,7 @@ use jisr_proto::reason::Reason;
 use jisr_proto::status::Fault;
 
 use crate::closets::Closets;
+use crate::roles;
 
 /// The exchanges for which everything holds that the filter sets, in the order of their ids, at most `limit`.
 ///
@@ -27,9 +28,9 @@ pub(super) async fn select(
     let found = tokio::task::spawn_blocking(move || search(&reading, &filter, limit)).await;
     let found = found.map_err(|error| Fault::new(Reason::Internal, error.to_string()))??;
     if found.is_empty() {
-        return Err(Fault::new(
-            Reason::UnknownExchange,
-            "this node's ledger holds no exchange for which all of that holds",
+        return Err(roles::unknown(
+            &closets.config.data,
+            "this node's ledger holds no exchange for which all of that holds".to_owned(),
         ));
     }
     if found.len() > limit {

@@ -362,6 +362,9 @@ reasons! {
     PartErased "PART_ERASED" OwnNode NotFound:
         "What is asked for was erased from the ledger, or was never kept."
         "Ask the other party, if its ledger still holds it.";
+    PayloadNotKept "PAYLOAD_NOT_KEPT" Caller NotFound:
+        "Messages are kept only where their method asks for it (option jisr.v1.keep_payload_days); of others the ledger has commitments."
+        "Ask the application that has the message; it can be compared with the commitment.";
     ErasureInvalid "ERASURE_INVALID" Caller InvalidArgument:
         "An erasure, a hold and a release are canonical documents about entries of this ledger."
         "Make it again with `jisr node erase`; the detail names what is wrong.";

@@ -23,6 +23,7 @@ use super::Dir;
 use super::agree::officer::Officer;
 use crate::admin::{self, Server};
 use crate::failure::Failure;
+use crate::role::Role;
 use crate::{instant, output, runtime};
 
 /// Steps of an act that two officers approve.
@@ -180,6 +181,9 @@ pub(crate) struct Payload {
     /// The reply; otherwise the request
     #[arg(long)]
     reply: bool,
+    /// In which the node asked, or was asked; needed where a peer asked back under the id of one that it asked
+    #[arg(long, value_enum)]
+    role: Option<Role>,
     /// File to write, readable by its owner only
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -399,6 +403,7 @@ impl Payload {
             let request = PayloadRequest {
                 exchange_id: Bytes::copy_from_slice(self.exchange.as_bytes()),
                 reply: self.reply,
+                role: Role::number(self.role),
             };
             let reply = client(&self.node).await?.payload(request).await?.into_inner();
             output::write_secret(&self.out, &reply.payload)?;

@@ -3,7 +3,7 @@
 use super::OfflineError;
 use crate::{
     Hash,
-    archive::{Archive, Item},
+    archive::{Archive, Item, Role},
     statement::{Parsed, Part},
     vault::Vault,
 };
@@ -29,6 +29,8 @@ pub struct Choice<'a> {
     pub time_us: Range<u64>,
     /// These exchanges; all, where it is empty.
     pub exchanges: &'a BTreeSet<ExchangeId>,
+    /// On which side the ledger's owner stood; on either, where it is `None`.
+    pub role: Option<Role>,
     /// The node's keys: they name persons and cases.
     pub vault: Option<&'a Vault>,
 }

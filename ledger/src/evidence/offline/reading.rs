@@ -3,7 +3,7 @@
 use super::OfflineError;
 use crate::{
     Hash,
-    archive::{Archive, Item, Shown},
+    archive::{Archive, Item, Role, Shown},
     note::{Checkpoint, SignedNote},
     statement::{Act, Parsed},
     tree::{Frontier, leaf_hash},
@@ -18,12 +18,15 @@ const CHECKPOINTS_REMEMBERED: usize = 256;
 
 /// An own statement.
 pub(super) struct Own {
+    pub(super) role: Role,
     pub(super) index: u64,
     pub(super) statement: Parsed,
 }
 
 /// A statement of the other side as it is kept here.
 pub(super) struct Theirs {
+    /// The side of the own statement with which it is kept.
+    pub(super) role: Role,
     pub(super) origin: Origin,
     pub(super) index: u64,
     pub(super) statement: Parsed,
@@ -48,7 +51,7 @@ impl Read {
     /// Reads the statements of these exchanges.
     pub(super) fn statements(archive: &Archive, chosen: &BTreeSet<ExchangeId>) -> Result<Self, OfflineError> {
         let mut read: Option<Self> = None;
-        let mut last: Option<(ExchangeId, Parsed)> = None;
+        let mut last: Option<(ExchangeId, Role, Parsed)> = None;
         // Position of each of the other side's statements by its leaf, so that the proof paid for it finds it.
         let mut leaves: HashMap<Hash, (ExchangeId, usize)> = HashMap::new();
         for item in archive.items() {
@@ -61,18 +64,22 @@ impl Read {
                 Item::Statement { index, entry } => {
                     let statement = entry.statement;
                     let id = ExchangeId::try_from(statement.core().exchange_id.as_ref()).ok();
-                    last = id.filter(|id| chosen.contains(id)).map(|id| (id, statement.clone()));
-                    if let Some((id, _)) = &last {
-                        found.own.entry(*id).or_default().push(Own { index, statement });
+                    let role = Role::of(&statement, &found.origin);
+                    last = id
+                        .filter(|id| chosen.contains(id))
+                        .map(|id| (id, role, statement.clone()));
+                    if let Some((id, ..)) = &last {
+                        let own = found.own.entry(*id).or_default();
+                        own.push(Own { role, index, statement });
                     }
                 }
                 Item::PeerStatement(shown) => {
-                    let cited = last.as_ref().and_then(|(id, own)| {
+                    let cited = last.as_ref().and_then(|(id, role, own)| {
                         let origin: Origin = own.citation()?.origin.parse().ok()?;
-                        Some((*id, origin))
+                        Some((*id, *role, origin))
                     });
-                    if let Some((id, origin)) = cited {
-                        found.add(id, origin, *shown, &mut leaves);
+                    if let Some((id, role, origin)) = cited {
+                        found.add((id, role), origin, *shown, &mut leaves);
                     }
                 }
                 Item::Receipt(shown) => {
@@ -80,7 +87,7 @@ impl Read {
                     let id = ExchangeId::try_from(core.exchange_id.as_ref()).ok();
                     let consumer = id.and_then(|id| Some((id, found.consumer(&id)?)));
                     if let Some((id, origin)) = consumer {
-                        found.add(id, origin, *shown, &mut leaves);
+                        found.add((id, Role::Provider), origin, *shown, &mut leaves);
                     }
                 }
                 Item::PeerProof { leaf, note, path, .. } => {
@@ -115,10 +122,43 @@ impl Read {
 
     /// The consumer's ledger, as the question that is kept here came from it.
     fn consumer(&self, id: &ExchangeId) -> Option<Origin> {
-        Some(self.theirs.get(id)?.first()?.origin.clone())
+        let mut questions = self.theirs.get(id)?.iter();
+        Some(questions.find(|kept| kept.role == Role::Provider)?.origin.clone())
     }
 
-    fn add(&mut self, id: ExchangeId, origin: Origin, shown: Shown, leaves: &mut HashMap<Hash, (ExchangeId, usize)>) {
+    /// Keeps of each exchange the statements of one side: the one named, else the consumer's where there are both. Returns the ids of
+    /// which there are both and none is named. What is not of the side named is dropped.
+    pub(super) fn one_side(&mut self, role: Option<Role>) -> Vec<ExchangeId> {
+        let mut twofold = Vec::new();
+        for (id, own) in &mut self.own {
+            let stands = |role| own.iter().any(|one: &Own| one.role == role);
+            let keep = match role {
+                Some(role) => role,
+                None if !stands(Role::Provider) => continue,
+                None if !stands(Role::Consumer) => continue,
+                None => {
+                    twofold.push(*id);
+                    Role::Consumer
+                }
+            };
+            own.retain(|one| one.role == keep);
+            if let Some(theirs) = self.theirs.get_mut(id) {
+                theirs.retain(|one| one.role == keep);
+            }
+        }
+        self.own.retain(|_, own| !own.is_empty());
+        let known = &self.own;
+        self.theirs.retain(|id, _| known.contains_key(id));
+        twofold
+    }
+
+    fn add(
+        &mut self,
+        (id, role): (ExchangeId, Role),
+        origin: Origin,
+        shown: Shown,
+        leaves: &mut HashMap<Hash, (ExchangeId, usize)>,
+    ) {
         let all = self.theirs.entry(id).or_default();
         let statement = shown.entry.statement;
         if all.iter().any(|known| known.statement.leaf() == statement.leaf()) {
@@ -126,6 +166,7 @@ impl Read {
         }
         leaves.insert(statement.leaf(), (id, all.len()));
         all.push(Theirs {
+            role,
             origin,
             index: shown.index,
             statement,
