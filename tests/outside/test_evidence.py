@@ -109,6 +109,44 @@ def test_a_set_is_valid_for_both_and_can_be_cut(demo, anchor, tmp_path):
     assert jisr("evidence", "show", less).returncode == 0
 
 
+def test_an_erased_part_is_valid_for_both(demo, anchor, tmp_path):
+    """Two officers erase the subject of one exchange in the consumer's ledger; what is left proves what it proved."""
+    node, paper, file = demo.dir / "nodes" / "mol", tmp_path / "erase.json", tmp_path / "erased.jisr"
+    exchange = demo.exchange("psd")["id"]
+    for name in ("dalia", "sami"):
+        added = jisr("node", "officer", "add", name, "--dir", node, "--out", tmp_path / name)
+        assert added.returncode == 0, added.stderr
+    told = ("--exchange", exchange, "--parts", "subject,case", "--reason", "order 12/2026", "--out", paper)
+    steps = [("propose", "--dir", node, *told)]
+    steps += [("sign", paper, "--officer", tmp_path / name) for name in ("dalia", "sami")]
+    steps += [("submit", paper, "--dir", node)]
+    for step in steps:
+        done = jisr("node", "erase", *step)
+        assert done.returncode == 0, done.stderr
+    made = jisr("evidence", "export", exchange, "--dir", node, "--out", file)
+    assert made.returncode == 0, made.stderr
+    ours = jisr("evidence", "verify", file, "--anchor", anchor)
+    assert (ours.returncode, first_line(ours)) == (0, "VALID"), ours.stdout
+    assert "(erased)" in ours.stdout
+    trusted = verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8"))
+    entries = verify_evidence.verify(file.read_bytes(), trusted)
+    asked = next(entry for entry in entries if entry.core.kind == verify_evidence.ASKED)
+    assert asked.erased and asked.erased <= {3, 7} and not asked.erased & set(asked.opened)
+
+
+def test_high_evidence_needs_a_cosigner_beyond_both_parties(demo, anchor):
+    """The class HIGH by the page: with the words of parties and registry alone it is not reached."""
+    trusted = verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8"))
+    evidence = verify_evidence.read(verify_evidence.EVIDENCE, demo.evidence()[0].read_bytes()[40:])
+    ground = verify_evidence.Ground(evidence, trusted)
+    entry = ground.entry(evidence.statements[0])
+    parties = [subsystem.rpartition("/")[0] for subsystem in (entry.core.consumer, entry.core.provider)]
+    trusted.need_quorum(entry, "HIGH", ground.policy, parties)
+    everybody = [operator for keys in ground.policy.values() for _, operator, _ in keys]
+    with pytest.raises(Refused):
+        trusted.need_quorum(entry, "HIGH", ground.policy, everybody)
+
+
 def made_offline(demo, code: str, peer: str, where: Path, skip) -> tuple[Path, dict]:
     """Evidence of a copy of a node's directories, once the node has kept what it rests on and has the receipts."""
     deadline = time.monotonic() + KEPT_S_MAX

@@ -140,6 +140,7 @@ class Entry:
     leaf: bytes
     core: SimpleNamespace
     opened: dict[int, bytes]
+    erased: set[int]
     note: Note
 
 
@@ -178,6 +179,7 @@ def seal_keys(snapshots, anchor: Anchor) -> dict[str, Key]:
 
 def part_hash(part) -> bytes:
     if part.hash:
+        need(part.erased in (0, 1), "a truth value is 0 or 1")
         need(len(part.hash) == 32 and not (part.tag or part.salt or part.content), "a part is both shown and withheld")
         return part.hash
     need(not part.erased, "a part is both shown and erased")
@@ -201,7 +203,8 @@ def entry_of(statement, evidence, keys: dict[str, Key], anchor: Anchor) -> Entry
     note.verify(keys[statement.origin])
     root = root_from_path(statement.index, checkpoint.size, sha256(b"\x00", leaf), statement.path)
     need(root == checkpoint.root, f"{statement.origin} #{statement.index}: the path leads to another root")
-    return Entry(statement.origin, statement.index, leaf, core, opened, note)
+    erased = {tag for part, tag in zip(statement.parts, core.tags) if part.erased}
+    return Entry(statement.origin, statement.index, leaf, core, opened, erased, note)
 
 
 def check_citations(entries: list[Entry]) -> None:
