@@ -23,6 +23,7 @@ mod snapshots;
 mod verifier;
 
 pub use build::{Builder, Piece, SetBuilder};
+pub use instant::utc;
 pub use needs::{AgreedIn, Needs};
 pub use redact::{RedactError, extract, withhold, withhold_in_set};
 pub use verifier::{ExchangeReport, SET_EXCHANGES_MAX, SetReport, Verifier};

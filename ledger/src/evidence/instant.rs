@@ -1,7 +1,7 @@
 //! Instants for people: RFC 3339 in UTC, whole seconds.
 
 /// `2026-11-23T14:00:00Z` for microseconds since 1970-01-01T00:00:00Z.
-pub(super) fn utc(us: u64) -> String {
+pub fn utc(us: u64) -> String {
     let seconds = us / 1_000_000;
     let (days, time) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);

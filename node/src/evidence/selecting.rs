@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use jisr_ledger::Hash;
+use jisr_ledger::evidence::utc;
 use jisr_ledger::ledger::{Found, ReadError};
 use jisr_proto::admin::ExchangeFilter;
 use jisr_proto::ident::{ExchangeId, MemberId};
@@ -120,13 +121,32 @@ pub(super) fn title(filter: &ExchangeFilter, count: usize) -> String {
         of.push(format!("with {}", filter.peer));
     }
     if filter.from_us > 0 {
-        of.push(format!("from {} µs on", filter.from_us));
+        of.push(format!("from {} on", utc(filter.from_us)));
     }
     if filter.until_us > 0 {
-        of.push(format!("before {} µs", filter.until_us));
+        of.push(format!("before {}", utc(filter.until_us)));
     }
     if !filter.exchanges.is_empty() {
         of.push("by their ids".to_owned());
     }
     format!("{count} exchanges {}", of.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_for_people_and_names_neither_person_nor_case() {
+        let filter = ExchangeFilter {
+            case_reference: "ق-1".to_owned(),
+            from_us: 1_795_467_600_000_000,
+            until_us: 1_795_471_200_000_000,
+            ..ExchangeFilter::default()
+        };
+        assert_eq!(
+            title(&filter, 2),
+            "2 exchanges of one case, from 2026-11-23T21:00:00Z on, before 2026-11-23T22:00:00Z"
+        );
+    }
 }
