@@ -166,7 +166,7 @@ fn another_history_under_the_same_key_is_told_apart() {
 
 #[test]
 fn tiles_that_are_missing_or_damaged_cost_a_whole_reading_and_no_more() {
-    let (_, psd, asking, ledger) = provider();
+    let (_mol, psd, asking, ledger) = provider();
     asking.close();
     ledger.close();
     let tile = |world: &World, name: &str| world.dir.path().join("ledger/index/tile").join(name);
