@@ -247,5 +247,14 @@ fn extends(known: Option<&Known>, old_size: u64, new: &Checkpoint, proof: &[Hash
     Ok(())
 }
 
+/// Says in `begun`, the file beside a witness key, that the memory which belongs to it is lost: for whoever restores a key without
+/// what was signed with it. A witness that is opened with it cosigns nothing. Durable when it returns.
+///
+/// # Errors
+/// The disk.
+pub fn mark_lost(begun: &Path, disk: &dyn Disk) -> std::io::Result<()> {
+    memory::lose(begun, disk)
+}
+
 #[cfg(test)]
 mod tests;

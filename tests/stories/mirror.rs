@@ -130,9 +130,25 @@ async fn a_node_whose_disk_is_gone_runs_on_from_its_mirror() {
     // The mirror is a ledger directory like any other.
     assert_eq!(verdict(&mirror(&world).join("ledger"), &world), Verdict::Valid);
     world.crash_node("psd").await;
+    // The keeper of the mirror would have the node trust another registry: what is sealed under the secret counts.
+    let trusted = ["node.toml", "anchor"].map(|name| (name, std::fs::read(world.party("psd").dir.join(name)).unwrap()));
+    for (name, _) in &trusted {
+        std::fs::write(mirror(&world).join(name), "registry = \"evil.example:443\"\n").unwrap();
+    }
     destroy(&world);
     assert_eq!(restored(&world).await, size);
+    for (name, content) in &trusted {
+        assert_eq!(
+            &std::fs::read(world.party("psd").dir.join(name)).unwrap(),
+            content,
+            "{name}"
+        );
+    }
+    let begun = Layout::new(&world.party("psd").dir).witness_begun();
+    assert_eq!(std::fs::read(&begun).unwrap(), b"lost\n", "whatever the mirror said");
     world.start_node("psd").await;
+    let told = world.party("psd").status().await.state_text;
+    assert!(told.contains("cosigns nothing"), "{told}");
     let answer = world.caller().ask("Write", &question()).await.expect("it runs on");
     let last = answered.last().expect("something was asked");
     for exchange in answered.iter().chain([&answer.exchange]) {

@@ -128,6 +128,11 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> WitnessError {
     }
 }
 
+/// Says beside a key that the witness is lost; durable when it returns.
+pub(super) fn lose(begun: &Path, disk: &dyn Disk) -> io::Result<()> {
+    disk.replace(begun, LOST)
+}
+
 /// How many ledgers the file beside the key speaks of: 0 where there is none yet, `None` where it says that the witness is lost.
 fn expected(begun: &Path) -> Result<Option<u64>, WitnessError> {
     match fs::read(begun) {

@@ -12,6 +12,7 @@ use jisr_ledger::frame::{Form, Next, Record, Records, SegmentScan, StoredParts, 
 use jisr_ledger::report::Verdict;
 use jisr_ledger::statement::Tag;
 use jisr_ledger::verify;
+use jisr_ledger::witness::mark_lost;
 use jisr_proto::statement::Core;
 use prost::Message as _;
 
@@ -21,6 +22,7 @@ use super::location::Location;
 use super::sealed_keys::{Keys, RecoverySecret};
 use super::side_files::KEYS;
 use super::store::Store;
+use crate::setup::Layout;
 
 /// Of what segments are copied in.
 const COPY_BYTES: usize = 4 << 20;
@@ -139,7 +141,10 @@ fn fill(store: &mut dyn Store, stage: &Path, keys: &KeySource) -> Result<Restore
     }
     let ledger = stage.join("ledger");
     copy_segments(store, "ledger", &ledger)?;
-    restore_keys(store, &stage.join("keys"), keys)?;
+    restore_keys(store, stage, keys)?;
+    // Whatever count came with the keys may be as old as they are: only this says for certain that the memory is not there.
+    let begun = Layout::new(stage).witness_begun();
+    mark_lost(&begun, &RealDisk).map_err(io("write", &begun))?;
     verified(stage, &ledger)
 }
 
@@ -206,10 +211,20 @@ fn copy_segments(store: &mut dyn Store, folder: &str, dir: &Path) -> Result<(), 
     Ok(())
 }
 
-fn restore_keys(store: &mut dyn Store, dir: &Path, keys: &KeySource) -> Result<(), MirrorError> {
+fn restore_keys(store: &mut dyn Store, stage: &Path, keys: &KeySource) -> Result<(), MirrorError> {
+    let dir = &Layout::new(stage).keys();
     match keys {
         KeySource::Directory(from) => Keys::of(&KeyStore::open(from)?)?.restore(dir),
-        KeySource::Secret(file) => mirrored_keys(store, file)?.restore(dir),
+        KeySource::Secret(file) => {
+            let keys = mirrored_keys(store, file)?;
+            keys.restore(dir)?;
+            // These two the mirror's keeper could have changed: what was sealed with the keys takes their place.
+            for (name, content) in keys.trusted()? {
+                let path = stage.join(name);
+                RealDisk.replace(&path, content).map_err(io("write", &path))?;
+            }
+            Ok(())
+        }
     }
 }
 

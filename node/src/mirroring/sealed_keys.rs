@@ -1,4 +1,4 @@
-//! The keys of a node as its mirror holds them: all files of the key store in one, sealed under the operator's recovery secret.
+//! The keys of a node as its mirror holds them: all files of the key store in one, with anchor and `node.toml`, sealed under the operator's recovery secret.
 //!
 //! `"JISRKEYS" ‖ 0x01 ‖ nonce (12) ‖ AES-256-GCM of the files`, the magic as additional data. Each file is `u16` length ‖ name ‖
 //! `u32` length ‖ content, by name.
@@ -20,6 +20,10 @@ use super::error::io;
 const MAGIC: &[u8; 9] = b"JISRKEYS\x01";
 /// Directories of a key store, besides its own.
 const FOLDERS: [&str; 2] = ["", "vault"];
+/// Files of the data directory that stand beside the keys, under this folder: whoever keeps a mirror must not say whom the node
+/// trusts, nor what it is told to do.
+const TRUSTED: [&str; 2] = ["anchor", "node.toml"];
+const TRUSTED_FOLDER: &str = "data";
 /// Secrets that go with the folder `vault`.
 const OPENING: [&str; 2] = ["vault.secret", "index.secret"];
 
@@ -116,6 +120,35 @@ impl Keys {
         Ok(Keys(files))
     }
 
+    /// With what of the data directory `data` must come from nobody else.
+    pub(super) fn and_trusted(mut self, data: &Path) -> Result<Keys, MirrorError> {
+        for name in TRUSTED {
+            let path = data.join(name);
+            match std::fs::read(&path) {
+                Ok(content) => drop(self.0.insert(format!("{TRUSTED_FOLDER}/{name}"), content.into())),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io("read", &path)(error)),
+            }
+        }
+        Ok(self)
+    }
+
+    /// Files of the data directory that were sealed with them.
+    pub(super) fn trusted(&self) -> Result<[(&'static str, &[u8]); 2], MirrorError> {
+        let found = TRUSTED.map(|name| {
+            let content = self.0.get(&format!("{TRUSTED_FOLDER}/{name}"));
+            (name, content.map(|content| content.as_slice()))
+        });
+        match found {
+            [(anchor, Some(first)), (config, Some(second))] => Ok([(anchor, first), (config, second)]),
+            _ => Err(MirrorError::Unusable(
+                "its keys are sealed without anchor and node.toml, so nobody vouches for these; open the keys elsewhere and name them \
+                 with --keys, and compare both files before the start"
+                    .to_owned(),
+            )),
+        }
+    }
+
     /// A value that changes with them, and tells nothing of them.
     pub(super) fn fingerprint(&self) -> [u8; 32] {
         digest::sha256(&[&self.encode()])
@@ -153,7 +186,11 @@ impl Keys {
     /// Writes them to a new key store.
     pub(super) fn restore(&self, dir: &Path) -> Result<(), MirrorError> {
         KeyStore::create(dir)?;
-        for (name, content) in &self.0 {
+        let trusted = |name: &str| {
+            name.rsplit_once('/')
+                .is_some_and(|(folder, _)| folder == TRUSTED_FOLDER)
+        };
+        for (name, content) in self.0.iter().filter(|(name, _)| !trusted(name)) {
             let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
             KeyStore::create(dir.join(folder))?.write(file, content)?;
         }
@@ -197,7 +234,11 @@ impl Keys {
             let (content, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
             let name = std::str::from_utf8(name).ok()?;
             let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-            if !FOLDERS.contains(&folder) {
+            let is_trusted = name
+                .strip_prefix(TRUSTED_FOLDER)
+                .and_then(|name| name.strip_prefix('/'))
+                .is_some_and(|name| TRUSTED.contains(&name));
+            if !FOLDERS.contains(&folder) && !is_trusted {
                 return None;
             }
             files.insert(name.to_owned(), Zeroizing::new(content.to_vec()));
