@@ -28,6 +28,13 @@ pub mod jisr {
             tonic::include_proto!("jisr.snapshot.v1");
         }
     }
+    /// Which services the network has.
+    pub mod catalogue {
+        /// Package `jisr.catalogue.v1`.
+        pub mod v1 {
+            tonic::include_proto!("jisr.catalogue.v1");
+        }
+    }
     /// What nodes say to each other.
     pub mod peer {
         /// Package `jisr.peer.v1`.

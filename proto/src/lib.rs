@@ -1,7 +1,9 @@
 //! The contract of a Jisr network: what is said on the wire, and the words for it.
 //!
-//! - [`statement`], [`snapshot`], [`peer`], [`registry`], [`admin`], [`evidence`], [`v1`]: types and stubs generated from
+//! - [`statement`], [`snapshot`], [`catalogue`], [`peer`], [`registry`], [`admin`], [`evidence`], [`v1`]: types and stubs generated from
 //!   `proto/jisr`; `bytes` fields are [`bytes::Bytes`].
+//! - [`print`]: the text of `.proto` files, from their descriptors.
+//! - [`search`]: words in Arabic and English, as people type them.
 //! - [`canonical`]: the one encoding that each message has; how anything signed or hashed is read.
 //! - [`ident`]: identifiers, parsed in one place.
 //! - [`reason`]: why something was refused or failed, a closed list.
@@ -22,7 +24,9 @@ pub mod canonical;
 mod generated;
 pub mod ident;
 pub mod metadata;
+pub mod print;
 pub mod reason;
+pub mod search;
 pub mod status;
 
 mod wire;
@@ -32,6 +36,7 @@ use std::sync::OnceLock;
 use prost_reflect::DescriptorPool;
 
 pub use generated::jisr::admin::v1 as admin;
+pub use generated::jisr::catalogue::v1 as catalogue;
 pub use generated::jisr::evidence::v1 as evidence;
 pub use generated::jisr::peer::v1 as peer;
 pub use generated::jisr::registry::v1 as registry;
