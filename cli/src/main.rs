@@ -10,6 +10,7 @@ mod anchor;
 mod archive;
 mod audit;
 mod call;
+mod catalogue;
 #[cfg(feature = "demo")]
 mod demo;
 mod evidence;
@@ -61,6 +62,9 @@ enum Command {
     /// Set up, run and administer an agency's server
     #[command(subcommand)]
     Node(node::Command),
+    /// Find services, see what they are, download their files
+    #[command(subcommand)]
+    Catalogue(catalogue::Command),
     Call(Box<call::Call>),
     /// Export, verify and show the file that proves one exchange
     #[command(subcommand)]
@@ -102,6 +106,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Registry(command) => registry::run(command).map(|()| ExitCode::SUCCESS),
         Command::Node(command) => node::run(command).map(|()| ExitCode::SUCCESS),
+        Command::Catalogue(command) => catalogue::run(command).map(|()| ExitCode::SUCCESS),
         Command::Call(call) => call::run(*call),
         Command::Evidence(command) => evidence::run(command),
         Command::Ledger(command) => ledger::run(command),
@@ -119,7 +124,11 @@ impl Command {
             Command::Node(command) => command.serves(),
             #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.serves(),
-            Command::Call(_) | Command::Evidence(_) | Command::Ledger(_) | Command::Audit(_) => false,
+            Command::Catalogue(_)
+            | Command::Call(_)
+            | Command::Evidence(_)
+            | Command::Ledger(_)
+            | Command::Audit(_) => false,
         }
     }
 }

@@ -155,13 +155,13 @@ fn check_validity(row: &AgreementRow, wanted: &Wanted<'_>, now_us: u64) -> Resul
     Ok(())
 }
 
-/// The schema in force, which must be the one that was agreed on.
+/// The schema that was agreed on: it must be the published one, or one that this continues.
 fn schema(view: &View, row: &AgreementRow, wanted: &Wanted<'_>, agreed: &[u8]) -> Result<Hash, Denied> {
     let mut publishers = view.publishers(&wanted.path.service).iter();
     let published = publishers.find(|service| service.provider == row.provider);
     published
-        .map(|service| service.schema)
-        .filter(|schema| agreed == schema.as_slice())
+        .filter(|service| service.row.holds(agreed))
+        .and_then(|_| agreed.try_into().ok())
         .ok_or_else(|| {
             let detail = format!("{} is published with another schema than agreed", wanted.path.service);
             Fault::new(Reason::SchemaChanged, detail)

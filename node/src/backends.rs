@@ -11,9 +11,12 @@ use jisr_proto::ident::{ExchangeId, MethodPath, ServiceName, SubsystemId};
 use jisr_proto::peer::Metadata;
 use jisr_proto::reason::Reason;
 use jisr_proto::status::Fault;
+use prost::Message as _;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::config;
 use crate::connections::{self, CallError, Connections};
@@ -49,6 +52,9 @@ pub(crate) struct BackendCall<'a> {
     /// The application's message.
     pub payload: Bytes,
 }
+
+/// Longest answer of a health service.
+const HEALTH_BYTES_MAX: usize = 1024;
 
 struct Target {
     authority: String,
@@ -132,6 +138,33 @@ impl Backends {
         })
     }
 
+    /// Whether the backend of the service answers: its health service says so, or it has none and answers all the same.
+    pub(crate) async fn answers(&self, service: &ServiceName) -> bool {
+        let Some(target) = self.targets.get(service) else {
+            return false;
+        };
+        let asking = async {
+            // A connection of its own: what an exchange finds on the others is none of this question's making.
+            let mut sender = self.connect(target).await.ok()?;
+            let asked = HealthCheckRequest {
+                service: service.to_string(),
+            };
+            let request = health(target, asked.encode_to_vec().into());
+            let response = connections::send(&mut sender, request).await.ok()?;
+            let received = grpc::read_response(response, HEALTH_BYTES_MAX).await.ok()?;
+            let status = Status::read(&received.trailing).ok()?;
+            let said = received
+                .message
+                .and_then(|message| HealthCheckResponse::decode(message).ok());
+            Some(match status.code {
+                0 => said.is_some_and(|said| said.status() == ServingStatus::Serving),
+                code => code == tonic::Code::Unimplemented as u32 || code == tonic::Code::NotFound as u32,
+            })
+        };
+        let answered = tokio::time::timeout(self.connect_timeout, asking).await;
+        answered.ok().flatten().unwrap_or(false)
+    }
+
     async fn connect(&self, target: &Target) -> Result<SendRequest<Chunks>, String> {
         let connecting = async {
             let stream = TcpStream::connect(&target.authority)
@@ -169,6 +202,22 @@ fn tls(ca: &std::path::Path, authority: &str, clock: &Clock) -> Result<(TlsConne
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| error.to_string())?;
     Ok((TlsConnector::from(config), name))
+}
+
+/// A question to the backend's own health service, grpc.health.v1.
+fn health(target: &Target, message: Bytes) -> Request<Chunks> {
+    let mut request = Request::new(Chunks::message(Bytes::new(), message));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::builder()
+        .scheme(if target.tls.is_some() { "https" } else { "http" })
+        .authority(target.authority.as_str())
+        .path_and_query("/grpc.health.v1.Health/Check")
+        .build()
+        .expect("an authority that was checked makes a URI");
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    request
 }
 
 fn request(target: &Target, call: &BackendCall<'_>) -> Request<Chunks> {

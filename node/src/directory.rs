@@ -92,6 +92,8 @@ pub(crate) struct View {
     nodes: HashMap<NodeId, Arc<NodeRow>>,
     members: HashMap<MemberId, Vec<Arc<NodeRow>>>,
     origins: HashMap<Origin, Arc<NodeRow>>,
+    /// Names of members, Arabic and English.
+    names: HashMap<MemberId, (String, String)>,
     services: HashMap<ServiceName, Vec<Arc<ServiceRow>>>,
     agreements: HashMap<SubsystemId, Vec<Arc<AgreementRow>>>,
     /// Agreements that have methods of the highest evidence class, by digest.
@@ -119,6 +121,7 @@ impl View {
             nodes: HashMap::new(),
             members: HashMap::new(),
             origins: HashMap::new(),
+            names: HashMap::new(),
             services: HashMap::new(),
             agreements: HashMap::new(),
             high: HashMap::new(),
@@ -135,6 +138,10 @@ impl View {
             view.origins.insert(row.origin.clone(), Arc::clone(&row));
             view.members.entry(row.id.member()).or_default().push(Arc::clone(&row));
             view.nodes.insert(row.id.clone(), row);
+        }
+        for row in &snapshot.members {
+            let names = (row.name_ar.clone(), row.name_en.clone());
+            view.names.insert(row.id.parse().map_err(row_error)?, names);
         }
         for row in &snapshot.services {
             let (name, row) = service_row(row)?;
@@ -180,6 +187,34 @@ impl View {
         self.services
             .iter()
             .flat_map(|(name, rows)| rows.iter().map(move |row| (name, row)))
+    }
+
+    /// Name of a member in Arabic and in English; empty where it is not listed.
+    pub(crate) fn names(&self, member: &MemberId) -> (&str, &str) {
+        let names = self.names.get(member);
+        names.map_or(("", ""), |(ar, en)| (ar.as_str(), en.as_str()))
+    }
+
+    /// Schemas that a node of `member` works with: of what it publishes, and of what it has agreed on, which may be earlier ones.
+    pub(crate) fn schemas_of(&self, member: &MemberId) -> impl Iterator<Item = (ServiceName, Hash)> {
+        let mut schemas: HashSet<(ServiceName, Hash)> = self
+            .services()
+            .filter(|(name, row)| row.provider.member() == *member || self.has_agreement(member, &row.provider, name))
+            .map(|(name, row)| (name.clone(), row.schema))
+            .collect();
+        let parties = |row: &&Arc<AgreementRow>| row.consumer.member() == *member || row.provider.member() == *member;
+        for method in self
+            .agreements
+            .values()
+            .flatten()
+            .filter(parties)
+            .flat_map(|row| &row.document.methods)
+        {
+            if let (Ok(name), Some(schema)) = (method.service.parse(), hash(&method.schema)) {
+                schemas.insert((name, schema));
+            }
+        }
+        schemas.into_iter()
     }
 
     /// Agreements in which this subsystem asks.

@@ -57,6 +57,7 @@ mod roles;
 mod routes;
 mod running;
 mod schemas;
+mod liveness;
 mod settling;
 pub mod setup;
 pub mod snapshots;

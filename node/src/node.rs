@@ -27,7 +27,8 @@ use crate::opening::{self, Material};
 use crate::setup::Layout;
 use crate::workers::Workers;
 use crate::{
-    away, cosigning, erasing, evidence, findings, proofs, receipts, reconciling, recovering, registry_link, watching,
+    away, cosigning, erasing, evidence, findings, liveness, proofs, receipts, reconciling, recovering, registry_link,
+    watching,
 };
 
 /// How long exchanges in flight may take to end once the node stops.
@@ -229,6 +230,7 @@ impl Node {
         self.tend("sending receipts", receipts::send);
         self.tend("missing receipts", receipts::mind);
         self.tend("reconciliation", reconciling::run);
+        self.tend("liveness of backends", liveness::report);
         self.tend("quarantine", |closets, stopped| {
             every(recovering::REMIND_EVERY, stopped, async move || {
                 recovering::remind(&closets);

@@ -18,7 +18,7 @@ use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::vault::Vault;
 use jisr_ledger::witness::WitnessState;
-use jisr_proto::ident::Origin;
+use jisr_proto::ident::{MemberId, Origin};
 use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::statement::Started;
 use prost::Message as _;
@@ -143,7 +143,7 @@ pub(crate) fn open(
     let directory = Arc::new(Directory::new(material.anchor.clone()));
     let schemas = Schemas::new(config.data.join("schemas"))?;
     let archive = Archive::new(config.data.join("snapshots"))?;
-    restore_snapshot(&directory, &archive, &schemas, &layout);
+    restore_snapshot(&directory, &archive, &schemas, &layout, &config.node.member());
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
     let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
     let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
@@ -301,7 +301,7 @@ fn watching(
 
 /// Takes up the snapshot kept on disk, so that the node works before, and without, the registry. One that has expired is
 /// kept as what is known: it says what a rolled-back registry must not contradict.
-fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas, layout: &Layout) {
+fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas, layout: &Layout, own: &MemberId) {
     let Ok(bytes) = std::fs::read(layout.snapshot()) else {
         return;
     };
@@ -310,8 +310,8 @@ fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas,
         .and_then(|signed| directory.verify(signed, 0).map_err(|error| error.to_string()));
     match restored {
         Ok(Some(view)) => {
-            for (service, row) in view.services() {
-                schemas.load(&row.schema, service.as_str());
+            for (service, schema) in view.schemas_of(own) {
+                schemas.load(&schema, service.as_str());
             }
             archive.keep(view.version, &view.signed);
             directory.adopt(view);

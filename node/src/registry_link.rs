@@ -192,19 +192,18 @@ fn still_listed(closets: &Closets, node: &jisr_proto::ident::NodeId) -> bool {
 /// Fetches the schemas of every service that the own member publishes or has an agreement about.
 pub(crate) async fn fetch_schemas(closets: &Closets, view: &crate::directory::View) {
     let member = closets.node.member();
-    for (service, row) in view.services() {
-        let concerned = row.provider.member() == member || view.has_agreement(&member, &row.provider, service);
-        if !concerned || closets.schemas.load(&row.schema, service.as_str()) {
+    for (service, schema) in view.schemas_of(&member) {
+        if closets.schemas.load(&schema, service.as_str()) {
             continue;
         }
         let request = SchemaRequest {
-            digest: Bytes::copy_from_slice(&row.schema),
+            digest: Bytes::copy_from_slice(&schema),
         };
         let fetched = closets.registry.client().schema(request).await;
         let accepted = match fetched {
             Ok(response) => closets
                 .schemas
-                .accept(&row.schema, service.as_str(), response.into_inner().schema),
+                .accept(&schema, service.as_str(), response.into_inner().schema),
             Err(status) => Err(status.to_string()),
         };
         if let Err(error) = accepted {

@@ -3,6 +3,7 @@
 //! - [`statement`], [`snapshot`], [`catalogue`], [`peer`], [`registry`], [`admin`], [`evidence`], [`v1`]: types and stubs generated from
 //!   `proto/jisr`; `bytes` fields are [`bytes::Bytes`].
 //! - [`print`]: the text of `.proto` files, from their descriptors.
+//! - [`listing`]: what stands of a service in the catalogue.
 //! - [`search`]: words in Arabic and English, as people type them.
 //! - [`canonical`]: the one encoding that each message has; how anything signed or hashed is read.
 //! - [`ident`]: identifiers, parsed in one place.
@@ -10,6 +11,7 @@
 //! - [`status`]: reasons as `google.rpc.Status`.
 //! - [`metadata`]: the `jisr-` metadata of a call, and what of other metadata passes through.
 //! - [`annotations`]: what a published schema says, and the persons that a request names.
+//! - [`browse`]: what the catalogue answers.
 //! - [`breaking`]: whether a new version of a schema breaks what was agreed on an old one.
 //!
 //! Invariants:
@@ -20,9 +22,11 @@
 
 pub mod annotations;
 pub mod breaking;
+pub mod browse;
 pub mod canonical;
 mod generated;
 pub mod ident;
+pub mod listing;
 pub mod metadata;
 pub mod print;
 pub mod reason;

@@ -5,7 +5,7 @@
 //!
 //! - [`Config`] what it is told, [`init`] how its directory is made, [`Registry`] the running one (`server`);
 //! - `door`, `gate`, `service`, `beside`, `admin` who comes in, and the table of contents of what can be asked;
-//! - `office` and its tasks `admit`, `enrol`, `publish`, `agree`, `hello`, `witness`, `report`, `entries`, `follow`, `confirm`;
+//! - `office` and its tasks `admit`, `enrol`, `publish`, `catalogue`, `health`, `agree`, `hello`, `witness`, `report`, `entries`, `follow`, `confirm`;
 //! - `standing` whether anything may be sealed, `quarantine` the mark that it may not;
 //! - `desk` and `book` the one writer; `state` the fold over the acts and the rules that they alone decide;
 //! - `snapshot` what is published, `kept` its newest version on disk; `schemas`, `proposals` files beside the ledger;
@@ -37,6 +37,8 @@ mod follow;
 mod hello;
 mod office;
 mod publish;
+mod catalogue;
+mod health;
 mod report;
 mod witness;
 
@@ -45,6 +47,7 @@ mod cosigned;
 mod desk;
 mod keys;
 mod kept;
+mod listing;
 mod proposals;
 mod quarantine;
 mod rate;

@@ -12,6 +12,7 @@ use jisr_proto::reason::Reason;
 use crate::cosigned::Cosigned;
 use crate::desk::Desk;
 use crate::door::Peer;
+use crate::health::Health;
 use crate::init::Base;
 use crate::rate::{self, Rate};
 use crate::refusal::Refusal;
@@ -29,6 +30,8 @@ pub(crate) struct Office {
     pub(crate) standing: Arc<Standing>,
     /// What nodes cosigned of the own ledger.
     pub(crate) cosigned: Cosigned,
+    /// What nodes say of their backends.
+    pub(crate) health: Health,
     proofs: Rate<NodeId>,
     hellos: Rate<NodeId>,
     reports: Rate<NodeId>,
@@ -61,6 +64,7 @@ impl Office {
             reports: Rate::new(limits.reports_per_minute),
             verifier: Arc::new(SealVerifier::new()),
             cosigned: Cosigned::default(),
+            health: Health::default(),
             standing,
             desk,
             base,

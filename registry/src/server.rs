@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jisr_ledger::clock::Clock;
 use jisr_ledger::ledger::Ledger;
+use jisr_proto::catalogue::catalogue_server::CatalogueServer;
 use jisr_proto::registry::registry_admin_server::RegistryAdminServer;
 use jisr_proto::registry::registry_server::RegistryServer;
 use tokio::net::{TcpListener, UnixListener};
@@ -20,6 +21,7 @@ use tower::layer::layer_fn;
 
 use crate::admin::{AdminService, AdminSocket};
 use crate::beside::{self, Beside};
+use crate::catalogue::CatalogueService;
 use crate::config::Config;
 use crate::desk;
 use crate::door::{self, Door};
@@ -33,6 +35,9 @@ use crate::service::NodeService;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Silence on a connection after which it is asked whether it still lives, and how long the answer may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Largest answer of the catalogue: a schema and the text of its files.
+const CATALOGUE_BYTES_MAX: usize = 64 << 20;
 
 /// Headers of one request, bytes.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
@@ -248,9 +253,14 @@ fn serve_administrators(
     let service = RegistryAdminServer::new(AdminService {
         office: Arc::clone(office),
     });
+    let catalogue = CatalogueServer::new(CatalogueService {
+        office: Arc::clone(office),
+    })
+    .max_encoding_message_size(CATALOGUE_BYTES_MAX);
     let server = Server::builder()
         .layer(beside(office, beside::Door::Administrators))
         .add_service(service)
+        .add_service(catalogue)
         .serve_with_incoming_shutdown(UnixListenerStream::new(admin), stopped(stopping.clone()));
     doors.spawn(async move { server.await.map_err(Error::Serve) });
 }

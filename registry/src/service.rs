@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::door::Peer;
 use crate::follow::Follow;
-use crate::office::{Caller, Office, hash};
+use crate::office::{Caller, Office};
 use crate::refusal::Refusal;
 
 /// `jisr.registry.v1.Registry`.
@@ -41,16 +41,8 @@ impl Registry for NodeService {
     }
 
     async fn schema(&self, request: Request<wire::SchemaRequest>) -> Result<Response<wire::SchemaResponse>, Status> {
-        self.caller(&request)?;
-        let digest = hash(&request.into_inner().digest, "the digest").map_err(status)?;
-        answer(
-            self.office
-                .base
-                .schemas
-                .find(digest)
-                .await
-                .map(|schema| wire::SchemaResponse { schema }),
-        )
+        let caller = self.caller(&request)?;
+        answer(self.office.schema(&caller, &request.into_inner().digest).await)
     }
 
     async fn agree(&self, request: Request<wire::AgreeRequest>) -> Result<Response<wire::AgreeResponse>, Status> {
@@ -83,6 +75,22 @@ impl Registry for NodeService {
         let caller = self.caller(&request)?;
         self.office.spend_hello(&caller).map_err(status)?;
         answer(self.office.hello(&caller, request.into_inner()).await)
+    }
+
+    async fn report_health(
+        &self,
+        request: Request<wire::ReportHealthRequest>,
+    ) -> Result<Response<wire::ReportHealthResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.report_health(&caller, request.into_inner()))
+    }
+
+    async fn liveness(
+        &self,
+        request: Request<wire::LivenessRequest>,
+    ) -> Result<Response<wire::LivenessResponse>, Status> {
+        self.caller(&request)?;
+        answer(self.office.liveness(request.into_inner()))
     }
 
     async fn cosign(&self, request: Request<wire::CosignRequest>) -> Result<Response<wire::CosignResponse>, Status> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jisr_certs::digest;
 use jisr_proto::canonical;
-use jisr_proto::ident::Instance;
+use jisr_proto::ident::{Instance, ServiceName, SubsystemId};
 use jisr_proto::snapshot as wire;
 
-use crate::state::{Hash, SnapshotAct, State};
+use crate::state::{Hash, Service, SnapshotAct, State};
 
 /// Cosigners needed for ROUTINE, STANDARD and HIGH until peers cosign each other.
 const QUORUM: [u32; 3] = [1, 1, 1];
@@ -127,15 +127,22 @@ fn nodes(state: &State) -> Vec<wire::Node> {
 fn services(state: &State) -> Vec<wire::Service> {
     let services = state.services().iter();
     services
-        .map(|((name, provider), row)| wire::Service {
-            name: name.to_string(),
-            provider: provider.to_string(),
-            schema: Bytes::copy_from_slice(&row.schema),
-            title_ar: row.title_ar.clone(),
-            title_en: row.title_en.clone(),
-            entry: row.entry,
-        })
+        .map(|((name, provider), row)| service(name, provider, row))
         .collect()
+}
+
+/// The row of a service.
+pub(crate) fn service(name: &ServiceName, provider: &SubsystemId, row: &Service) -> wire::Service {
+    wire::Service {
+        name: name.to_string(),
+        provider: provider.to_string(),
+        schema: Bytes::copy_from_slice(&row.schema),
+        title_ar: row.title_ar.clone(),
+        title_en: row.title_en.clone(),
+        entry: row.entry,
+        listing: Some(row.listing.clone()),
+        continues: row.continues.clone(),
+    }
 }
 
 fn agreements(state: &State) -> Vec<wire::AgreementRow> {

@@ -169,6 +169,8 @@ impl State {
                 schema,
                 title_ar: row.title_ar.clone(),
                 title_en: row.title_en.clone(),
+                listing: row.listing.clone().unwrap_or_default(),
+                continues: row.continues.clone(),
                 entry: index,
             };
             self.services.insert((name, provider), row);

@@ -87,6 +87,18 @@ pub(crate) fn paragraph(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The same in Arabic: it holds at least one Arabic letter.
+///
+/// # Errors
+/// The rule, in words.
+pub(crate) fn arabic_paragraph(text: &str) -> Result<String, String> {
+    let text = paragraph(text)?;
+    if !text.chars().any(is_arabic) {
+        return Err("the Arabic text has no Arabic letter".to_owned());
+    }
+    Ok(text)
+}
+
 /// `host:port`, the host being a DNS name or an IP address, IPv6 in brackets.
 ///
 /// # Errors

@@ -163,6 +163,10 @@ impl Drop for Unanswered {
 type Frames = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Frames>, Infallible> {
+    // What the node asks of its own accord is no call.
+    if request.uri().path().starts_with("/grpc.health.v1.") {
+        return Ok(status(12, "no%20health%20service"));
+    }
     let headers = request.headers().clone();
     let exchange = headers
         .get("jisr-exchange-id")

@@ -152,7 +152,7 @@ impl Facts {
             !withdrawn
                 && service.name == core.service
                 && service.provider == core.provider
-                && service.schema == core.schema
+                && service.holds(&core.schema)
         })
     }
 

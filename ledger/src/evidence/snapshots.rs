@@ -87,7 +87,7 @@ fn rows(case: &Case, cited: &Cited, core: &Core, begins: bool) -> Result<(), Dou
         return Ok(());
     }
     let is_listed = snapshot.services.iter().any(|service| {
-        service.name == core.service && service.provider == core.provider && service.schema == core.schema
+        service.name == core.service && service.provider == core.provider && service.holds(&core.schema)
     });
     if !is_listed {
         return wrong(format!(

@@ -402,7 +402,7 @@ fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &
         schema: digest("jisr.schema", SCHEMA),
         title_ar: "تصاريح الإقامة".into(),
         title_en: "Residence permits".into(),
-        entry: 0,
+        ..Service::default()
     };
     let act = ServiceAct {
         service: Some(service.clone()),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jisr_proto::admin::admin_server::{Admin, AdminServer};
 use jisr_proto::admin::{self as wire};
+use jisr_proto::catalogue::catalogue_server::CatalogueServer;
 use jisr_proto::ident::{ExchangeId, ServiceName, SubsystemId};
 use jisr_proto::reason::Reason;
 use jisr_proto::registry;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status};
 
-use super::{Stopped, status, tiles};
+use super::{Stopped, catalogue, status, tiles};
 use crate::closets::Closets;
 use crate::{agreeing, erasing, evidence, roles};
 
@@ -54,12 +55,17 @@ pub(crate) fn bind(path: &Path) -> std::io::Result<UnixListener> {
 /// Serves until `stopped`.
 pub(crate) async fn serve(closets: Arc<Closets>, listener: UnixListener, addresses: Addresses, mut stopped: Stopped) {
     let log = tiles::Beside(closets.ledger.clone());
+    let shelf = catalogue::Shelf {
+        closets: Arc::clone(&closets),
+    };
+    let shelf = CatalogueServer::new(shelf).max_encoding_message_size(MESSAGE_BYTES_MAX);
     let service = AdminServer::new(Door { closets, addresses })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let served = tonic::transport::Server::builder()
         .layer(log)
         .add_service(service)
+        .add_service(shelf)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         })
@@ -112,6 +118,8 @@ impl Admin for Door {
             title_ar: request.title_ar,
             title_en: request.title_en,
             withdraw: request.withdraw,
+            listing: request.listing,
+            check: request.check,
         };
         let published = self
             .closets
@@ -125,6 +133,8 @@ impl Admin for Door {
         Ok(Response::new(wire::PublishServiceResponse {
             schema: published.schema,
             snapshot_version: published.snapshot_version,
+            version: published.version,
+            affected: published.affected.into_iter().map(affected).collect(),
         }))
     }
 
@@ -263,6 +273,14 @@ impl Admin for Door {
     }
 }
 
+fn affected(row: registry::Affected) -> wire::AffectedAgreement {
+    wire::AffectedAgreement {
+        agreement: row.agreement,
+        consumer: row.consumer,
+        breaks: row.breaks,
+    }
+}
+
 async fn describe(closets: &Closets, service: &str) -> Result<wire::DescribeServiceResponse, Fault> {
     let name: ServiceName = service
         .parse()
@@ -275,24 +293,7 @@ async fn describe(closets: &Closets, service: &str) -> Result<wire::DescribeServ
             format!("nobody publishes {name} in snapshot {}", view.version),
         )
     })?;
-    let schema = match closets.schemas.find(&row.schema) {
-        Some(schema) => schema.bytes.clone(),
-        None => {
-            let request = registry::SchemaRequest {
-                digest: Bytes::copy_from_slice(&row.schema),
-            };
-            let fetched = closets.registry.client().schema(request).await;
-            let fetched = fetched.map_err(|status| Fault::new(Reason::RegistryUnreachable, status.to_string()))?;
-            let schema = fetched.into_inner().schema;
-            if jisr_certs::digest::domain("jisr.schema", &[&schema]) != row.schema {
-                return Err(Fault::new(
-                    Reason::RegistryRefused,
-                    "the registry sent another schema than its digest names",
-                ));
-            }
-            schema
-        }
-    };
+    let schema = catalogue::schema(closets, row).await?;
     let providers: Vec<SubsystemId> = publishers.iter().map(|row| row.provider.clone()).collect();
     Ok(wire::DescribeServiceResponse {
         providers: providers.iter().map(ToString::to_string).collect(),

@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod admin;
+mod catalogue;
 pub(crate) mod local;
 pub(crate) mod peer;
 mod reflection;

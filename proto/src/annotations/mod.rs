@@ -153,6 +153,32 @@ impl ServiceSchema {
         options.map_or(0, |options| options.classification)
     }
 
+    /// The highest classification of a field that its methods lead to; PUBLIC where none is said.
+    pub fn highest_classification(&self) -> Classification {
+        let mut waiting: Vec<MessageDescriptor> = self.messages();
+        let (mut seen, mut highest) = (BTreeSet::new(), Classification::Public);
+        while let Some(message) = waiting.pop() {
+            if !seen.insert(message.full_name().to_owned()) {
+                continue;
+            }
+            for field in message.fields() {
+                // A class of a later version: the strongest we know cannot be too strong.
+                let class = Classification::try_from(self.classification(&field)).unwrap_or(Classification::Sensitive);
+                highest = highest.max(class);
+                if let Kind::Message(inner) = field.kind() {
+                    waiting.push(inner);
+                }
+            }
+        }
+        highest
+    }
+
+    /// Requests and replies of its methods.
+    fn messages(&self) -> Vec<MessageDescriptor> {
+        let methods = self.service.methods();
+        methods.flat_map(|method| [method.input(), method.output()]).collect()
+    }
+
     /// A method by its name.
     pub fn method(&self, name: &str) -> Option<&MethodSchema> {
         self.methods.get(name)

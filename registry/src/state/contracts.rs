@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use jisr_certs::digest;
-use jisr_proto::ident::{NodeId, ServiceName, SubsystemId};
+use jisr_proto::ident::{MemberId, NodeId, ServiceName, SubsystemId};
 use jisr_proto::reason::Reason;
-use jisr_proto::snapshot::{Service, ServiceAct};
+use jisr_proto::snapshot::{self as wire, ServiceAct};
 
 use super::rules::hash;
-use super::{AgreementAct, AgreementRow, Hash, RevokeAgreementAct, State};
+use super::{AgreementAct, AgreementRow, Hash, RevokeAgreementAct, Service, State};
+use crate::listing;
 use crate::refusal::Refusal;
 use crate::text;
 
@@ -17,12 +18,37 @@ pub(crate) fn agreement_digest(document: &[u8]) -> Hash {
 }
 
 /// The identifiers of a service act.
-pub(super) fn service(act: &ServiceAct) -> Result<(ServiceName, SubsystemId, &Service), Refusal> {
+pub(super) fn service(act: &ServiceAct) -> Result<(ServiceName, SubsystemId, &wire::Service), Refusal> {
     let row = act
         .service
         .as_ref()
         .ok_or_else(|| Refusal::invalid("the act names no service"))?;
     Ok((row.name.parse()?, row.provider.parse()?, row))
+}
+
+/// Most agreements that a refusal names; a check names all.
+const NAMED_MAX: usize = 20;
+
+/// Nothing that is agreed may be broken.
+///
+/// # Errors
+/// BREAKING_CHANGE with the agreements.
+fn unbroken(what: &str, broken: Vec<String>) -> Result<(), Refusal> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let more = broken.len().saturating_sub(NAMED_MAX);
+    let named: Vec<String> = broken.into_iter().take(NAMED_MAX).collect();
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
+    let rule = format!(
+        "{what} would break the agreements {}{more}; revoke them first, or conclude new ones and publish under another name",
+        named.join(", ")
+    );
+    Err(Refusal::new(Reason::BreakingChange, rule))
 }
 
 impl State {
@@ -42,42 +68,61 @@ impl State {
         let key = (name, provider);
         if act.withdrawn {
             let missing = || Refusal::new(Reason::UnknownService, format!("{} does not publish {}", key.1, key.0));
-            return self.services.get(&key).map(|_| ()).ok_or_else(missing);
+            self.services.get(&key).ok_or_else(missing)?;
+            let resting = self.resting(&key.0, &key.1, at_us).map(|(digest, _)| text::hex(digest));
+            return unbroken(&format!("withdrawing {}", key.0), resting.collect());
         }
-        let schema = hash(&row.schema, "the schema digest")?;
+        hash(&row.schema, "the schema digest")?;
         text::arabic(&row.title_ar)
             .map_err(|e| Refusal::new(Reason::TitleMissing, format!("Arabic title of {}: {e}", key.0)))?;
         text::english(&row.title_en)
             .map_err(|e| Refusal::new(Reason::TitleMissing, format!("English title of {}: {e}", key.0)))?;
-        let bound = self.bound_to_other_schema(&key.0, &key.1, &schema, at_us);
-        if !bound.is_empty() {
-            let rule = format!(
-                "another schema of {} would break the agreements {}",
-                key.0,
-                bound.join(", ")
-            );
-            return Err(Refusal::new(Reason::BreakingChange, rule));
+        listing::check(row, self.services.get(&key))?;
+        for earlier in &row.continues {
+            hash(earlier, "the digest of an earlier schema")?;
         }
-        Ok(())
+        if !row.continues.is_sorted_by(|one, next| one < next) {
+            return Err(Refusal::invalid("the earlier schemas do not stand in order, each once"));
+        }
+        let bound = self.resting(&key.0, &key.1, at_us).filter(|(_, agreement)| {
+            let mut methods = agreement.agreement.methods.iter();
+            methods.any(|method| method.service == row.name && !row.holds(&method.schema))
+        });
+        unbroken(
+            &format!("this schema of {}", key.0),
+            bound.map(|(digest, _)| text::hex(digest)).collect(),
+        )
     }
 
-    /// Agreements in force that name another schema of the service than this one, as hex digests.
-    fn bound_to_other_schema(
-        &self,
-        name: &ServiceName,
-        provider: &SubsystemId,
-        schema: &Hash,
+    /// Agreements in force, or to come, that rest on this publication.
+    pub(crate) fn resting<'s>(
+        &'s self,
+        name: &'s ServiceName,
+        provider: &'s SubsystemId,
         at_us: u64,
-    ) -> Vec<String> {
-        let names = |row: &AgreementRow| {
+    ) -> impl Iterator<Item = (&'s Hash, &'s AgreementRow)> {
+        let rests = |row: &AgreementRow| {
             let mut methods = row.agreement.methods.iter();
-            methods.any(|m| m.service == name.as_str() && m.schema.as_ref() != schema.as_slice())
+            methods.any(|method| method.service == name.as_str())
         };
-        self.agreements
-            .iter()
-            .filter(|(_, row)| row.provider == *provider && row.agreement.valid_until_us > at_us && names(row))
-            .map(|(digest, _)| text::hex(digest))
-            .collect()
+        let agreements = self.agreements.iter();
+        agreements
+            .filter(move |(_, row)| row.provider == *provider && row.agreement.valid_until_us > at_us && rests(row))
+    }
+
+    /// Whether a schema may be seen by a member: it is published, a publication continues it, or an agreement of the member names it.
+    pub(crate) fn shows_schema(&self, member: &MemberId, schema: &Hash) -> bool {
+        let published =
+            |row: &Service| row.schema == *schema || row.continues.iter().any(|earlier| earlier == schema.as_slice());
+        let agreed = |row: &AgreementRow| {
+            (row.consumer.member() == *member || row.provider.member() == *member)
+                && row
+                    .agreement
+                    .methods
+                    .iter()
+                    .any(|method| method.schema == schema.as_slice())
+        };
+        self.services.values().any(published) || self.agreements.values().any(agreed)
     }
 
     pub(super) fn check_agreement(&self, act: &AgreementAct) -> Result<(), Refusal> {

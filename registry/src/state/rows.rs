@@ -62,6 +62,10 @@ pub(crate) struct Service {
     pub(crate) title_ar: String,
     /// English title.
     pub(crate) title_en: String,
+    /// What else is said of it.
+    pub(crate) listing: wire::Listing,
+    /// Earlier schemas for which it breaks nothing.
+    pub(crate) continues: Vec<Bytes>,
     /// Index of its SERVICE_PUBLISHED entry.
     pub(crate) entry: u64,
 }

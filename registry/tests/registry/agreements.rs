@@ -7,7 +7,11 @@ use jisr_ledger::statement::Act;
 use jisr_proto::FILE_DESCRIPTOR_SET;
 use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
+use jisr_proto::snapshot::Listing;
 use jisr_proto::statement::{AgreedMethod, AgreedPurpose, Agreement, Sealed};
+
+use prost::Message as _;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 
 use crate::catalogue::{SERVICE, publication};
 use crate::world::{NOON_US, Node, Nodes, World, reason};
@@ -97,6 +101,19 @@ fn agreement() -> Agreement {
         nonce: Bytes::from_static(&[5; 16]),
         ..Agreement::default()
     }
+}
+
+/// The contracts of this program with other methods.
+fn altered(change: impl FnOnce(&mut Vec<MethodDescriptorProto>)) -> Bytes {
+    let mut set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let mut services = set.file.iter_mut().flat_map(|file| &mut file.service);
+    change(
+        &mut services
+            .find(|service| service.name() == "RegistryAdmin")
+            .unwrap()
+            .method,
+    );
+    set.encode_to_vec().into()
 }
 
 fn encode(agreement: &Agreement) -> Bytes {
@@ -355,12 +372,25 @@ async fn another_schema_is_refused_while_an_agreement_names_this_one() {
     let document = encode(&agreement());
     parties.consumer_agrees(&document).await.unwrap();
     parties.provider_agrees(&document).await.unwrap();
-    // The same files with an unknown field behind them are another schema.
-    let schema = [FILE_DESCRIPTOR_SET, &[0xfa, 0x3f, 0x00]].concat();
+    // Without the method that is agreed on.
     let changed = wire::PublishRequest {
-        schema: schema.into(),
+        schema: altered(|methods| methods.retain(|method| method.name() != "Admit")),
         ..publication("JO/GOV/psd/residency")
     };
+    let check = wire::PublishRequest {
+        check: true,
+        ..changed.clone()
+    };
+    let told = parties.provider.publish(check).await.unwrap().into_inner();
+    let [affected] = told.affected.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(
+        affected.agreement,
+        digest::domain("jisr.agreement", &[&document]).as_slice()
+    );
+    assert_eq!(affected.consumer, "JO/GOV/mol/permits");
+    assert!(affected.breaks[0].contains("RPC_NO_DELETE"), "{affected:?}");
     let status = parties.provider.publish(changed).await.expect_err("must be refused");
     let digest: String = digest::domain("jisr.agreement", &[&document])
         .iter()
@@ -370,12 +400,62 @@ async fn another_schema_is_refused_while_an_agreement_names_this_one() {
         status.message().contains("BREAKING_CHANGE") && status.message().contains(&digest),
         "{status}"
     );
-    parties
-        .provider
-        .publish(publication("JO/GOV/psd/residency"))
-        .await
-        .unwrap();
+    // Nor can it be withdrawn and come back as another.
+    let withdraw = wire::PublishRequest {
+        withdraw: true,
+        ..publication("JO/GOV/psd/residency")
+    };
+    assert_eq!(
+        reason(parties.provider.publish(withdraw.clone()).await),
+        Reason::BreakingChange
+    );
+    let revoke = wire::RevokeAgreementRequest {
+        digest: Bytes::copy_from_slice(&digest::domain("jisr.agreement", &[&document])),
+        reason: "a new version".into(),
+    };
+    parties.provider.revoke_agreement(revoke).await.unwrap();
+    parties.provider.publish(withdraw).await.unwrap();
     parties.finish().await;
+}
+
+#[tokio::test]
+async fn a_schema_that_breaks_nothing_goes_on_with_the_agreement() {
+    let mut parties = Parties::new().await;
+    let document = encode(&agreement());
+    parties.consumer_agrees(&document).await.unwrap();
+    parties.provider_agrees(&document).await.unwrap();
+    // What nobody agreed on may go.
+    let schema = altered(|methods| methods.retain(|method| method.name() != "RevokeNode"));
+    let changed = wire::PublishRequest {
+        schema,
+        ..publication("JO/GOV/psd/residency")
+    };
+    let published = parties.provider.publish(changed.clone()).await.unwrap().into_inner();
+    assert_eq!(published.version, "1.1.0");
+    let older = wire::PublishRequest {
+        listing: Some(Listing {
+            version: "1.1.0".into(),
+            ..Listing::default()
+        }),
+        ..publication("JO/GOV/psd/residency")
+    };
+    assert_eq!(reason(parties.provider.publish(older).await), Reason::RequestInvalid);
+    // Both schemas can still be had: the agreement names the earlier one.
+    for digest in [
+        digest::domain("jisr.schema", &[FILE_DESCRIPTOR_SET]).to_vec(),
+        published.schema.to_vec(),
+    ] {
+        let digest = digest.into();
+        parties.consumer.schema(wire::SchemaRequest { digest }).await.unwrap();
+    }
+    // It stands in the ledger, and is believed again.
+    let (psd, mut world) = (parties.psd, parties.world);
+    drop((parties.consumer, parties.provider));
+    world.stop().await;
+    world.restart(Some(&psd)).await;
+    let mut provider = world.call(Some(&psd.identity)).await;
+    provider.publish(changed).await.unwrap();
+    world.finish(provider).await;
 }
 
 #[tokio::test]
