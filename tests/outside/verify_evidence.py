@@ -49,8 +49,13 @@ NODE = {
     6: ("seal_key", "bytes"), 7: ("witness_key", "bytes"), 8: ("local_ca", "bytes"), 9: ("entry", "uint"),
 }
 MEMBER = {1: ("id", "str"), 2: ("name_ar", "str"), 3: ("name_en", "str"), 4: ("entry", "uint")}
+LISTING = {
+    1: ("version", "str"), 2: ("classification", "uint"), 3: ("text_ar", "str"), 4: ("text_en", "str"), 5: ("availability", "str"),
+    6: ("availability_target", "uint"), 7: ("contact", "str"),
+}
 SERVICE = {
     1: ("name", "str"), 2: ("provider", "str"), 3: ("schema", "bytes"), 4: ("title_ar", "str"), 5: ("title_en", "str"), 6: ("entry", "uint"),
+    7: ("listing", LISTING), 8: ("continues", ["bytes"]),
 }
 AGREEMENT_ROW = {1: ("digest", "bytes"), 2: ("document", "bytes"), 3: ("entry", "uint")}
 WITNESS_ROW = {1: ("name", "str"), 2: ("key", "bytes"), 3: ("operator", "str")}

@@ -25,7 +25,7 @@ pub use claims::another;
 pub use disk::{FaultyDisk, Moment};
 pub use front::Front;
 pub use line::{Line, Told, framed};
-pub use messages::{Question, Reply, probe_schema};
+pub use messages::{Question, Reply, probe_schema, probe_schema_with};
 pub use peer_line::PeerLine;
 pub use relay::Relay;
 pub use rogue::{Door, Rogue};

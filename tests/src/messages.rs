@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
 
 /// `jisr.tests.v1.Question`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -51,4 +52,32 @@ pub fn probe_schema() -> Bytes {
     compiler.include_imports(true).include_source_info(false);
     compiler.open_file("probe.proto").expect("the file compiles");
     compiler.encode_file_descriptor_set().into()
+}
+
+/// The same where its file says `to` instead of `from`.
+#[must_use]
+pub fn probe_schema_with(from: &str, to: &str) -> Bytes {
+    let text = include_str!("../proto/probe.proto");
+    assert!(text.contains(from), "the probe says {from}");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(Changed(text.replacen(from, to, 1)));
+    resolver.add(IncludeFileResolver::new(root.join("../proto/proto")));
+    resolver.add(GoogleFileResolver::new());
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).include_source_info(false);
+    compiler.open_file("probe.proto").expect("the changed file compiles");
+    compiler.encode_file_descriptor_set().into()
+}
+
+struct Changed(String);
+
+impl FileResolver for Changed {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        if name == "probe.proto" {
+            File::from_source(name, &self.0)
+        } else {
+            Err(protox::Error::file_not_found(name))
+        }
+    }
 }

@@ -15,6 +15,7 @@ use jisr_ledger::ledger::Fatal;
 use jisr_node::{Config, Layout, Node, Storage, setup};
 use jisr_proto::admin::StatusResponse;
 use jisr_proto::admin::admin_client::AdminClient;
+use jisr_proto::catalogue::catalogue_client::CatalogueClient;
 use jisr_proto::ident::{MemberId, SubsystemId};
 use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
 use jisr_proto::registry::{AdmitRequest, ApproveRequest, IssueTokenRequest, RevokeNodeRequest};
@@ -430,6 +431,11 @@ impl Party {
     /// The node's admin door.
     pub async fn admin(&self) -> AdminClient<Channel> {
         AdminClient::new(unix(&Layout::new(&self.dir).admin_socket()).await).max_decoding_message_size(64 << 20)
+    }
+
+    /// The catalogue at that door.
+    pub async fn catalogue(&self) -> CatalogueClient<Channel> {
+        CatalogueClient::new(unix(&Layout::new(&self.dir).admin_socket()).await).max_decoding_message_size(64 << 20)
     }
 
     /// What the node says of itself.

@@ -7,6 +7,7 @@ mod attacks;
 mod auditing;
 mod backends;
 mod clocks;
+mod catalogue;
 mod crash;
 mod disk_full;
 mod doors;

@@ -103,7 +103,11 @@ enum Class {
 fn percent(text: &str) -> Result<u32, String> {
     let wrong = || format!("`{text}` is no percentage between 0 and 100 with at most three decimals");
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    if whole.is_empty() || decimals.is_empty() || decimals.len() > 3 || !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    if whole.is_empty()
+        || decimals.is_empty()
+        || decimals.len() > 3
+        || !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
         return Err(wrong());
     }
     let number: u32 = format!("{whole}{decimals:0<3}").parse().map_err(|_| wrong())?;
