@@ -8,9 +8,7 @@ use jisr_proto::catalogue::{SearchRequest, Serving, ShowRequest};
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::reason::Reason;
 use jisr_proto::snapshot::Listing;
-use jisr_tests::{PROBE, Question, World, probe_schema, probe_schema_with, reason_of, until};
-
-const PROVIDER: &str = "JO/GOV/psd/foreigners";
+use jisr_tests::{CONSUMER, PROBE, PROVIDER, Question, World, probe_schema, probe_schema_with, reason_of, until};
 
 fn publication(schema: Bytes) -> PublishServiceRequest {
     PublishServiceRequest {
@@ -46,7 +44,7 @@ async fn a_version_that_breaks_nothing_is_called_and_proven_under_the_old_agreem
         let request = ExportEvidenceRequest {
             exchange_id: id.as_bytes().to_vec().into(),
             wait_ms: 15_000,
-            withhold: Vec::new(),
+            ..ExportEvidenceRequest::default()
         };
         let exported = world.party(code).admin().await.export_evidence(request).await;
         let file = exported.expect("it is known").into_inner();
@@ -73,7 +71,7 @@ async fn what_an_agreement_rests_on_is_not_broken_under_any_name() {
         let changed = publication(probe_schema_with(from, to));
         let refused = psd.publish(changed).await.expect_err("it breaks what is agreed");
         assert_eq!(reason_of(&refused), Reason::BreakingChange, "{to}: {refused}");
-        assert!(refused.message().contains("JO/GOV/mol/permits"), "{refused}");
+        assert!(refused.message().contains(CONSUMER), "{refused}");
     }
     let withdraw = PublishServiceRequest {
         withdraw: true,
@@ -82,7 +80,7 @@ async fn what_an_agreement_rests_on_is_not_broken_under_any_name() {
     let refused = psd.publish(withdraw).await.expect_err("somebody rests on it");
     assert_eq!(reason_of(&refused), Reason::BreakingChange);
     let moved = PublishServiceRequest {
-        provider: "JO/GOV/mol/permits".to_owned(),
+        provider: CONSUMER.to_owned(),
         ..publication(probe_schema())
     };
     let refused = psd.publish(moved).await.expect_err("it is another member's");
