@@ -5,6 +5,9 @@ use crate::{
     policy::{Cosigned, Policy},
     tree::Hash,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use jisr_certs::{stamp::Trust, validity::Validity};
 use jisr_proto::{
     ident::{Instance, Origin},
     snapshot::Snapshot,
@@ -107,6 +110,8 @@ pub struct Anchor {
     pub witnesses: Vec<AnchorWitness>,
     /// How many of their operators must have cosigned.
     pub quorum: Quorum,
+    /// Time-stamp authorities outside the network that are trusted, each by its own certificate or that of a CA above it, DER.
+    pub time_stamps: Vec<Bytes>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +126,14 @@ struct RawAnchor {
     #[serde(default)]
     witness: Vec<RawWitness>,
     quorum: Quorum,
+    #[serde(default)]
+    timestamp: Vec<RawTimeStamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTimeStamp {
+    certificate: String,
 }
 
 #[derive(Deserialize)]
@@ -174,8 +187,26 @@ impl FromStr for Anchor {
             registry_origin,
             witnesses,
             quorum: raw.quorum,
+            time_stamps: time_stamps(&raw.timestamp)?,
         })
     }
+}
+
+/// The certificates, each once.
+fn time_stamps(raw: &[RawTimeStamp]) -> Result<Vec<Bytes>, AnchorError> {
+    let mut certificates: Vec<Bytes> = Vec::with_capacity(raw.len());
+    for RawTimeStamp { certificate } in raw {
+        let der = STANDARD
+            .decode(certificate)
+            .ok()
+            .filter(|der| Validity::of(der).is_some());
+        let der = der.ok_or_else(|| wrong("timestamp.certificate", "it is no certificate, DER in base64"))?;
+        if certificates.iter().any(|known| *known == der) {
+            return Err(wrong("timestamp.certificate", "the certificate stands there twice"));
+        }
+        certificates.push(der.into());
+    }
+    Ok(certificates)
 }
 
 fn wrong(key: &'static str, why: impl ToString) -> AnchorError {
@@ -254,7 +285,11 @@ impl fmt::Display for Anchor {
         writeln!(
             f,
             "\n[quorum]\nROUTINE = {routine}\nSTANDARD = {standard}\nHIGH = {high}\nREGISTRY = {registry}"
-        )
+        )?;
+        for certificate in &self.time_stamps {
+            writeln!(f, "\n[[timestamp]]\ncertificate = \"{}\"", STANDARD.encode(certificate))?;
+        }
+        Ok(())
     }
 }
 
@@ -272,6 +307,15 @@ impl Quorum {
 }
 
 impl Anchor {
+    /// Whose time-stamps count: the network's own authority, and those that the anchor names.
+    #[must_use]
+    pub fn time_stamp_trust(&self) -> Trust {
+        let own = Trust::none().with_root(self.root);
+        self.time_stamps
+            .iter()
+            .fold(own, |trust, der| trust.with_certificate(der))
+    }
+
     /// The policy of this anchor and of one snapshot, which the caller has verified.
     #[must_use]
     pub fn with(&self, snapshot: &Snapshot) -> Policy {
@@ -319,6 +363,7 @@ mod tests {
                 high: 2,
                 registry: 0,
             },
+            time_stamps: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ mod case;
 mod exchange;
 mod facts;
 mod ground;
-mod instant;
+pub(crate) mod instant;
 mod judge;
 mod needs;
 pub mod offline;
@@ -20,6 +20,7 @@ mod seals;
 mod shared;
 mod shelf;
 mod snapshots;
+mod stamps;
 mod verifier;
 
 pub use build::{Builder, Piece, SetBuilder};

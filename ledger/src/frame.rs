@@ -6,6 +6,7 @@ mod erase;
 mod payload;
 mod record;
 mod scan;
+mod stamp;
 mod stored;
 
 pub use erase::erase;
@@ -15,6 +16,7 @@ pub use record::{
     put_peer_statement, put_receipt, put_record,
 };
 pub use scan::{Next, ScanError, SegmentScan, Tear};
+pub use stamp::{StoredStamp, put_stamp};
 pub use stored::{Form, StoredPart, StoredParts, month_of, put_clear, put_encrypted, put_erased};
 
 use crate::tree::Hash;

@@ -34,6 +34,7 @@ mod recover;
 mod reserve;
 mod resources;
 mod survey;
+mod stamps;
 mod start;
 mod tail;
 mod tiles;
@@ -63,6 +64,7 @@ pub use open::{OpenExchange, Opened};
 pub use queries::{Found, PairRow};
 pub use rebuild::{RebuildError, rebuild};
 pub use record::Record;
+pub use stamps::{Renewable, StampedCheckpoint};
 pub use survey::{Cursor, Surveyed};
 pub use tail::Place;
 pub use told::Told;
@@ -240,6 +242,10 @@ impl Ledger {
         self.0.gate.passes()?;
         let job = match record {
             Record::Cosigned(note) => self.cosigned_job(note)?,
+            Record::Stamp { note, token } => {
+                let size = self.own_size(&note)?;
+                Job::stamp(size, &note, &token)
+            }
             other => other.into_job(&self.0.vault)?,
         };
         self.0.queue.push(self.limited(job)?)
@@ -376,12 +382,17 @@ impl Ledger {
 
     /// A cosigned checkpoint is stored only if it is one of this very ledger.
     fn cosigned_job(&self, note: Bytes) -> Result<Job, AppendError> {
-        let unsound = || AppendError::Unsound("a cosigned checkpoint is not one of this ledger");
-        let checkpoint = note::open(&note, &self.0.verifier).map_err(|_| unsound())?;
+        Ok(Job::cosigned(self.own_size(&note)?, note))
+    }
+
+    /// Size of a checkpoint of this very ledger.
+    fn own_size(&self, note: &[u8]) -> Result<u64, AppendError> {
+        let unsound = || AppendError::Unsound("a checkpoint is not one of this ledger");
+        let checkpoint = note::open(note, &self.0.verifier).map_err(|_| unsound())?;
         if self.root(checkpoint.size) != Some(checkpoint.root) {
             return Err(unsound());
         }
-        Ok(Job::cosigned(checkpoint.size, note))
+        Ok(checkpoint.size)
     }
 
     /// The index, once it reaches all that stands.

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod tree;
 pub mod note;
+pub mod stamp;
 pub mod statement;
 pub mod seal;
 pub mod frame;

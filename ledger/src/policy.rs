@@ -298,6 +298,7 @@ mod tests {
                 high: 1,
                 registry: 1,
             },
+            time_stamps: Vec::new(),
         };
         let witness = |seed: u8, name: &str, operator: &str| Witness {
             name: name.into(),

@@ -7,6 +7,8 @@ mod proof;
 
 pub use proof::{consistency, inclusion, root, root_from_path, verify_consistency, verify_inclusion};
 
+use std::collections::HashMap;
+
 use ring::digest::{SHA256, digest};
 
 /// A SHA-256 digest.
@@ -137,6 +139,36 @@ fn fold(peaks: &[Hash]) -> Option<Hash> {
         .reduce(|right, left| node_hash(&left, &right))
 }
 
+/// A tree whose nodes are all kept in memory.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) frontier: Frontier,
+    nodes: HashMap<(u8, u64), Hash>,
+}
+
+impl Kept {
+    /// The tree over these leaf inputs.
+    pub(crate) fn of(inputs: &[Hash]) -> Self {
+        let mut kept = Self::default();
+        inputs.iter().for_each(|input| kept.push(leaf_hash(input)));
+        kept
+    }
+
+    /// Adds a leaf hash.
+    pub(crate) fn push(&mut self, leaf: Hash) {
+        let nodes = &mut self.nodes;
+        self.frontier.push_with(leaf, |level, index, hash| {
+            nodes.insert((level, index), *hash);
+        });
+    }
+}
+
+impl Nodes for Kept {
+    fn node(&self, level: u8, index: u64) -> Option<Hash> {
+        self.nodes.get(&(level, index)).copied()
+    }
+}
+
 fn sha256(bytes: &[u8]) -> Hash {
     to_hash(digest(&SHA256, bytes))
 }
@@ -148,29 +180,8 @@ fn to_hash(digest: ring::digest::Digest) -> Hash {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::collections::HashMap;
 
-    /// A tree whose nodes are all kept.
-    #[derive(Default)]
-    pub(crate) struct Kept {
-        pub(crate) frontier: Frontier,
-        nodes: HashMap<(u8, u64), Hash>,
-    }
-
-    impl Kept {
-        pub(crate) fn push(&mut self, leaf: Hash) {
-            let nodes = &mut self.nodes;
-            self.frontier.push_with(leaf, |level, index, hash| {
-                nodes.insert((level, index), *hash);
-            });
-        }
-    }
-
-    impl Nodes for Kept {
-        fn node(&self, level: u8, index: u64) -> Option<Hash> {
-            self.nodes.get(&(level, index)).copied()
-        }
-    }
+    pub(crate) use super::Kept;
 
     /// RFC 6962 section 2.1, written as it stands there.
     fn by_the_book(leaves: &[Hash]) -> Hash {

@@ -16,6 +16,7 @@ mod peers;
 mod receipts;
 mod erasures;
 mod setbacks;
+mod stamps;
 mod succession;
 
 pub use fs::directory;
@@ -107,7 +108,7 @@ impl From<io::Error> for Stop {
 }
 
 /// The checks, in the order of the report.
-const CHECKS: [&str; 11] = [
+const CHECKS: [&str; 12] = [
     "directory",
     "frames",
     "started",
@@ -117,6 +118,7 @@ const CHECKS: [&str; 11] = [
     "peers",
     "checkpoints",
     "cosignatures",
+    "stamps",
     "checkpoint-given",
     "tail",
 ];

@@ -30,6 +30,7 @@ fn anchor() -> Anchor {
             high: 1,
             registry: 0,
         },
+        time_stamps: Vec::new(),
     }
 }
 

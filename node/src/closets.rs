@@ -40,6 +40,7 @@ use crate::refusals::Refusals;
 use crate::registry_link::RegistryLink;
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
+use crate::stamping::Stamping;
 use crate::standing::Standing;
 use crate::trust::Trust;
 use crate::watching::Watching;
@@ -110,6 +111,8 @@ pub(crate) struct Closets {
     pub refusals: Refusals,
     /// Copies of the ledger elsewhere.
     pub mirrors: Mirrors,
+    /// Time-stamps on the own checkpoints.
+    pub stamping: Stamping,
     /// Proofs and cosignatures that peers get in a minute.
     pub budget: Budget,
     /// Places for exchanges asked here and answered here.

@@ -2,6 +2,7 @@
 
 mod mirror;
 mod reconcile;
+mod stamp;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,12 @@ use jisr_proto::ident::{NodeId, ServiceName, SubsystemId};
 use serde::Deserialize;
 
 pub use reconcile::{ReceiptTimes, Reconcile};
+pub use stamp::{Stamping, Way};
 pub use watch::{Away, Watch};
 
 use mirror::MirrorRaw;
 use reconcile::{ReceiptsRaw, ReconcileRaw};
+use stamp::StampRaw;
 use watch::{WatchRaw, WitnessRaw};
 
 /// What may be wrong with a configuration file. Every text names the key and says what to write.
@@ -74,6 +77,8 @@ struct RawConfig {
     reconcile: ReconcileRaw,
     #[serde(default)]
     mirror: Vec<MirrorRaw>,
+    #[serde(default)]
+    timestamp: StampRaw,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,6 +189,8 @@ pub struct Config {
     pub reconcile: Reconcile,
     /// Where the ledger is mirrored.
     pub mirrors: Vec<crate::mirroring::Mirror>,
+    /// Who stamps the own checkpoints.
+    pub stamping: Stamping,
     /// SHA-256 of the file's bytes; stands in the CONFIGURED statement.
     pub digest: [u8; 32],
 }
@@ -279,7 +286,13 @@ impl Config {
             crate::mirroring::Location::Directory(_) => None,
         });
         let within = |path: &Path| path.strip_prefix(&self.data).ok()?.to_str().map(str::to_owned);
-        of_backends.chain(of_mirrors).filter_map(within).collect()
+        let of_stamps = self.stamping.files.iter().map(|file| self.data.join(file));
+        let of_stamps = of_stamps.filter_map(|path| within(&path)).collect::<Vec<_>>();
+        of_backends
+            .chain(of_mirrors)
+            .filter_map(within)
+            .chain(of_stamps)
+            .collect()
     }
 }
 
@@ -322,6 +335,7 @@ impl Reader<'_> {
             receipts: raw.receipts.check().map_err(|(key, rule)| self.wrong(key, rule))?,
             reconcile: raw.reconcile.check().map_err(|(key, rule)| self.wrong(key, rule))?,
             mirrors: self.mirrors(raw.mirror, data)?,
+            stamping: raw.timestamp.check(data).map_err(|(key, rule)| self.wrong(key, rule))?,
             node,
             digest,
         })

@@ -149,7 +149,13 @@ async fn added(channel: &Channel, ledger: &Ledger, from: u64, (to, note): (u64, 
         proof: proof.await.ok().flatten().ok_or("no consistency proof can be made")?,
         checkpoint: note.clone(),
     };
-    let posted = registry_link::post(channel.clone(), ADD_CHECKPOINT, request.print().into()).await?;
+    let posted = registry_link::post(
+        channel.clone(),
+        ADD_CHECKPOINT,
+        registry_link::TEXT,
+        request.print().into(),
+    )
+    .await?;
     Ok(Answer::read(
         posted.status,
         posted.content_type.as_deref(),

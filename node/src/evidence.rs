@@ -56,6 +56,9 @@ pub(crate) async fn export(
     for piece in gathered.pieces {
         builder = builder.statement(piece, &withheld);
     }
+    for stamped in gathered.stamps {
+        builder = builder.stamp(&stamped.note, stamped.token, stamped.renewals);
+    }
     let found = grounds.collect(closets, &mut lacks).await;
     builder = found.entries.into_iter().fold(builder, Builder::registry_entry);
     builder = found.certificates.into_iter().fold(builder, Builder::certificate);
@@ -95,6 +98,9 @@ pub(crate) async fn export_set(
             grounds.need(closets, &gathered, &mut lacks);
             for piece in gathered.pieces {
                 builder.statement(exchange, piece, &withheld);
+            }
+            for stamped in gathered.stamps {
+                builder.stamp(&stamped.note, stamped.token, stamped.renewals);
             }
         }
     }

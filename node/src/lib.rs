@@ -62,6 +62,7 @@ mod settling;
 pub mod setup;
 pub mod snapshots;
 pub mod succession;
+mod stamping;
 mod standing;
 mod trust;
 mod watching;

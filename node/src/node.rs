@@ -28,7 +28,7 @@ use crate::setup::Layout;
 use crate::workers::Workers;
 use crate::{
     away, cosigning, erasing, evidence, findings, liveness, proofs, receipts, reconciling, recovering, registry_link,
-    watching,
+    stamping, watching,
 };
 
 /// How long exchanges in flight may take to end once the node stops.
@@ -222,6 +222,7 @@ impl Node {
     fn keep_house(&mut self, opened: Opened, health: HealthReporter) {
         self.tend("follower of the registry", registry_link::follow);
         self.tend("cosigning", cosigning::cosign);
+        self.tend("time-stamps", stamping::stamp);
         self.tend("comparing with the registry", cosigning::compare_with_registry);
         self.tend("comparing with peers", watching::watch);
         self.tend("witnesses", away::look);

@@ -53,6 +53,7 @@ use crate::registry_link::{self, RegistryLink};
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
 use crate::setup::Layout;
+use crate::stamping::Stamping;
 use crate::standing::Standing;
 use crate::succession;
 use crate::trust::Trust;
@@ -156,6 +157,7 @@ pub(crate) fn open(
     let mirrors = Mirrors::start(&config.mirrors, (&config.data, &config.files()), &ledger, &clock)?;
     let closets = Closets {
         mirrors,
+        stamping: Stamping::default(),
         node: config.node.clone(),
         origin: material.origin,
         directory,

@@ -31,6 +31,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Largest message from the registry: a snapshot or a schema.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// Content type of the texts of C2SP tlog-witness.
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
 /// The way to the registry.
 pub(crate) struct RegistryLink {
     client: RegistryClient<Channel>,
@@ -87,17 +90,27 @@ impl RegistryLink {
     /// # Errors
     /// The registry cannot be reached, or its answer breaks off, in words.
     pub(crate) async fn post(&self, path: &'static str, body: Bytes) -> Result<Posted, String> {
-        post(self.channel.clone(), path, body).await
+        post(self.channel.clone(), path, TEXT, body).await
+    }
+
+    /// The connection itself.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 }
 
-/// Posts a text to the registry, as C2SP tlog-witness does.
+/// Posts a body of this content type to the registry.
 ///
 /// # Errors
 /// As [`RegistryLink::post`].
-pub(crate) async fn post(channel: Channel, path: &'static str, body: Bytes) -> Result<Posted, String> {
+pub(crate) async fn post(
+    channel: Channel,
+    path: &'static str,
+    content_type: &'static str,
+    body: Bytes,
+) -> Result<Posted, String> {
     let request = Request::post(path)
-        .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+        .header(header::CONTENT_TYPE, content_type)
         .body(tonic::body::Body::new(Full::new(body)))
         .expect("a constant path is a valid request");
     let response = channel.oneshot(request).await;

@@ -1,5 +1,7 @@
 //! What administrators do: admit and approve members, issue tokens, revoke nodes.
 
+use std::sync::PoisonError;
+
 use jisr_certs::digest;
 use jisr_proto::ident::{MemberId, NodeId};
 use jisr_proto::reason::Reason;
@@ -152,6 +154,7 @@ impl Office {
         let checkpoint = self.base.ledger.checkpoint();
         let newest = self.desk.newest();
         let (state, state_text) = self.told();
+        let stamped = *self.stamped.lock().unwrap_or_else(PoisonError::into_inner);
         self.desk.look(|rows| wire::RegistryStatusResponse {
             instance: self.base.config.instance.to_string(),
             origin: checkpoint.origin.to_string(),
@@ -174,6 +177,8 @@ impl Office {
             state: state.to_owned(),
             state_text,
             cosigned_size: self.newest_cosigned().map_or(0, |(size, _)| size),
+            stamped_size: stamped.size,
+            stamped_us: stamped.time_us,
         })
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use jisr_certs::stamp::{ANSWER_TYPE, QUERY_BYTES_MAX, QUERY_TYPE};
 use jisr_ledger::tlog::{ADD_CHECKPOINT, Answer, BODY_BYTES_MAX, Resource, Served};
 use jisr_proto::reason::Reason;
 use tonic::body::Body;
@@ -20,6 +21,9 @@ use crate::refusal::Refusal;
 
 /// How long a node may take to send a checkpoint.
 const REQUEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Where listed nodes ask for time-stamps.
+const TIME_STAMP: &str = "/timestamp";
 
 /// Who may ask: listed nodes, or whoever may open the socket of the administrators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,11 @@ where
         let (path, method) = (request.uri().path(), request.method());
         let resource = Resource::parse(path).filter(|_| *method == Method::GET);
         let adds = path == ADD_CHECKPOINT && *method == Method::POST && self.door == Door::Nodes;
+        let stamps = path == TIME_STAMP && *method == Method::POST && self.door == Door::Nodes;
+        if stamps {
+            let office = Arc::clone(&self.office);
+            return Box::pin(async move { Ok(time_stamp(&office, request).await) });
+        }
         if resource.is_none() && !adds {
             return Box::pin(self.inner.call(request));
         }
@@ -81,11 +90,40 @@ async fn answer(
     };
     match (resource, caller) {
         (Some(resource), _) => served(office, resource).await,
-        (None, Some(caller)) => match read(request.into_body()).await {
+        (None, Some(caller)) => match read(request.into_body(), BODY_BYTES_MAX).await {
             Ok(body) => witness(&office.add_checkpoint(&caller, body).await),
             Err(answer) => witness(&answer),
         },
         (None, None) => witness(&Answer::refused(404, "there is nothing here")),
+    }
+}
+
+/// A time-stamp (RFC 3161, section 3.4).
+async fn time_stamp(office: &Arc<Office>, request: Request<Body>) -> Response<Body> {
+    if let Err(refusal) = caller(office, &request) {
+        return witness(&refused(refusal));
+    }
+    if request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| kind != QUERY_TYPE)
+    {
+        return witness(&Answer::refused(
+            415,
+            format!("caller: the content type is not {QUERY_TYPE}"),
+        ));
+    }
+    let body = match read(request.into_body(), QUERY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(answer) => return witness(&answer),
+    };
+    match office.time_stamp(body).await {
+        None => witness(&Answer::refused(404, "this registry has no time-stamp authority")),
+        Some(Ok(answer)) => respond(200, ANSWER_TYPE, answer.into()),
+        Some(Err(text)) => {
+            tracing::error!(text, "a time-stamp could not be made");
+            witness(&Answer::refused(500, "the registry cannot make a time-stamp now"))
+        }
     }
 }
 
@@ -108,13 +146,13 @@ fn refused(refusal: Refusal) -> Answer {
 }
 
 /// The body, bounded while it comes in.
-async fn read(body: Body) -> Result<Bytes, Answer> {
-    let read = Limited::new(body, BODY_BYTES_MAX).collect();
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Answer> {
+    let read = Limited::new(body, bytes_max).collect();
     match tokio::time::timeout(REQUEST_WAIT, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Answer::refused(
             413,
-            format!("caller: the body is longer than {BODY_BYTES_MAX} bytes"),
+            format!("caller: the body is longer than {bytes_max} bytes"),
         )),
         Ok(Err(error)) => Err(Answer::refused(400, format!("caller: the body broke off: {error}"))),
         Err(_) => Err(Answer::refused(408, "caller: the request did not arrive in time")),

@@ -40,6 +40,10 @@ pub struct Config {
     pub tls_days: u64,
     /// Days that a node's seal certificate is valid.
     pub seal_days: u64,
+    /// Whether it stamps what listed nodes ask it to (RFC 3161), and its own ledger.
+    pub stamp_authority: bool,
+    /// Between two time-stamps on its own ledger while that grows.
+    pub stamp_every: Duration,
     /// Sizes and rates.
     pub limits: Limits,
 }
@@ -111,6 +115,8 @@ impl Config {
             segment_bytes: 32 << 20,
             tls_days: NODE_TLS_DAYS,
             seal_days: 400,
+            stamp_authority: true,
+            stamp_every: Duration::from_secs(600),
             limits: Limits::default(),
         }
     }
@@ -159,7 +165,16 @@ struct RawConfig {
     #[serde(default)]
     certificates: RawCertificates,
     #[serde(default)]
+    timestamp: RawTimeStamp,
+    #[serde(default)]
     limits: RawLimits,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawTimeStamp {
+    authority: Option<bool>,
+    every_s: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -225,6 +240,9 @@ impl RawConfig {
         let wait = lines.within("ledger.confirm_wait_s", self.ledger.confirm_wait_s.as_ref(), 0, 3600)?;
         config.confirm_wait = wait.map_or(config.confirm_wait, Duration::from_secs);
         self.certificates.fill(&mut config, lines)?;
+        config.stamp_authority = self.timestamp.authority.unwrap_or(config.stamp_authority);
+        let every = lines.within("timestamp.every_s", self.timestamp.every_s.as_ref(), 1, 86_400)?;
+        config.stamp_every = every.map_or(config.stamp_every, Duration::from_secs);
         config.limits = self.limits.check(lines)?;
         Ok(config)
     }

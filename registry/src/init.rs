@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jisr_certs::Verified;
 use jisr_certs::issue::Issuing;
+use jisr_certs::keys::KeyStore;
 use jisr_certs::profile::Authority;
 use jisr_certs::seal::{SnapshotKey, WitnessKey};
 use jisr_certs::tls;
@@ -31,6 +32,7 @@ use crate::keys::{Keys, identity};
 use crate::proposals::Proposals;
 use crate::schemas::Schemas;
 use crate::snapshot::{Frame, Published};
+use crate::stamping::Stamper;
 use crate::standing::Standing;
 use crate::state::{Act, Hash, State};
 
@@ -129,6 +131,8 @@ pub(crate) struct Base {
     pub(crate) proposals: Proposals,
     pub(crate) witness: Arc<WitnessState>,
     pub(crate) issuing: Arc<Issuing>,
+    /// The time-stamp authority, where there is one.
+    pub(crate) stamper: Option<Arc<Stamper>>,
     /// SHA-256 of the root certificate.
     pub(crate) root: Hash,
     /// Key of the registry's ledger.
@@ -186,7 +190,10 @@ impl Opened {
             newest_us,
         };
         let settings = settings(keys.tls, Arc::clone(&issuing), &config, &root, &clock)?;
+        let stamper = || Stamper::open(KeyStore::open(layout.keys())?, Arc::clone(&issuing), now_us);
+        let stamper = config.stamp_authority.then(stamper).transpose()?.map(Arc::new);
         let base = Base {
+            stamper,
             public: config.public.clone().unwrap_or_else(|| address.to_string()),
             schemas: Schemas::open(layout.schemas())?,
             proposals,

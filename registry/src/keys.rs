@@ -120,6 +120,7 @@ impl Keys {
                 high: 1,
                 registry: 0,
             },
+            time_stamps: Vec::new(),
         })
     }
 }

@@ -52,6 +52,7 @@ mod proposals;
 mod quarantine;
 mod rate;
 mod schemas;
+mod stamping;
 mod standing;
 mod text;
 mod token;

@@ -1,7 +1,7 @@
 //! The office: everything that the doors need, in one value. Each task of the registry is a file that adds its method.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jisr_ledger::ledger::Record;
@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::init::Base;
 use crate::rate::{self, Rate};
 use crate::refusal::Refusal;
+use crate::stamping::Newest;
 use crate::standing::Standing;
 use crate::state::{Hash, State};
 
@@ -32,6 +33,8 @@ pub(crate) struct Office {
     pub(crate) cosigned: Cosigned,
     /// What nodes say of their backends.
     pub(crate) health: Health,
+    /// The newest time-stamp on the own ledger.
+    pub(crate) stamped: Mutex<Newest>,
     proofs: Rate<NodeId>,
     hellos: Rate<NodeId>,
     reports: Rate<NodeId>,
@@ -65,6 +68,7 @@ impl Office {
             verifier: Arc::new(SealVerifier::new()),
             cosigned: Cosigned::default(),
             health: Health::default(),
+            stamped: Mutex::default(),
             standing,
             desk,
             base,

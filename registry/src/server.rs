@@ -100,6 +100,7 @@ impl Registry {
         serve_nodes(&mut doors, door, &office, &stopping);
         serve_administrators(&mut doors, admin, &office, &stopping);
         doors.spawn(hear_nodes(Arc::clone(&office), stopping.clone()));
+        doors.spawn(stamp_ledger(Arc::clone(&office), stopping.clone()));
         doors.spawn(wait(shutdown, stop.clone()));
         tracing::info!(%address, "the registry serves");
         Ok(Registry {
@@ -171,6 +172,11 @@ impl Registry {
 
 async fn hear_nodes(office: Arc<Office>, stopping: watch::Receiver<bool>) -> Result<(), Error> {
     office.hear_nodes(stopping).await;
+    Ok(())
+}
+
+async fn stamp_ledger(office: Arc<Office>, stopping: watch::Receiver<bool>) -> Result<(), Error> {
+    office.stamp_ledger(stopping).await;
     Ok(())
 }
 

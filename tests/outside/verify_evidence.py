@@ -24,7 +24,8 @@ FILE_BYTES_MAX, SET_BYTES_MAX = 16 << 20, 256 << 20
 
 PART = {1: ("tag", "uint"), 2: ("salt", "bytes"), 3: ("content", "bytes"), 4: ("hash", "bytes"), 5: ("erased", "bool")}
 STATEMENT = {1: ("origin", "str"), 2: ("index", "uint"), 3: ("parts", [PART]), 4: ("path", ["bytes"]), 5: ("checkpoint", "uint")}
-STAMP = {1: ("checkpoint", "uint"), 2: ("token", "bytes")}
+RENEWAL = {1: ("index", "uint"), 2: ("size", "uint"), 3: ("path", ["bytes"]), 4: ("token", "bytes")}
+STAMP = {1: ("checkpoint", "uint"), 2: ("token", "bytes"), 3: ("renewals", [RENEWAL])}
 EVIDENCE = {
     1: ("format", "uint"), 2: ("instance", "str"), 3: ("exchange_id", "bytes"), 4: ("created_us", "uint"),
     5: ("checkpoints", ["bytes"]), 6: ("statements", [STATEMENT]), 7: ("registry", [STATEMENT]), 8: ("certificates", ["bytes"]),

@@ -26,6 +26,7 @@ mod refusals;
 mod registry_away;
 mod registry_recovering;
 mod samples;
+mod stamps;
 mod succession;
 mod witnesses;
 mod witnessing;

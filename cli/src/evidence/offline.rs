@@ -78,6 +78,9 @@ pub(super) fn export(ledger: &Path, data: &Data, wanted: &Wanted<'_>, withheld: 
             for piece in gathered.exchanges.into_values().flatten() {
                 builder = builder.statement(piece, withheld);
             }
+            for (note, token, renewals) in gathered.stamps {
+                builder = builder.stamp(&note, token, renewals);
+            }
             builder = entries.into_iter().fold(builder, Builder::registry_entry);
             builder = certificates.fold(builder, Builder::certificate);
             for (signed, _) in grounds.snapshots.into_values() {
@@ -95,6 +98,9 @@ pub(super) fn export(ledger: &Path, data: &Data, wanted: &Wanted<'_>, withheld: 
                 for piece in pieces {
                     builder.statement(&exchange, piece, withheld);
                 }
+            }
+            for (note, token, renewals) in gathered.stamps {
+                builder.stamp(&note, token, renewals);
             }
             entries.into_iter().for_each(|entry| builder.registry_entry(entry));
             certificates.for_each(|der| builder.certificate(der));

@@ -105,7 +105,24 @@ fn witnesses(status: &StatusResponse) -> String {
     )
 }
 
-fn lines(status: &StatusResponse) -> [(&'static str, String); 14] {
+/// The newest time-stamp, and which authority does not answer.
+fn stamped(status: &StatusResponse) -> String {
+    let Some(stamp) = &status.stamp else {
+        return "unknown".to_owned();
+    };
+    let newest = match stamp.time_us {
+        0 if stamp.off => "no authority is configured".to_owned(),
+        0 => "not yet".to_owned(),
+        at => format!("size {} at {} by {}", stamp.size, show(at), stamp.authority),
+    };
+    if stamp.error.is_empty() {
+        newest
+    } else {
+        format!("{newest}; {}", stamp.error)
+    }
+}
+
+fn lines(status: &StatusResponse) -> [(&'static str, String); 15] {
     let registry = if status.registry_connected {
         "connected"
     } else {
@@ -138,6 +155,7 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 14] {
             },
         ),
         ("witnesses", witnesses(status)),
+        ("stamped", stamped(status)),
         ("registry", registry.to_owned()),
         (
             "snapshot",
@@ -183,6 +201,7 @@ fn object(status: &StatusResponse) -> Value {
             })
         })
         .collect();
+    let stamp = status.stamp.clone().unwrap_or_default();
     json!({
         "node": status.node,
         "origin": status.origin,
@@ -209,5 +228,9 @@ fn object(status: &StatusResponse) -> Value {
         "findings": status.findings,
         "peers": peers,
         "mirrors": mirrors,
+        "stamped_size": stamp.size,
+        "stamped_us": stamp.time_us,
+        "stamp_authority": stamp.authority,
+        "stamp_error": stamp.error,
     })
 }

@@ -44,6 +44,8 @@ impl Status {
                 "state": status.state,
                 "state_text": status.state_text,
                 "cosigned_size": status.cosigned_size,
+                "stamped_size": status.stamped_size,
+                "stamped_us": status.stamped_us,
             }));
         }
         output::line(format!("instance    {}", status.instance));
@@ -52,6 +54,11 @@ impl Status {
             status.origin, status.size
         ));
         output::line(format!("cosigned    up to size {} by nodes", status.cosigned_size));
+        let stamped = match status.stamped_us {
+            0 => "not yet".to_owned(),
+            at => format!("size {} at {}", status.stamped_size, instant::show(at)),
+        };
+        output::line(format!("stamped     {stamped}"));
         let because = if status.state_text.is_empty() { "" } else { ": " };
         output::line(format!("state       {}{because}{}", status.state, status.state_text));
         let expires = instant::show(status.snapshot_expires_us);

@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::{Archive, ArchiveError, Entry, Place};
 use crate::frame::{
-    Next, PeerCertificates, PeerProof, PeerStatement, Record, Records, ScanError, SegmentScan, segment_name,
+    Next, PeerCertificates, PeerProof, PeerStatement, Record, Records, ScanError, SegmentScan, StoredStamp,
+    segment_name,
 };
 use crate::tree::Hash;
 
@@ -55,6 +56,20 @@ pub enum Item {
     },
     /// A message that a statement commits to, as it is stored.
     Payload(Bytes),
+    /// A time-stamp on a checkpoint of this ledger.
+    Stamp {
+        /// The checkpoint, a C2SP signed note.
+        note: Bytes,
+        /// RFC 3161 TimeStampToken, DER.
+        token: Bytes,
+    },
+    /// A time-stamp on the first ones of this ledger.
+    StampRenewal {
+        /// How many.
+        size: u64,
+        /// RFC 3161 TimeStampToken, DER.
+        token: Bytes,
+    },
 }
 
 /// A statement of another ledger, and where it stands there.
@@ -246,6 +261,16 @@ impl<'a> Items<'a> {
                 }
             }
             Record::Payload(data) => Item::Payload(body.slice_ref(data)),
+            Record::Stamp(data) => match StoredStamp::parse(data).map_err(|error| error.to_string())? {
+                StoredStamp::Checkpoint { note, token } => Item::Stamp {
+                    note: body.slice_ref(note),
+                    token: body.slice_ref(token),
+                },
+                StoredStamp::Renewal { size, token } => Item::StampRenewal {
+                    size,
+                    token: body.slice_ref(token),
+                },
+            },
         })
     }
 

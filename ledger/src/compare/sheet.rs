@@ -146,7 +146,11 @@ impl<'a> Sheet<'a> {
                 }
             }
             Item::PeerNote(note) => self.note(side, place, &note),
-            Item::Checkpoint(_) | Item::PeerCertificates { .. } | Item::Payload(_) => {}
+            Item::Checkpoint(_)
+            | Item::PeerCertificates { .. }
+            | Item::Payload(_)
+            | Item::Stamp { .. }
+            | Item::StampRenewal { .. } => {}
         }
     }
 

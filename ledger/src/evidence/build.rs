@@ -4,6 +4,7 @@ use super::shelf::{Laid, Shelf, place};
 use crate::{
     anchor::Anchor,
     policy::Parties,
+    stamp::Renewal,
     statement::{Parsed, Tag},
     tree::Hash,
 };
@@ -80,6 +81,13 @@ impl Builder {
         self
     }
 
+    /// Adds a time-stamp on a checkpoint, with its renewals. It stands in the file where a statement stands under that checkpoint.
+    #[must_use]
+    pub fn stamp(mut self, note: &[u8], token: Bytes, renewals: Vec<Renewal>) -> Self {
+        self.shelf.stamp(note, token, renewals);
+        self
+    }
+
     /// Includes the FileDescriptorSet of the service.
     #[must_use]
     pub fn schema(mut self, bytes: Bytes) -> Self {
@@ -110,6 +118,7 @@ impl Builder {
         let statements = statements
             .map(|(piece, withheld)| laid.statement(piece, withheld))
             .collect();
+        let stamps = self.shelf.stamps(&laid.checkpoints);
         let registry = self.shelf.registry_entries(&mut laid);
         let (snapshots, snapshot_notes) = self.shelf.snapshots.into_values().unzip();
         Evidence {
@@ -124,7 +133,7 @@ impl Builder {
             snapshots,
             snapshot_notes,
             schema: self.schema,
-            stamps: Vec::new(),
+            stamps,
         }
     }
 }
@@ -172,6 +181,11 @@ impl SetBuilder {
         self.shelf.snapshot(bytes, note);
     }
 
+    /// Adds a time-stamp on a checkpoint, with its renewals. It stands in the file where a statement stands under that checkpoint.
+    pub fn stamp(&mut self, note: &[u8], token: Bytes, renewals: Vec<Renewal>) {
+        self.shelf.stamp(note, token, renewals);
+    }
+
     /// Adds the FileDescriptorSet of a service that one of the questions is for.
     pub fn schema(&mut self, bytes: Bytes) {
         self.schemas.insert(domain("jisr.schema", &[&bytes]), bytes);
@@ -203,6 +217,7 @@ impl SetBuilder {
                 statements: statements.collect(),
             });
         }
+        let stamps = self.shelf.stamps(&laid.checkpoints);
         let registry = self.shelf.registry_entries(&mut laid);
         let (snapshots, snapshot_notes) = self.shelf.snapshots.into_values().unzip();
         EvidenceSet {
@@ -217,7 +232,7 @@ impl SetBuilder {
             snapshots,
             snapshot_notes,
             schemas: self.schemas.into_values().collect(),
-            stamps: Vec::new(),
+            stamps,
         }
     }
 }

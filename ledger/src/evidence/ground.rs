@@ -1,6 +1,10 @@
 //! What the exchanges of a file share, taken apart: bounded, in form, and still unproven.
 
-use super::{Refusal, cache::Cache};
+use super::{
+    Refusal,
+    cache::Cache,
+    stamps::{self, Token},
+};
 use crate::{
     anchor::Anchor,
     note::{Checkpoint, SignedNote},
@@ -11,11 +15,14 @@ use crate::{
 use bytes::Bytes;
 use jisr_certs::digest::domain;
 use jisr_proto::{
-    evidence::{Evidence, EvidencePart, EvidenceSet, EvidenceStatement},
+    evidence::{Evidence, EvidencePart, EvidenceSet, EvidenceStatement, Stamp},
     ident::Origin,
     snapshot::Snapshot,
 };
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 /// Most statements of one exchange.
 pub(super) const STATEMENTS_MAX: usize = 16;
@@ -51,7 +58,7 @@ pub(super) struct Lists<'b> {
     certificates: (&'b [Bytes], usize),
     snapshots: (&'b [Bytes], usize),
     snapshot_notes: &'b [Bytes],
-    stamps: (usize, usize),
+    stamps: (&'b [Stamp], usize),
 }
 
 impl<'b> Lists<'b> {
@@ -64,7 +71,7 @@ impl<'b> Lists<'b> {
             certificates: (&body.certificates, 16),
             snapshots: (&body.snapshots, 16),
             snapshot_notes: &body.snapshot_notes,
-            stamps: (body.stamps.len(), 256),
+            stamps: (&body.stamps, 256),
         }
     }
 
@@ -77,7 +84,7 @@ impl<'b> Lists<'b> {
             certificates: (&body.certificates, 64),
             snapshots: (&body.snapshots, 1 << 16),
             snapshot_notes: &body.snapshot_notes,
-            stamps: (body.stamps.len(), 1 << 20),
+            stamps: (&body.stamps, 1 << 20),
         }
     }
 }
@@ -88,7 +95,7 @@ pub(super) struct Ground {
     pub(super) registry: Vec<Entry>,
     pub(super) certificates: Vec<Bytes>,
     pub(super) snapshots: Vec<Cited>,
-    pub(super) stamps: usize,
+    pub(super) stamps: Vec<Token>,
     roots: HashMap<String, HashMap<u64, Hash>>,
     /// Two checkpoints of one ledger, of one size, with two roots.
     pub(super) fork: Option<(String, u64)>,
@@ -102,7 +109,7 @@ impl Ground {
             && lists.certificates.0.len() <= lists.certificates.1
             && lists.snapshots.0.len() <= lists.snapshots.1
             && lists.snapshots.0.len() == lists.snapshot_notes.len()
-            && lists.stamps.0 <= lists.stamps.1;
+            && lists.stamps.0.len() <= lists.stamps.1;
         if !in_bounds {
             return Err(("format", "it has more of something than it can need".to_owned()));
         }
@@ -128,13 +135,14 @@ impl Ground {
         if !snapshots.is_sorted_by(|one, next| one.snapshot.version < next.snapshot.version) {
             return Err(("snapshots", "they do not stand by version, each once".into()));
         }
+        let stamps = stamps::read(lists.stamps.0, notes.len())?;
         let (roots, fork) = roots(&notes);
         Ok(Self {
             notes,
             registry,
             certificates: lists.certificates.0.to_vec(),
             snapshots,
-            stamps: lists.stamps.0,
+            stamps,
             roots,
             fork,
         })
@@ -143,7 +151,11 @@ impl Ground {
     /// Checks that each checkpoint is used by an entry of the registry or by one of the positions given.
     pub(super) fn all_used(&self, used: impl Iterator<Item = usize>) -> Result<(), Refusal> {
         let mut unused = vec![true; self.notes.len()];
-        for at in used.chain(self.registry.iter().map(|entry| entry.note)) {
+        let used: HashSet<usize> = used.collect();
+        if self.stamps.iter().any(|token| !used.contains(&token.note)) {
+            return Err(("format", "a time-stamp is on a checkpoint of no statement".to_owned()));
+        }
+        for at in used.into_iter().chain(self.registry.iter().map(|entry| entry.note)) {
             if let Some(unused) = unused.get_mut(at) {
                 *unused = false;
             }

@@ -1,8 +1,9 @@
 //! The checks on one exchange, in their order, each with what it means.
 
 use super::{
-    Case, Doubt, Outcome, Shared, agreed, exchange, lacks, seals,
+    Case, Doubt, Outcome, Shared, agreed, exchange, seals,
     snapshots::{self, schema},
+    stamps,
 };
 use crate::report::{Check, Verdict};
 
@@ -50,7 +51,10 @@ const MEANINGS: [(&str, &str); 20] = [
     ("times", "tells whether the clocks bear the story out"),
     ("revocation", "tells whether keys and agreement were still good"),
     ("payload", "the messages themselves are no part of the file"),
-    ("stamps", "time-stamps of an authority that is no part of the network"),
+    (
+        "stamps",
+        "time-stamps: an authority says when the ledgers existed, whatever became of keys and keepers since",
+    ),
     (
         "withheld",
         "what whoever gave the file kept back; its place and hash are proven, its content is not shown",
@@ -99,7 +103,7 @@ pub(super) fn checks(case: &Case, shared: &Shared, time_us: u64) -> Vec<Check> {
             "payload",
             Ok("not present: the statements commit to the messages".to_owned()),
         ),
-        line("stamps", stamps(case)),
+        line("stamps", stamps::check(case, shared, time_us)),
         line("withheld", Ok(case.withheld())),
     ]
 }
@@ -107,13 +111,4 @@ pub(super) fn checks(case: &Case, shared: &Shared, time_us: u64) -> Vec<Check> {
 /// The sentence that stands for an exchange of which every check is VALID.
 pub(super) fn proven(case: &Case) -> String {
     format!("exchange {} is proven: {}", case.exchange, exchange::outcome(case))
-}
-
-fn stamps(case: &Case) -> Outcome {
-    match case.ground.stamps {
-        0 => Ok("not present".to_owned()),
-        stamps => lacks(format!(
-            "{stamps} time-stamps are present, which this version does not check"
-        )),
-    }
 }

@@ -5,6 +5,7 @@
 
 mod choosing;
 mod reading;
+mod stamps;
 
 pub use choosing::Choice;
 
@@ -14,6 +15,7 @@ use crate::{
     anchor::QuorumClass,
     archive::{Archive, ArchiveError},
     policy::{Parties, Policy},
+    stamp::Renewal,
     tree::{Nodes, inclusion},
 };
 use bytes::Bytes;
@@ -56,6 +58,8 @@ pub struct Gathered {
     pub exchanges: BTreeMap<ExchangeId, Vec<Piece>>,
     /// Ids under which the owner asked and was asked, where no side was chosen; what was found is of the one that it asked.
     pub twofold: Vec<ExchangeId>,
+    /// Time-stamps on the checkpoint of the own statements: its note, a token, and what renewed it.
+    pub stamps: Vec<(Bytes, Bytes, Vec<Renewal>)>,
 }
 
 /// Reads the statements of the exchanges that are chosen, at most `limit` exchanges. Own statements are proven under the newest
@@ -103,11 +107,18 @@ pub fn gather(archive: &Archive, policy: &Policy, choice: &Choice<'_>, limit: us
         let pieces = exchanges.entry(*exchange).or_default();
         pieces.extend(theirs.iter().filter_map(|one| piece(one, &kept.notes)));
     }
+    let stamps = size.map(|(size, note)| (note, read.stamps.on(size)));
+    let stamps = stamps.into_iter().flat_map(|(note, tokens)| {
+        let with_note = move |(token, renewals)| (note.clone(), token, renewals);
+        tokens.into_iter().map(with_note)
+    });
+    let stamps = stamps.collect();
     Ok(Gathered {
         origin: read.origin,
         certificates: read.certificates,
         exchanges,
         twofold,
+        stamps,
     })
 }
 
@@ -145,7 +156,7 @@ impl Nodes for HashMap<(u8, u64), Hash> {
 }
 
 impl Read {
-    /// The newest checkpoint with a quorum, else the newest that covers all own statements.
+    /// The first stamped checkpoint with a quorum that covers all own statements, else the newest with one, else the newest that covers all own statements.
     fn newest(&self, policy: &Policy) -> Option<(u64, Bytes)> {
         let core = self.own.values().flatten().next().map(|own| own.statement.core());
         let parties = core.and_then(Parties::of);
@@ -158,6 +169,16 @@ impl Read {
                     .is_ok_and(|cosigned| cosigned.is_quorum())
             })
         };
+        let stamped = |class| {
+            let found = self.stamps.covering(last).find(|(_, note)| {
+                let cosigned = policy.cosigned(note, &self.origin, class, parties.as_ref());
+                cosigned.is_ok_and(|cosigned| cosigned.is_quorum())
+            });
+            found.map(|(size, note)| (size, note.clone()))
+        };
+        if let Some(stamped) = stamped(QuorumClass::High).or_else(|| stamped(QuorumClass::Standard)) {
+            return Some(stamped);
+        }
         let best = has(QuorumClass::High).or_else(|| has(QuorumClass::Standard));
         best.or(covering.last().copied()).cloned()
     }

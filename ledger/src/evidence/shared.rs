@@ -5,6 +5,7 @@ use super::{
     cache::Cache,
     ground::{Cited, Ground},
     snapshots::signed,
+    stamps::Judged,
 };
 use crate::{
     anchor::{Anchor, QuorumClass},
@@ -33,6 +34,8 @@ pub(super) struct Shared<'c> {
     pub(super) root: Option<Bytes>,
     /// A certificate in the file is none of what may stand there.
     pub(super) is_strange: bool,
+    /// Time-stamps that were judged.
+    pub(super) stamps: Judged,
 }
 
 impl<'c> Shared<'c> {
@@ -75,6 +78,7 @@ impl<'c> Shared<'c> {
         }
         Self {
             cache,
+            stamps: Judged::new(anchor.time_stamp_trust()),
             registry_cosigned: registry_cosigned(ground, &policy, cache),
             issuers,
             root,

@@ -3,12 +3,14 @@
 use super::Piece;
 use crate::{
     anchor::Anchor,
+    note::SignedNote,
     policy::Policy,
+    stamp::Renewal,
     statement::{Part, Tag},
 };
 use bytes::Bytes;
 use jisr_proto::{
-    evidence::{EvidencePart, EvidenceStatement},
+    evidence::{EvidencePart, EvidenceStatement, Stamp, StampRenewal},
     ident::{Instance, Origin},
     snapshot::Snapshot,
 };
@@ -23,6 +25,8 @@ pub(super) struct Shelf {
     registry: BTreeMap<u64, Piece>,
     pub(super) certificates: Vec<Bytes>,
     pub(super) snapshots: BTreeMap<u64, (Bytes, Bytes)>,
+    /// Tokens with their renewals, by the text of the checkpoint.
+    stamps: BTreeMap<String, BTreeMap<Bytes, Vec<Renewal>>>,
 }
 
 impl Shelf {
@@ -33,6 +37,7 @@ impl Shelf {
             registry: BTreeMap::new(),
             certificates: Vec::new(),
             snapshots: BTreeMap::new(),
+            stamps: BTreeMap::new(),
         }
     }
 
@@ -52,6 +57,29 @@ impl Shelf {
         self.snapshots.entry(version).or_insert((bytes, note));
     }
 
+    pub(super) fn stamp(&mut self, note: &[u8], token: Bytes, renewals: Vec<Renewal>) {
+        if let Ok(note) = SignedNote::parse(note) {
+            let tokens = self.stamps.entry(note.text.to_owned()).or_default();
+            tokens.insert(token, renewals);
+        }
+    }
+
+    /// The tokens on these checkpoints, which statements use.
+    pub(super) fn stamps(&self, checkpoints: &[Bytes]) -> Vec<Stamp> {
+        let texts = checkpoints
+            .iter()
+            .map(|note| SignedNote::parse(note).map_or("", |note| note.text));
+        let stamps = (0..).zip(texts).flat_map(|(checkpoint, text)| {
+            let tokens = self.stamps.get(text).into_iter().flatten();
+            tokens.map(move |(token, renewals)| Stamp {
+                checkpoint,
+                token: token.clone(),
+                renewals: renewals.iter().map(renewal).collect(),
+            })
+        });
+        stamps.collect()
+    }
+
     /// Whose cosignatures count under `anchor` and the snapshots here.
     pub(super) fn policy(&self, anchor: &Anchor) -> Policy {
         let mut policy = Policy::new(anchor);
@@ -65,6 +93,15 @@ impl Shelf {
     /// The registry's entries, laid out after the statements.
     pub(super) fn registry_entries(&self, laid: &mut Laid) -> Vec<EvidenceStatement> {
         self.registry.values().map(|piece| laid.statement(piece, &[])).collect()
+    }
+}
+
+fn renewal(renewal: &Renewal) -> StampRenewal {
+    StampRenewal {
+        index: renewal.index,
+        size: renewal.size,
+        path: renewal.path.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
+        token: renewal.token.clone(),
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Record<'a> {
     Receipt(&'a [u8]),
     /// 8: the message that the statement before it commits to ([`super::StoredPayload`]).
     Payload(&'a [u8]),
+    /// 9: a time-stamp on this ledger ([`super::StoredStamp`]).
+    Stamp(&'a [u8]),
 }
 
 impl<'a> Record<'a> {
@@ -35,6 +37,7 @@ impl<'a> Record<'a> {
             Self::PeerCertificates(_) => 6,
             Self::Receipt(_) => 7,
             Self::Payload(_) => 8,
+            Self::Stamp(_) => 9,
         }
     }
 
@@ -49,7 +52,8 @@ impl<'a> Record<'a> {
             | Self::PeerProof(data)
             | Self::PeerCertificates(data)
             | Self::Receipt(data)
-            | Self::Payload(data) => data,
+            | Self::Payload(data)
+            | Self::Stamp(data) => data,
         }
     }
 }
@@ -86,6 +90,7 @@ impl<'a> Iterator for Records<'a> {
             6 => Record::PeerCertificates(data),
             7 => Record::Receipt(data),
             8 => Record::Payload(data),
+            9 => Record::Stamp(data),
             _ => return Some(Err(FrameError::Record("its type is unknown"))),
         };
         self.0 = fields.0;
@@ -343,7 +348,7 @@ mod tests {
             &[1u8][..],
             &[1, 0, 0, 0, 5, 1],
             &[0, 0, 0, 0, 0],
-            &[9, 0, 0, 0, 0],
+            &[10, 0, 0, 0, 0],
             &[1, 255, 255, 255, 255],
         ] {
             let found: Vec<_> = Records::new(body).collect();

@@ -14,6 +14,7 @@ use super::erase::Owed;
 use super::fact::Fact;
 use super::head::Head;
 use super::history::History;
+use super::index::StampRow;
 use super::indexer::Indexing;
 use super::job::Job;
 use super::published::Published;
@@ -51,13 +52,21 @@ pub(crate) struct Followed {
     pub(crate) proofs: Vec<(u64, Hash)>,
     /// Own indexes that its RECEIPT records acknowledge.
     pub(crate) receipts: Vec<u64>,
+    /// Its STAMP records.
+    pub(crate) stamps: Vec<StampRow>,
     /// Root of the tree after it, and the checkpoint that says so; no note in a frame that was read back.
     pub(crate) root: Hash,
     pub(crate) note: Bytes,
 }
 
 impl Followed {
-    pub(crate) fn of((place, end): (Place, Place), commit: &Commit, notes: Vec<Hash>, jobs: &mut [Job]) -> Self {
+    pub(crate) fn of(
+        (place, end): (Place, Place),
+        commit: &Commit,
+        notes: Vec<Hash>,
+        stamps: Vec<StampRow>,
+        jobs: &mut [Job],
+    ) -> Self {
         let checkpoint = commit.checkpoint();
         Self {
             place,
@@ -66,6 +75,7 @@ impl Followed {
             leaves: commit.leaves().to_vec(),
             facts: jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.facts)).collect(),
             notes,
+            stamps,
             proofs: jobs.iter().flat_map(|job| job.proofs.iter().copied()).collect(),
             receipts: jobs.iter().flat_map(|job| job.receipts.iter().copied()).collect(),
             root: checkpoint.root,

@@ -11,12 +11,14 @@
 //! | `r` own index | place of the frame with the receipt for it |
 //! | `x` time in the exchange ids, 64 ms ‖ their lowest index | statements ([`rows::Statement`]), by id |
 //! | `t` ‖ time ‖ an index, `q` number of an origin ‖ .., `s` pseudonym ‖ .. | exchanges ([`rows::Began`]), by time |
+//! | `k`, `c`, `v` | time-stamps ([`stamps`]) |
 //! | `o` number | origin |
 //! | `m` and the version of these rows | how far the index reaches |
 
 mod batch;
 mod forgetting;
 mod rows;
+mod stamps;
 
 use std::collections::HashMap;
 use std::fs;
@@ -35,6 +37,7 @@ use batch::Batch;
 use rows::{Began, FRAME_BYTES, SPAN_US, bucket, key, place_bytes, place_of};
 
 pub(crate) use rows::Statement;
+pub(crate) use stamps::StampRow;
 
 /// Milliseconds between sled's own flushes. Nothing rests on them.
 const FLUSH_MS: u64 = 2_000;
@@ -138,7 +141,7 @@ impl Index {
     /// Adds frames in their order, after which it reaches so far.
     pub(crate) fn add<'a>(&self, frames: impl IntoIterator<Item = &'a Followed>, reach: &Reach) -> io::Result<()> {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Batch::new(&self.own, &mut origins);
+        let mut batch = Batch::new(&self.own, &mut origins, self.stamps()?);
         frames.into_iter().for_each(|frame| batch.frame(frame));
         let mut rows = batch.finish();
         let end = place_bytes(reach.end);

@@ -10,9 +10,10 @@ use tokio::sync::oneshot;
 use super::commit::Commit;
 use super::error::AppendError;
 use super::fact::Fact;
+use super::index::StampRow;
 use super::waiter::{Landed, Telling, Waiter};
 use crate::Hash;
-use crate::frame::{self, Record};
+use crate::frame::{self, Record, StoredStamp};
 use crate::seal::Sealed;
 use crate::statement::{Closed, Opened, Part};
 use crate::tree::leaf_hash;
@@ -56,6 +57,8 @@ pub(crate) struct Job {
     pub(crate) receipts: Vec<u64>,
     /// A checkpoint of this ledger with cosignatures; its record is made by the writer, which knows the frames.
     pub(crate) cosigned: Option<Signed>,
+    /// A time-stamp; the writer drops it where its checkpoint is too old to be stored.
+    pub(crate) stamp: Option<StampJob>,
     waiter: Option<Waiter>,
     /// The waiter does not hurry: the job is written when it would be without.
     patient: bool,
@@ -66,6 +69,14 @@ pub(crate) struct Job {
 pub(crate) struct Signed {
     pub(crate) size: u64,
     pub(crate) note: Bytes,
+}
+
+/// A time-stamp that is to be written.
+#[derive(Debug)]
+pub(crate) struct StampJob {
+    /// The whole record.
+    pub(crate) record: Vec<u8>,
+    pub(crate) row: StampRow,
 }
 
 impl Job {
@@ -160,6 +171,26 @@ impl Job {
         }
     }
 
+    /// A time-stamp on an own checkpoint of this size.
+    pub(crate) fn stamp(size: u64, note: &[u8], token: &[u8]) -> Self {
+        Self::stamped(StoredStamp::Checkpoint { note, token }, Some(size))
+    }
+
+    /// A time-stamp on the first `size` time-stamps.
+    pub(crate) fn renewal(size: u64, token: &[u8]) -> Self {
+        Self::stamped(StoredStamp::Renewal { size, token }, None)
+    }
+
+    fn stamped(stamp: StoredStamp<'_>, size: Option<u64>) -> Self {
+        let mut record = Vec::new();
+        frame::put_stamp(&mut record, stamp);
+        let row = (size, crate::stamp::leaf(stamp.token()));
+        Self {
+            stamp: Some(StampJob { record, row }),
+            ..Self::default()
+        }
+    }
+
     /// Lets the caller wait for what comes of it.
     pub(crate) fn awaited(mut self) -> (Self, oneshot::Receiver<Landed>) {
         let (waiter, receiver) = Waiter::new();
@@ -186,7 +217,8 @@ impl Job {
             .cosigned
             .as_ref()
             .map_or(0, |cosigned| RECORD_HEADER + cosigned.note.len());
-        self.body.len() + shared + cosigned
+        let stamp = self.stamp.as_ref().map_or(0, |stamp| stamp.record.len());
+        self.body.len() + shared + cosigned + stamp
     }
 
     /// Tells the caller that it stands.

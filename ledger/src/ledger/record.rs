@@ -1,6 +1,7 @@
 //! What is recorded besides statements, without anybody waiting for it.
 
 use bytes::Bytes;
+use jisr_certs::stamp::TOKEN_BYTES_MAX;
 
 use super::error::AppendError;
 use super::job::Job;
@@ -39,6 +40,20 @@ pub enum Record {
         /// At most 8.
         certificates: Vec<Bytes>,
     },
+    /// A time-stamp on a checkpoint of this ledger, verified.
+    Stamp {
+        /// The checkpoint, a C2SP signed note.
+        note: Bytes,
+        /// RFC 3161 TimeStampToken, DER.
+        token: Bytes,
+    },
+    /// A time-stamp that renews the first ones of this ledger ([`super::Renewable`]), verified.
+    StampRenewal {
+        /// How many.
+        size: u64,
+        /// RFC 3161 TimeStampToken, DER.
+        token: Bytes,
+    },
 }
 
 impl Record {
@@ -58,6 +73,7 @@ impl Record {
             Self::PeerCertificates { origin, certificates } if certificates.len() <= 8 && origin.len() <= 256 => {
                 Ok(Job::peer_certificates(&origin, &certificates))
             }
+            Self::StampRenewal { size, token } if token.len() <= TOKEN_BYTES_MAX => Ok(Job::renewal(size, &token)),
             _ => Err(AppendError::Unsound("a record is longer than its format permits")),
         }
     }

@@ -9,11 +9,15 @@ use bytes::Bytes;
 use super::entry::{ReadError, Reader};
 use super::fact::{Clear, Fact};
 use super::follower::Followed;
+use super::index::StampRow;
 use super::tail::Place;
 use crate::Hash;
 use crate::frame::{
-    Next, PeerProof, PeerStatement, Record, Records, SEGMENT_HEADER_BYTES, ScanError, SegmentScan, segment_name,
+    FrameError, Next, PeerProof, PeerStatement, Record, Records, SEGMENT_HEADER_BYTES, ScanError, SegmentScan,
+    StoredStamp, segment_name,
 };
+use crate::note::{Checkpoint, SignedNote};
+use crate::stamp;
 use jisr_certs::digest::sha256;
 
 /// Segments are read in steps of this many bytes.
@@ -87,6 +91,7 @@ impl<'a> Walk<'a> {
             notes: Vec::new(),
             proofs: Vec::new(),
             receipts: Vec::new(),
+            stamps: Vec::new(),
             root: Hash::default(),
             note: Bytes::new(),
         };
@@ -109,6 +114,7 @@ impl<'a> Walk<'a> {
                     let receipt = Clear::read(PeerStatement::parse(data)?.statement)?;
                     followed.receipts.extend(receipt.cited_index());
                 }
+                Record::Stamp(data) => followed.stamps.push(stamp_row(data)?),
                 Record::Checkpoint(_) | Record::PeerStatement(_) | Record::PeerCertificates(_) | Record::Payload(_) => {
                 }
             }
@@ -129,6 +135,22 @@ impl<'a> Walk<'a> {
         }
         Ok(fact)
     }
+}
+
+fn stamp_row(data: &[u8]) -> Result<StampRow, ReadError> {
+    let stored = StoredStamp::parse(data)?;
+    let size = match stored {
+        StoredStamp::Renewal { .. } => None,
+        StoredStamp::Checkpoint { note, .. } => {
+            let checkpoint = SignedNote::parse(note).and_then(|note| Checkpoint::parse(note.text));
+            Some(
+                checkpoint
+                    .map_err(|_| FrameError::Record("a STAMP is on no checkpoint"))?
+                    .size,
+            )
+        }
+    };
+    Ok((size, stamp::leaf(stored.token())))
 }
 
 /// A segment, read from a frame's beginning.

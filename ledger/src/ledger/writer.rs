@@ -18,6 +18,7 @@ use super::config::Fatal;
 use super::error::{AppendError, FatalError};
 use super::follower::{Followed, FollowerQueue};
 use super::head::Head;
+use super::index::StampRow;
 use super::job::{Job, SharedRecord, Signed};
 use super::known::Known;
 use super::queue::{Queue, Taken};
@@ -133,7 +134,7 @@ impl Writer {
         if let Some(cosigned) = &around.cosigned {
             self.head.publish_cosigned(cosigned);
         }
-        let followed = Followed::of((place, durable), &commit, around.notes, &mut jobs);
+        let followed = Followed::of((place, durable), &commit, around.notes, around.stamps, &mut jobs);
         let mut next = first;
         let mut telling = Telling::default();
         for job in jobs {
@@ -185,6 +186,14 @@ impl Writer {
                 around.cosigned = Some(cosigned.clone());
             } else {
                 tracing::warn!(size = cosigned.size, "a cosigned checkpoint came too late to be stored");
+            }
+        }
+        for stamp in jobs.iter().filter_map(|job| job.stamp.as_ref()) {
+            if stamp.row.0.is_none_or(|size| self.sizes.holds(size)) {
+                around.behind.extend_from_slice(&stamp.record);
+                around.stamps.push(stamp.row);
+            } else {
+                tracing::warn!(size = stamp.row.0, "a time-stamp came too late to be stored");
             }
         }
         // The newest checkpoint ends every frame. So a frame never ends in a zero byte, and one that was acknowledged cannot
@@ -278,6 +287,8 @@ struct Around {
     /// Hashes of the shared records in `before`, and of those that are notes.
     learned: Vec<Hash>,
     notes: Vec<Hash>,
+    /// Its time-stamps.
+    stamps: Vec<StampRow>,
     /// Size of the own checkpoint, and the one with cosignatures, that stand in `behind`.
     stored: Option<u64>,
     cosigned: Option<Signed>,

@@ -3,20 +3,22 @@
 
 use super::{
     Fault,
-    item::{Checked, Examined, Item, Note, Receipted, Shown, Statement, Whose},
+    item::{Checked, Examined, Item, Note, Receipted, Shown, Stamp, Statement, Whose},
     own::Own,
     peers::Keys,
     receipts::{can_receipt, closes_at_provider},
+    stamps,
 };
 use crate::{
     anchor::Anchor,
-    frame::{Form, PeerStatement, Record, Records, StoredParts, StoredPayload, month_of},
+    frame::{Form, PeerStatement, Record, Records, StoredParts, StoredPayload, StoredStamp, month_of},
     note::{self, Checkpoint, SignedNote},
+    stamp,
     statement::{Act, CitationView, PARTS_MAX, PartView, Tag, View},
     tree::{Hash, leaf_hash, root_from_path},
 };
 use bytes::Bytes;
-use jisr_certs::digest::sha256;
+use jisr_certs::{digest::sha256, stamp::Trust};
 use jisr_proto::statement::Kind;
 use std::sync::{Arc, OnceLock};
 
@@ -26,6 +28,7 @@ pub(super) struct Examiner<'a> {
     /// Set by the first frame, which is examined before any other.
     own: OnceLock<Arc<Own>>,
     keys: Arc<Keys>,
+    trust: Trust,
 }
 
 /// What may still follow the newest statement in its frame.
@@ -52,6 +55,7 @@ impl<'a> Examiner<'a> {
             anchor,
             own: OnceLock::new(),
             keys,
+            trust: anchor.time_stamp_trust(),
         }
     }
 
@@ -88,6 +92,7 @@ impl<'a> Examiner<'a> {
             Record::PeerCertificates(data) => Ok(Item::Certificates(body.slice_ref(data))),
             Record::Receipt(data) => self.receipt(data, body),
             Record::Payload(data) => payload(data, following),
+            Record::Stamp(data) => self.stamp(data, body).map(Item::Stamp),
         }
     }
 
@@ -162,6 +167,22 @@ impl<'a> Examiner<'a> {
                 .map(|cosigned| cosigned.is_quorum())
                 .map_err(|error| Fault::new("cosignatures", error.to_string())),
         })
+    }
+
+    /// A token on a checkpoint is judged here, one on others in its turn.
+    fn stamp(&self, data: &[u8], body: &Bytes) -> Result<Stamp, Fault> {
+        let stored = StoredStamp::parse(data).map_err(|error| Fault::new("frames", error.to_string()))?;
+        match stored {
+            StoredStamp::Renewal { size, token } => Ok(Stamp::Renewal {
+                size,
+                token: body.slice_ref(token),
+            }),
+            StoredStamp::Checkpoint { note, token } => Ok(Stamp::Checkpoint {
+                checked: self.checkpoint(note)?,
+                judged: stamps::judge(token, &sha256(&[stamps::text(note)?]), &self.trust)?,
+                leaf: stamp::leaf(token),
+            }),
+        }
     }
 
     /// A note is verified here where its key is known already; else in its turn.

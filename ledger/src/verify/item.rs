@@ -7,6 +7,7 @@ use crate::{
     tree::Hash,
 };
 use bytes::Bytes;
+use jisr_certs::stamp::Stamped;
 use std::sync::Arc;
 
 /// A frame whose checksums hold, taken apart.
@@ -42,6 +43,22 @@ pub(super) enum Item {
     Proof(Bytes),
     /// Certificates of another ledger's key.
     Certificates(Bytes),
+    /// A time-stamp.
+    Stamp(Stamp),
+}
+
+/// A time-stamp of this ledger.
+pub(super) enum Stamp {
+    /// On a checkpoint.
+    Checkpoint {
+        checked: Checked,
+        /// What it says; none where nobody who is trusted vouches for its authority.
+        judged: Option<Stamped>,
+        /// Leaf input in the tree of time-stamps.
+        leaf: Hash,
+    },
+    /// On the first ones of this ledger, judged in its turn.
+    Renewal { size: u64, token: Bytes },
 }
 
 /// A statement of this ledger.

@@ -3,11 +3,12 @@
 use super::{
     Fault,
     erasures::Erasures,
-    item::{Checked, Examined, Item, Statement},
+    item::{Checked, Examined, Item, Stamp, Statement},
     own::Own,
     peers::{Keys, Peers},
     receipts::Receipts,
     setbacks::Setbacks,
+    stamps::Stamps,
 };
 use crate::{
     anchor::Anchor,
@@ -51,6 +52,7 @@ pub(super) struct Pass<'a> {
     given: Option<Given<'a>>,
     receipts: Receipts,
     erasures: Erasures,
+    stamps: Stamps,
     newest_us: u64,
     setbacks: Setbacks,
     is_ended: bool,
@@ -81,6 +83,7 @@ impl<'a> Pass<'a> {
             given,
             receipts: Receipts::default(),
             erasures: Erasures::default(),
+            stamps: Stamps::new(anchor.time_stamp_trust()),
             newest_us: 0,
             setbacks: Setbacks::default(),
             is_ended: false,
@@ -174,6 +177,12 @@ impl<'a> Pass<'a> {
             Item::Note(note) => self.peers.note(&note, self.anchor, self.newest_us),
             Item::Proof(data) => self.peers.proof(&data),
             Item::Certificates(data) => self.peers.certificates(&data, self.anchor, self.newest_us),
+            Item::Stamp(stamp) => {
+                if let Stamp::Checkpoint { checked, .. } = &stamp {
+                    self.in_tree(checked)?;
+                }
+                self.stamps.take(stamp)
+            }
         }
     }
 
@@ -203,24 +212,26 @@ impl<'a> Pass<'a> {
     }
 
     fn checkpoint(&mut self, checked: Checked) -> Result<(), Fault> {
-        let wrong = |text: String| Fault::new("checkpoints", text);
-        let at = self.roots.binary_search_by_key(&checked.size, |(size, _)| *size);
-        match at.ok().and_then(|at| self.roots.get(at)) {
-            Some((_, root)) if *root == checked.root => {}
-            Some(_) => return Err(wrong(format!("at size {} it signs another root", checked.size))),
-            None => {
-                return Err(wrong(format!(
-                    "its size {} is not where a frame before it ends",
-                    checked.size
-                )));
-            }
-        }
+        self.in_tree(&checked)?;
         self.tally.checkpoints += 1;
         self.tally.newest_checkpoint = self.tally.newest_checkpoint.max(checked.size);
         if checked.cosigned? {
             self.tally.newest_cosigned = self.tally.newest_cosigned.max(checked.size);
         }
         Ok(())
+    }
+
+    fn in_tree(&self, checked: &Checked) -> Result<(), Fault> {
+        let wrong = |text: String| Fault::new("checkpoints", text);
+        let at = self.roots.binary_search_by_key(&checked.size, |(size, _)| *size);
+        match at.ok().and_then(|at| self.roots.get(at)) {
+            Some((_, root)) if *root == checked.root => Ok(()),
+            Some(_) => Err(wrong(format!("at size {} it signs another root", checked.size))),
+            None => Err(wrong(format!(
+                "its size {} is not where a frame before it ends",
+                checked.size
+            ))),
+        }
     }
 
     fn look_for_given(&mut self) {
@@ -295,6 +306,7 @@ impl<'a> Pass<'a> {
                 "newest checkpoint that the quorum cosigned: size {}",
                 tally.newest_cosigned
             ),
+            "stamps" => self.stamps.text(),
             "checkpoint-given" => {
                 let checkpoint = self.given.as_ref()?.checkpoint.as_ref()?;
                 format!(

@@ -492,5 +492,6 @@ fn anchor(inputs: &Inputs) -> Anchor {
             high: 1,
             registry: 0,
         },
+        time_stamps: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! How the node is, as its operator reads it.
 
 use bytes::Bytes;
-use jisr_proto::admin::{PeerStatus, StatusResponse};
+use jisr_proto::admin::{PeerStatus, StampStatus, StatusResponse};
 
 use super::admin::Addresses;
 use crate::closets::Closets;
@@ -43,6 +43,18 @@ pub(super) fn tell(closets: &Closets, addresses: Addresses) -> StatusResponse {
         receipts_owed: closets.receipts_owed.total(),
         findings: closets.findings.count(),
         mirrors: closets.mirrors.status(checkpoint.size, closets.now_us()),
+        stamp: Some(stamp(closets)),
+    }
+}
+
+fn stamp(closets: &Closets) -> StampStatus {
+    let newest = closets.stamping.status();
+    StampStatus {
+        size: newest.size,
+        time_us: newest.time_us,
+        authority: newest.authority,
+        error: newest.error,
+        off: closets.config.stamping.ways.is_empty(),
     }
 }
 

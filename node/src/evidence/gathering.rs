@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jisr_ledger::anchor::QuorumClass;
 use jisr_ledger::archive::Role;
 use jisr_ledger::evidence::Piece;
-use jisr_ledger::ledger::{Entry, PeerEntry};
+use jisr_ledger::ledger::{Entry, PeerEntry, StampedCheckpoint};
 use jisr_ledger::policy::Parties;
 use jisr_ledger::seal::{self, SealVerifier};
 use jisr_ledger::{Verified, note};
@@ -29,6 +29,8 @@ const SHOW_WAIT: Duration = Duration::from_secs(5);
 /// What both ledgers say of an exchange.
 pub(super) struct Gathered {
     pub(super) pieces: Vec<Piece>,
+    /// Time-stamps on the checkpoint of the own ones.
+    pub(super) stamps: Vec<StampedCheckpoint>,
     /// Why the other side's statements are not complete.
     silent: Option<String>,
     /// Only this node knows of the exchange: it was refused, or never sent.
@@ -140,7 +142,7 @@ pub(super) async fn gather(
     } else {
         of.provider_origin.parse().ok()
     };
-    let mut pieces = own_pieces(closets, &entries).await?;
+    let (mut pieces, stamps) = own_pieces(closets, &entries).await?;
     let asked = entries.iter().any(|entry| entry.statement.kind() == Kind::Asked);
     let not_sent = entries.iter().any(|entry| entry.statement.kind() == Kind::NotSent);
     let alone = !provider && (!asked || not_sent);
@@ -164,6 +166,7 @@ pub(super) async fn gather(
     }
     Ok(Gathered {
         pieces,
+        stamps,
         silent,
         alone,
         consumer,
@@ -181,12 +184,14 @@ fn consumer_origin(entries: &[Entry]) -> Result<Origin, Fault> {
     })
 }
 
-/// The own statements, all under one checkpoint: the newest cosigned one where it covers them, else the newest own one. A part
-/// that was erased is withheld.
-async fn own_pieces(closets: &Arc<Closets>, entries: &[Entry]) -> Result<Vec<Piece>, Fault> {
+/// The own statements, all under one checkpoint: the first stamped one that covers them with the quorum, else the newest cosigned one,
+/// else the newest own one; and the time-stamps on it. A part that was erased is withheld.
+async fn own_pieces(closets: &Arc<Closets>, entries: &[Entry]) -> Result<(Vec<Piece>, Vec<StampedCheckpoint>), Fault> {
     let last = entries.iter().map(|entry| entry.index).max().unwrap_or_default();
+    let stamps = stamps(closets, entries, last).await;
     let covering = closets.cosigning.covering(last).filter(|(size, _)| last < *size);
-    let (size, checkpoint) = covering.unwrap_or_else(|| {
+    let stamped = stamps.first().map(|stamped| (stamped.size, stamped.note.clone()));
+    let (size, checkpoint) = stamped.or(covering).unwrap_or_else(|| {
         closets.cosigning.cosign_now();
         let newest = closets.ledger.checkpoint();
         (newest.size, newest.note.clone())
@@ -205,7 +210,33 @@ async fn own_pieces(closets: &Arc<Closets>, entries: &[Entry]) -> Result<Vec<Pie
         entries.into_iter().map(piece).collect::<Option<Vec<_>>>()
     });
     let pieces = proven.await.ok().flatten();
-    pieces.ok_or_else(|| Fault::new(Reason::LedgerUnavailable, "the own statements cannot be proven"))
+    let pieces = pieces.ok_or_else(|| Fault::new(Reason::LedgerUnavailable, "the own statements cannot be proven"))?;
+    Ok((pieces, stamps))
+}
+
+/// The time-stamps on the first stamped checkpoint that covers the entries up to `last`, where the quorum for them cosigned it.
+async fn stamps(closets: &Arc<Closets>, entries: &[Entry], last: u64) -> Vec<StampedCheckpoint> {
+    let ledger = closets.ledger.clone();
+    let found = tokio::task::spawn_blocking(move || ledger.stamps_covering(last)).await;
+    let mut found = match found {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the time-stamps in the ledger could not be read");
+            return Vec::new();
+        }
+        Err(_) => return Vec::new(),
+    };
+    let (policy, core) = (
+        closets.directory.policy(),
+        entries.first().map(|entry| entry.statement.core()),
+    );
+    let (class, parties) = (core.map(|core| class(closets, core)), core.and_then(Parties::of));
+    found.retain(|stamped| {
+        let class = class.unwrap_or(QuorumClass::Standard);
+        let cosigned = policy.cosigned(&stamped.note, &closets.origin, class, parties.as_ref());
+        cosigned.is_ok_and(|cosigned| cosigned.is_quorum())
+    });
+    found
 }
 
 /// Receipts of the own statements: how the consumer closed the exchange, as it showed it.

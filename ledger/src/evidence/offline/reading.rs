@@ -1,6 +1,6 @@
 //! The passes over a ledger directory that find statements, then notes and nodes of the tree.
 
-use super::OfflineError;
+use super::{OfflineError, stamps::Stamps};
 use crate::{
     Hash,
     archive::{Archive, Item, Role, Shown},
@@ -45,6 +45,8 @@ pub(super) struct Read {
     pub(super) theirs: BTreeMap<ExchangeId, Vec<Theirs>>,
     /// Own checkpoints with their sizes, oldest first.
     pub(super) checkpoints: VecDeque<(u64, Bytes)>,
+    /// Time-stamps on own checkpoints.
+    pub(super) stamps: Stamps,
 }
 
 impl Read {
@@ -69,6 +71,7 @@ impl Read {
                         .filter(|id| chosen.contains(id))
                         .map(|id| (id, role, statement.clone()));
                     if let Some((id, ..)) = &last {
+                        found.stamps.cover(index);
                         let own = found.own.entry(*id).or_default();
                         own.push(Own { role, index, statement });
                     }
@@ -98,6 +101,8 @@ impl Read {
                     }
                 }
                 Item::Checkpoint(note) => found.checkpoint(note),
+                Item::Stamp { note, token } => found.stamps.stamp(note, token),
+                Item::StampRenewal { size, token } => found.stamps.renewal(size, token),
                 Item::PeerNote(_) | Item::PeerCertificates { .. } | Item::Payload(_) => {}
             }
         }
@@ -117,6 +122,7 @@ impl Read {
             own: BTreeMap::new(),
             theirs: BTreeMap::new(),
             checkpoints: VecDeque::new(),
+            stamps: Stamps::default(),
         })
     }
 

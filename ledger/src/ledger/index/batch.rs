@@ -6,6 +6,7 @@ use jisr_proto::ident::ExchangeId;
 
 use super::Selection;
 use super::rows::{Began, FRAME_BYTES, ROW_ENTRIES, SPAN_US, Statement, bucket, key, place_bytes, proof_key};
+use super::stamps;
 use crate::ledger::fact::Fact;
 use crate::ledger::follower::Followed;
 
@@ -20,6 +21,8 @@ pub(super) struct Batch<'a> {
     origins: &'a mut HashMap<String, u32>,
     rows: sled::Batch,
     frames: Vec<(u64, [u8; FRAME_BYTES])>,
+    /// Number of the next time-stamp.
+    next_stamp: u64,
     /// By bucket.
     statements: BTreeMap<[u8; 8], Vec<Statement>>,
     /// By what it is selected by.
@@ -27,12 +30,13 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(own: &'a str, origins: &'a mut HashMap<String, u32>) -> Self {
+    pub(super) fn new(own: &'a str, origins: &'a mut HashMap<String, u32>, next_stamp: u64) -> Self {
         Self {
             own,
             origins,
             rows: sled::Batch::default(),
             frames: Vec::new(),
+            next_stamp,
             statements: BTreeMap::new(),
             began: BTreeMap::new(),
         }
@@ -55,6 +59,10 @@ impl<'a> Batch<'a> {
         }
         for (index, leaf) in &frame.proofs {
             self.rows.insert(proof_key(*index, leaf), &place);
+        }
+        for stamp in &frame.stamps {
+            stamps::put(&mut self.rows, self.next_stamp, frame.place, stamp);
+            self.next_stamp += 1;
         }
         for index in &frame.receipts {
             self.rows.insert(key(b'r', &[&index.to_be_bytes()]), &place);

@@ -214,7 +214,8 @@ impl<'a> Reading<'a> {
                 | Record::PeerProof(_)
                 | Record::PeerCertificates(_)
                 | Record::Receipt(_)
-                | Record::Payload(_) => {}
+                | Record::Payload(_)
+                | Record::Stamp(_) => {}
             }
         }
         self.tiles.push(leaves);
