@@ -185,3 +185,30 @@ fn a_short_set_cannot_have_an_endless_text() {
     });
     assert_eq!(printed, Err(PrintError::TooLong));
 }
+
+#[test]
+fn options_that_do_not_fit_their_declaration_are_refused() {
+    let set = source(
+        r#"syntax = "proto2"; package test.v1; import "google/protobuf/descriptor.proto";
+        extend google.protobuf.MessageOptions { optional string said = 51000; } message M { option (said) = "AAAA"; }"#,
+    );
+    let at = set.windows(4).position(|window| window == b"AAAA").unwrap();
+    let mut broken = set.clone();
+    broken[at..at + 4].fill(0xff);
+    let refused = DescriptorPool::decode(broken.as_slice()).map(|pool| files(&pool));
+    assert!(
+        matches!(refused, Err(_) | Ok(Err(PrintError::Options(_)))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn messages_within_messages_go_round_as_deep_as_sets_may_be() {
+    let depth = 30;
+    let open: String = (0..depth).map(|at| format!("message M{at} {{ ")).collect();
+    let source_text = format!(
+        "syntax = \"proto3\"; package test.v1; {open} string last = 1; {}",
+        "}".repeat(depth)
+    );
+    goes_round(&source(&source_text));
+}

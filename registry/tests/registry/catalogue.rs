@@ -100,7 +100,7 @@ async fn what_is_listed_is_checked_and_what_is_left_open_is_added() {
         listing: Some(listing),
         ..publication("JO/GOV/psd/residency")
     };
-    let breaks: [(fn(&mut Listing), Reason); 9] = [
+    let breaks: [Breaking; 9] = [
         (|listing| listing.version = "1.0".into(), Reason::RequestInvalid),
         (|listing| listing.classification = 9, Reason::RequestInvalid),
         (|listing| listing.text_en = "Only English".into(), Reason::TitleMissing),
@@ -146,6 +146,9 @@ async fn what_is_listed_is_checked_and_what_is_left_open_is_added() {
     );
     world.finish((registry, catalogue)).await;
 }
+
+/// What is done to a listing, and why it is refused then.
+type Breaking = (fn(&mut Listing), Reason);
 
 fn show(service: &str) -> catalogue::ShowRequest {
     catalogue::ShowRequest {
