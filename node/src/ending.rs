@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jisr_certs::keys::KeyStore;
 use jisr_certs::seal::SealKey;
+use jisr_certs::stamp::Trust;
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::{pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::quarantine::Quarantine;
 use crate::registry_link;
 use crate::setup::{Layout, SetupError, io};
+use crate::stamping::{self, Way};
 use crate::succession::{head_of, runs};
 
 /// How long the registry's witness may take.
@@ -108,12 +110,41 @@ async fn finish(
     appended.map_err(|error| unreadable(&error))?;
     let mut head = head(ledger);
     // The registry's witness remembers how it ended. Without that it is only as good as the old operator's word.
-    let cosigned = tokio::time::timeout(COSIGN_WAIT, cosigned(channel, node, ledger)).await;
+    let cosigned = tokio::time::timeout(COSIGN_WAIT, cosigned(channel.clone(), node, ledger)).await;
     match cosigned.unwrap_or_else(|_| Err("it did not answer in time".to_owned())) {
         Ok(note) => head.checkpoint = note,
         Err(text) => tracing::warn!(text, "the registry's witness did not cosign the end of the ledger"),
     }
+    for way in &config.stamping.ways {
+        if let Err(text) = stamped(way, channel.clone(), config, clock, node, ledger).await {
+            tracing::warn!(authority = %way, text, "the end of the ledger was not stamped");
+        }
+    }
     Ok(Ended::Now(head))
+}
+
+/// Has the newest checkpoint stamped, and stores that.
+async fn stamped(
+    way: &Way,
+    channel: Channel,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    node: &Node,
+    ledger: &Ledger,
+) -> Result<(), String> {
+    let size = ledger.size();
+    let newest = [ledger.cosigned(), ledger.signed()].into_iter().flatten();
+    let (_, note) = newest
+        .into_iter()
+        .find(|(of, _)| *of == size)
+        .ok_or("nothing is signed")?;
+    let text = note::SignedNote::parse(&note).map_err(|error| error.to_string())?;
+    let imprint = jisr_ledger::stamp::imprint(text.text);
+    let policy = &config.stamping.policy;
+    let (token, _) = stamping::ask(way, channel, &imprint, policy, &node.trust, clock.now_us()).await?;
+    let stored = ledger.note_later(Record::Stamp { note, token });
+    stored.map_err(|error| error.to_string())?;
+    ledger.flush().await.map_err(|error| error.to_string())
 }
 
 /// Has the registry's witness cosign the newest checkpoint, and stores that.
@@ -231,6 +262,8 @@ struct Node {
     address: String,
     /// Keys of the anchor's witnesses.
     witnesses: Vec<VerifierKey>,
+    /// Whose time-stamps count.
+    trust: Trust,
 }
 
 impl Node {
@@ -248,6 +281,7 @@ impl Node {
         let store = KeyStore::open(layout.keys())?;
         let key = VerifierKey::new_seal(seal.origin.as_str(), *seal.key.as_bytes());
         Ok(Node {
+            trust: config.stamping.trust(&anchor),
             origin: seal.origin.clone(),
             key: key.map_err(|error| SetupError::State(error.to_string()))?,
             identity: tls::Identity::new(&TlsKey::load_or_make(&store, "tls")?, tls_chain)?,

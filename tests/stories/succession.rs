@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jisr_ledger::archive::{Archive, Item};
 use jisr_ledger::note;
 use jisr_node::succession;
 use jisr_proto::ident::ExchangeId;
@@ -52,6 +53,17 @@ async fn the_end_is_cosigned_the_old_key_revoked_and_what_nobody_will_answer_clo
     let anchor = world.anchor();
     let witnesses: Vec<_> = anchor.witnesses.iter().map(|witness| witness.key.clone()).collect();
     assert_eq!(note::cosignatures(&head.checkpoint, &witnesses).unwrap().len(), 1);
+
+    let archive = Archive::open(&dir.join("ledgers/2026")).unwrap();
+    let stamped = archive.items().filter_map(|item| match item.unwrap().1 {
+        Item::Stamp { note, .. } => Some(note::SignedNote::parse(&note).unwrap().text.to_owned()),
+        _ => None,
+    });
+    let end = format!("\n{}\n", old.len());
+    assert!(
+        stamped.last().is_some_and(|text| text.contains(&end)),
+        "the end is stamped"
+    );
 
     world.start_node("psd").await;
     world.open_node("mol").await;

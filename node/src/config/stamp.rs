@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jisr_certs::pem;
+use jisr_certs::stamp::Trust;
+use jisr_ledger::anchor::Anchor;
 use serde::Deserialize;
 
 pub use crate::stamping::Way;
@@ -42,6 +44,16 @@ pub struct Stamping {
     pub trusted: Vec<Vec<u8>>,
     /// The files they were read from, as they are written.
     pub files: Vec<String>,
+}
+
+impl Stamping {
+    /// Whose time-stamps count: those that the anchor names, and those that are configured.
+    pub(crate) fn trust(&self, anchor: &Anchor) -> Trust {
+        let anchored = anchor.time_stamp_trust();
+        self.trusted
+            .iter()
+            .fold(anchored, |trust, der| trust.with_certificate(der))
+    }
 }
 
 /// Key and rule of a value that breaks one.

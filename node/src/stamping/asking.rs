@@ -1,6 +1,7 @@
 //! Asking one authority for one time-stamp, within bounds of time and size.
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -127,10 +128,15 @@ async fn fetched(authority: &str, path: &str, body: Bytes) -> Result<Bytes, Stri
             .map_err(|error| text(&error))?;
         Ok(body.to_bytes())
     };
+    let mut answered = pin!(answered);
     tokio::select! {
-        answer = answered => answer,
-        ended = connection => Err(ended.map_or_else(|error| text(&error), |()| "the connection ended".to_owned())),
+        answer = &mut answered => return answer,
+        // A server may close as soon as it has answered: what came is still read.
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%error, authority, "the connection to a time-stamp authority broke");
+        },
     }
+    answered.await
 }
 
 #[cfg(test)]

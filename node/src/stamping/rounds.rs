@@ -38,12 +38,7 @@ struct Authority {
 /// ledger grows.
 pub(crate) async fn stamp(closets: Arc<Closets>, mut stopped: Stopped) {
     let config = &closets.config.stamping;
-    let trust = config
-        .trusted
-        .iter()
-        .fold(closets.directory.anchor().time_stamp_trust(), |trust, der| {
-            trust.with_certificate(der)
-        });
+    let trust = config.trust(closets.directory.anchor());
     if config.ways.is_empty() {
         return;
     }
