@@ -3,15 +3,13 @@
 use crate::{
     note::{KeyType, NoteError, VerifierKey},
     policy::{Cosigned, Policy},
+    snapshot::Listed,
     tree::Hash,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use jisr_certs::{stamp::Trust, validity::Validity};
-use jisr_proto::{
-    ident::{Instance, Origin},
-    snapshot::Snapshot,
-};
+use jisr_proto::ident::{Instance, Origin};
 use serde::Deserialize;
 use std::{fmt, str::FromStr};
 
@@ -316,9 +314,9 @@ impl Anchor {
             .fold(own, |trust, der| trust.with_certificate(der))
     }
 
-    /// The policy of this anchor and of one snapshot, which the caller has verified.
+    /// The policy of this anchor and of rows of one snapshot, which the caller has verified.
     #[must_use]
-    pub fn with(&self, snapshot: &Snapshot) -> Policy {
+    pub fn with(&self, snapshot: &Listed) -> Policy {
         let mut policy = Policy::new(self);
         policy.learn(snapshot);
         policy

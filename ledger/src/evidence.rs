@@ -16,6 +16,7 @@ mod judge;
 mod needs;
 pub mod offline;
 mod redact;
+mod rows;
 mod seals;
 mod shared;
 mod shelf;
@@ -27,6 +28,7 @@ pub use build::{Builder, Piece, SetBuilder};
 pub use instant::utc;
 pub use needs::{AgreedIn, Needs};
 pub use redact::{RedactError, extract, withhold, withhold_in_set};
+pub use rows::listed_in;
 pub use verifier::{ExchangeReport, SET_EXCHANGES_MAX, SetReport, Verifier};
 
 use crate::{anchor::Anchor, report::Report};

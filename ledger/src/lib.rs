@@ -10,6 +10,7 @@ pub mod statement;
 pub mod seal;
 pub mod frame;
 pub mod anchor;
+pub mod snapshot;
 pub mod policy;
 pub mod report;
 pub mod verify;

@@ -6,10 +6,10 @@ mod few;
 use crate::{
     anchor::{Anchor, Quorum, QuorumClass},
     note::{Computed, KeyType, NoteError, SignedNote, VerifierKey, Verifies, cosigned_message},
+    snapshot::Listed,
 };
 use jisr_proto::{
     ident::{MemberId, NodeId, Origin, SubsystemId},
-    snapshot::Snapshot,
     statement::Core,
 };
 use std::{
@@ -133,9 +133,9 @@ impl Policy {
         policy
     }
 
-    /// Adds the witnesses that a snapshot lists: its `witnesses`, and the witness of each of its nodes, which the node's
-    /// member operates. The caller has verified the snapshot. Rows that break a rule are passed over.
-    pub fn learn(&mut self, snapshot: &Snapshot) {
+    /// Adds the witnesses that these rows of a snapshot list: its witnesses, and the witness of each of its nodes, which the node's
+    /// member operates. The caller has verified that they stand in it. Rows that break a rule are passed over.
+    pub fn learn(&mut self, snapshot: &Listed) {
         for witness in &snapshot.witnesses {
             let is_member = || witness.operator.parse::<MemberId>().is_ok();
             if let Ok(raw) = witness.key.as_ref().try_into()
@@ -310,7 +310,7 @@ mod tests {
             witness_key: raw(&pair(seed)).to_vec().into(),
             ..Node::default()
         };
-        anchor.with(&Snapshot {
+        anchor.with(&Listed {
             witnesses: vec![
                 witness(9, "jisr/JO/registry/witness", "JO/GOV/aud"),
                 witness(6, "audit.example/witness", "JO/GOV/aud"),
@@ -321,7 +321,7 @@ mod tests {
                 node(5, "JO/GOV/psd/node/node1"),
                 node(8, "no node"),
             ],
-            ..Snapshot::default()
+            ..Listed::default()
         })
     }
 

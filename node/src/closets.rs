@@ -24,6 +24,7 @@ use crate::archive::Archive;
 use crate::away::Away;
 use crate::backends::Backends;
 use crate::budget::Budget;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::cosigning::Cosigning;
 use crate::counters::Counters;
@@ -59,6 +60,8 @@ pub(crate) struct Closets {
     pub directory: Arc<Directory>,
     /// Snapshots that were cited.
     pub archive: Archive,
+    /// The newest snapshot, on disk.
+    pub cache: Cache,
     /// Schemas of services.
     pub schemas: Schemas,
     /// What happened.

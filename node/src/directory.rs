@@ -12,14 +12,15 @@ use jisr_certs::digest::{self, Hash};
 use jisr_ledger::anchor::{Anchor, QuorumClass};
 use jisr_ledger::note::VerifierKey;
 use jisr_ledger::policy::Policy;
+use jisr_ledger::snapshot::{Header, Listed, Rows};
 use jisr_proto::ident::{MemberId, NodeId, Origin, ServiceName, SubsystemId};
 use jisr_proto::reason::Reason;
-use jisr_proto::snapshot::{self, SignedSnapshot, Snapshot};
+use jisr_proto::snapshot::{self, SignedSnapshot, SnapshotUpdate};
 use jisr_proto::statement::{AgreedMethod, Agreement, Core};
 use jisr_proto::status::Fault;
 use prost::Message as _;
 
-use crate::snapshots::{self, SnapshotError};
+use crate::snapshots::{self, SnapshotError, Taken};
 
 /// A node as the snapshot lists it.
 #[derive(Debug, Clone)]
@@ -85,10 +86,20 @@ pub(crate) struct View {
     pub digest: Hash,
     /// Valid until, microseconds.
     pub expires_us: u64,
-    /// Witness keys in force and who operates them.
-    pub witnesses: Vec<(VerifierKey, String)>,
-    /// The snapshot with what proves it.
+    /// Its header.
+    pub header: Header,
+    /// The header with what proves it.
     pub signed: SignedSnapshot,
+    /// All rows.
+    pub rows: Arc<Rows>,
+    listing: Arc<Listing>,
+}
+
+/// The rows as look-ups. Versions that have the same rows share it.
+#[derive(Debug, Default)]
+struct Listing {
+    /// Witness keys in force and who operates them.
+    witnesses: Vec<(VerifierKey, String)>,
     nodes: HashMap<NodeId, Arc<NodeRow>>,
     members: HashMap<MemberId, Vec<Arc<NodeRow>>>,
     origins: HashMap<Origin, Arc<NodeRow>>,
@@ -100,98 +111,132 @@ pub(crate) struct View {
     high: HashMap<Hash, Arc<AgreementRow>>,
     revoked: HashSet<Hash>,
     /// Whose cosignatures count.
-    policy: Arc<Policy>,
+    policy: Option<Arc<Policy>>,
+}
+
+impl Listing {
+    /// Builds the look-ups. Rows that break a rule of the format make the whole snapshot unusable: the registry is at
+    /// fault, and a half-read picture would be worse than yesterday's. What `before` has of a node that did not change is not read
+    /// again.
+    fn build(anchor: &Anchor, rows: &Rows, before: Option<&Listing>) -> Result<Listing, SnapshotError> {
+        let listed: Listed = rows.read().collect();
+        let mut listing = Listing {
+            policy: Some(Arc::new(anchor.with(&listed))),
+            revoked: listed.revoked.iter().filter_map(|row| hash(&row.certificate)).collect(),
+            ..Listing::default()
+        };
+        for row in &listed.witnesses {
+            let key = raw_key(&row.key)?;
+            let key = VerifierKey::new_witness(&row.name, key).map_err(row_error)?;
+            listing.witnesses.push((key, row.operator.clone()));
+        }
+        for row in &listed.nodes {
+            let known = row.id.parse().ok().and_then(|id: NodeId| before?.nodes.get(&id));
+            let row = match known.filter(|known| known.row == *row) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(node_row(row)?),
+            };
+            listing.origins.insert(row.origin.clone(), Arc::clone(&row));
+            listing
+                .members
+                .entry(row.id.member())
+                .or_default()
+                .push(Arc::clone(&row));
+            listing.nodes.insert(row.id.clone(), row);
+        }
+        for row in &listed.members {
+            let names = (row.name_ar.clone(), row.name_en.clone());
+            listing.names.insert(row.id.parse().map_err(row_error)?, names);
+        }
+        for row in &listed.services {
+            let (name, row) = service_row(row)?;
+            listing.services.entry(name).or_default().push(Arc::new(row));
+        }
+        for row in &listed.agreements {
+            let row = Arc::new(agreement_row(row)?);
+            if row.document.methods.iter().any(is_high) {
+                listing.high.insert(row.digest, Arc::clone(&row));
+            }
+            listing.agreements.entry(row.consumer.clone()).or_default().push(row);
+        }
+        Ok(listing)
+    }
 }
 
 impl View {
-    /// Builds the look-ups. Rows that break a rule of the format make the whole snapshot unusable: the registry is at
-    /// fault, and a half-read picture would be worse than yesterday's.
-    pub(crate) fn build(
-        anchor: &Anchor,
-        signed: SignedSnapshot,
-        snapshot: &Snapshot,
-        digest: Hash,
-    ) -> Result<View, SnapshotError> {
-        let mut view = View {
-            version: snapshot.version,
-            digest,
-            expires_us: snapshot.expires_us,
-            witnesses: Vec::new(),
-            signed,
-            nodes: HashMap::new(),
-            members: HashMap::new(),
-            origins: HashMap::new(),
-            names: HashMap::new(),
-            services: HashMap::new(),
-            agreements: HashMap::new(),
-            high: HashMap::new(),
-            policy: Arc::new(anchor.with(snapshot)),
-            revoked: snapshot.revoked.iter().filter_map(|digest| hash(digest)).collect(),
-        };
-        for row in &snapshot.witnesses {
-            let key = raw_key(&row.key)?;
-            let key = VerifierKey::new_witness(&row.name, key).map_err(|e| SnapshotError::Row(e.to_string()))?;
-            view.witnesses.push((key, row.operator.clone()));
-        }
-        for row in &snapshot.nodes {
-            let row = Arc::new(node_row(row)?);
-            view.origins.insert(row.origin.clone(), Arc::clone(&row));
-            view.members.entry(row.id.member()).or_default().push(Arc::clone(&row));
-            view.nodes.insert(row.id.clone(), row);
-        }
-        for row in &snapshot.members {
-            let names = (row.name_ar.clone(), row.name_en.clone());
-            view.names.insert(row.id.parse().map_err(row_error)?, names);
-        }
-        for row in &snapshot.services {
-            let (name, row) = service_row(row)?;
-            view.services.entry(name).or_default().push(Arc::new(row));
-        }
-        for row in &snapshot.agreements {
-            let row = Arc::new(agreement_row(row)?);
-            if row.document.methods.iter().any(is_high) {
-                view.high.insert(row.digest, Arc::clone(&row));
+    /// Builds the look-ups, or shares those of `before` where the rows are the same.
+    ///
+    /// # Errors
+    /// A row breaks a rule of the format.
+    pub(crate) fn build(anchor: &Anchor, taken: Taken, before: Option<&View>) -> Result<View, SnapshotError> {
+        let same = before.filter(|before| {
+            let (one, other) = (&before.header, &taken.header);
+            one.root == other.root && one.rows == other.rows && *before.rows == taken.rows
+        });
+        let (rows, listing) = match same {
+            Some(before) => (Arc::clone(&before.rows), Arc::clone(&before.listing)),
+            None => {
+                let listing = Listing::build(anchor, &taken.rows, before.map(|before| &*before.listing))?;
+                (Arc::new(taken.rows), Arc::new(listing))
             }
-            view.agreements.entry(row.consumer.clone()).or_default().push(row);
-        }
-        Ok(view)
+        };
+        Ok(View {
+            version: taken.header.version,
+            digest: taken.header.digest,
+            expires_us: taken.header.expires_us,
+            signed: taken.signed,
+            header: taken.header,
+            rows,
+            listing,
+        })
+    }
+
+    /// Witness keys in force besides those of nodes, and who operates them.
+    pub(crate) fn witnesses(&self) -> &[(VerifierKey, String)] {
+        &self.listing.witnesses
+    }
+
+    /// Every agreement that this node is shown.
+    pub(crate) fn agreements(&self) -> impl Iterator<Item = &Arc<AgreementRow>> {
+        self.listing.agreements.values().flatten()
     }
 
     /// A node by id.
     pub(crate) fn node(&self, id: &NodeId) -> Option<&Arc<NodeRow>> {
-        self.nodes.get(id)
+        self.listing.nodes.get(id)
     }
 
     /// A node by the origin of its ledger.
     pub(crate) fn node_of_origin(&self, origin: &Origin) -> Option<&Arc<NodeRow>> {
-        self.origins.get(origin)
+        self.listing.origins.get(origin)
     }
 
     /// All nodes of a member, by id.
     pub(crate) fn nodes_of(&self, member: &MemberId) -> &[Arc<NodeRow>] {
-        self.members.get(member).map_or(&[], Vec::as_slice)
+        self.listing.members.get(member).map_or(&[], Vec::as_slice)
     }
 
     /// All listed nodes.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Arc<NodeRow>> {
-        self.nodes.values()
+        self.listing.nodes.values()
     }
 
     /// Who publishes this service.
     pub(crate) fn publishers(&self, service: &ServiceName) -> &[Arc<ServiceRow>] {
-        self.services.get(service).map_or(&[], Vec::as_slice)
+        self.listing.services.get(service).map_or(&[], Vec::as_slice)
     }
 
     /// Every publication: name and row.
     pub(crate) fn services(&self) -> impl Iterator<Item = (&ServiceName, &Arc<ServiceRow>)> {
-        self.services
+        self.listing
+            .services
             .iter()
             .flat_map(|(name, rows)| rows.iter().map(move |row| (name, row)))
     }
 
     /// Name of a member in Arabic and in English; empty where it is not listed.
     pub(crate) fn names(&self, member: &MemberId) -> (&str, &str) {
-        let names = self.names.get(member);
+        let names = self.listing.names.get(member);
         names.map_or(("", ""), |(ar, en)| (ar.as_str(), en.as_str()))
     }
 
@@ -204,9 +249,7 @@ impl View {
             .collect();
         let parties = |row: &&Arc<AgreementRow>| row.consumer.member() == *member || row.provider.member() == *member;
         for method in self
-            .agreements
-            .values()
-            .flatten()
+            .agreements()
             .filter(parties)
             .flat_map(|row| &row.document.methods)
         {
@@ -219,12 +262,12 @@ impl View {
 
     /// Agreements in which this subsystem asks.
     pub(crate) fn agreements_of(&self, consumer: &SubsystemId) -> &[Arc<AgreementRow>] {
-        self.agreements.get(consumer).map_or(&[], Vec::as_slice)
+        self.listing.agreements.get(consumer).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a subsystem of `member` may ask `provider` for this service, or answers it.
     pub(crate) fn has_agreement(&self, member: &MemberId, provider: &SubsystemId, service: &ServiceName) -> bool {
-        self.agreements.values().flatten().any(|row| {
+        self.listing.agreements.values().flatten().any(|row| {
             row.provider == *provider
                 && row.consumer.member() == *member
                 && row
@@ -237,7 +280,7 @@ impl View {
 
     /// Whether the agreement that a statement cites pins the highest evidence class for its method.
     pub(crate) fn is_high(&self, core: &Core) -> bool {
-        let agreement = self.high.get(core.agreement.as_ref());
+        let agreement = self.listing.high.get(core.agreement.as_ref());
         let method = agreement.and_then(|agreement| {
             let methods = agreement.document.methods.iter();
             methods
@@ -250,7 +293,7 @@ impl View {
     /// Whether the members of these two nodes have an agreement, whoever asks.
     pub(crate) fn are_partners(&self, one: &NodeId, other: &NodeId) -> bool {
         let pair = [one.member(), other.member()];
-        self.agreements.values().flatten().any(|row| {
+        self.listing.agreements.values().flatten().any(|row| {
             let parties = [row.consumer.member(), row.provider.member()];
             parties == pair || (parties.first() == pair.last() && parties.last() == pair.first())
         })
@@ -266,7 +309,7 @@ impl View {
         let row = self
             .node(node)
             .ok_or_else(|| format!("snapshot {} does not list {node}", self.version))?;
-        if self.revoked.contains(certificate) {
+        if self.listing.revoked.contains(certificate) {
             return Err(format!(
                 "snapshot {} lists the certificate of {node} as revoked",
                 self.version
@@ -379,10 +422,9 @@ impl Directory {
 
     /// Whose cosignatures count: the anchor's witnesses and those of the newest snapshot.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        match &*self.current.load() {
-            Some(view) => Arc::clone(&view.policy),
-            None => Arc::new(Policy::new(&self.anchor)),
-        }
+        let view = self.current.load();
+        let listed = view.as_ref().and_then(|view| view.listing.policy.clone());
+        listed.unwrap_or_else(|| Arc::new(Policy::new(&self.anchor)))
     }
 
     /// Whether an exchange is of the highest evidence class, by the newest snapshot.
@@ -416,13 +458,25 @@ impl Directory {
         self.changed.subscribe()
     }
 
-    /// Verifies a snapshot against the one held. `None`: it is the one held.
-    pub(crate) fn verify(&self, signed: SignedSnapshot, now_us: u64) -> Result<Option<View>, SnapshotError> {
-        let held = self.newest().map(|view| (view.version, view.digest));
-        match snapshots::verify(&self.anchor, signed, held, now_us)? {
-            Some((signed, snapshot, digest)) => View::build(&self.anchor, signed, &snapshot, digest).map(Some),
+    /// Verifies what is told of a snapshot against the one held. `None`: it is the one held.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub(crate) fn verify(&self, update: &SnapshotUpdate, now_us: u64) -> Result<Option<View>, SnapshotError> {
+        let held = self.newest();
+        let at = held.as_ref().map(|view| (&view.header, &*view.rows));
+        match snapshots::take(&self.anchor, update, at, now_us)? {
+            Some(taken) => View::build(&self.anchor, taken, held.as_deref()).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Takes what is kept on disk, where nothing is held yet.
+    ///
+    /// # Errors
+    /// A row breaks a rule of the format.
+    pub(crate) fn restore(&self, taken: Taken) -> Result<View, SnapshotError> {
+        View::build(&self.anchor, taken, None)
     }
 
     /// Makes a view the newest one.
@@ -449,5 +503,32 @@ pub(crate) mod tests {
             ..snapshot::Node::default()
         })
         .unwrap()
+    }
+
+    /// A view of these rows.
+    pub(crate) fn view(version: u64, rows: Rows) -> View {
+        let header = Header {
+            instance: "JO".into(),
+            version,
+            created_us: 0,
+            expires_us: 0,
+            previous: (version > 1).then_some([0; 32]),
+            rows: rows.len(),
+            root: rows.root(),
+            digest: [0; 32],
+        };
+        let signed = SignedSnapshot {
+            header: header.encode(),
+            ..SignedSnapshot::default()
+        };
+        View {
+            version,
+            digest: header.digest,
+            expires_us: 0,
+            header,
+            signed,
+            rows: Arc::new(rows),
+            listing: Arc::default(),
+        }
     }
 }

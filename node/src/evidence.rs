@@ -62,8 +62,8 @@ pub(crate) async fn export(
     let found = grounds.collect(closets, &mut lacks).await;
     builder = found.entries.into_iter().fold(builder, Builder::registry_entry);
     builder = found.certificates.into_iter().fold(builder, Builder::certificate);
-    for (snapshot, note) in found.snapshots {
-        builder = builder.snapshot(snapshot, note);
+    for kept in found.snapshots {
+        builder = builder.snapshot(kept.signed.header, kept.signed.note, kept.rows);
     }
     let evidence = builder.with_fewer_cosignatures(closets.directory.anchor()).build();
     Ok((encode(&evidence).map_err(too_long)?.into(), lacks))
@@ -110,8 +110,8 @@ pub(crate) async fn export_set(
         .into_iter()
         .for_each(|entry| builder.registry_entry(entry));
     found.certificates.into_iter().for_each(|der| builder.certificate(der));
-    for (snapshot, note) in found.snapshots {
-        builder.snapshot(snapshot, note);
+    for kept in found.snapshots {
+        builder.snapshot(kept.signed.header, kept.signed.note, kept.rows);
     }
     let file = tokio::task::spawn_blocking(move || encode_set(&builder.build())).await;
     let file = file.map_err(|error| Fault::new(Reason::Internal, error.to_string()))?;

@@ -14,12 +14,13 @@
 mod agreeing;
 mod agreements;
 mod answers;
-mod archive;
+pub mod archive;
 mod asked;
 mod asking;
 mod away;
 mod backends;
 mod budget;
+pub mod cache;
 mod cancelled;
 mod closets;
 mod closing;

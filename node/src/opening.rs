@@ -19,9 +19,7 @@ use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::vault::Vault;
 use jisr_ledger::witness::WitnessState;
 use jisr_proto::ident::{MemberId, Origin};
-use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::statement::Started;
-use prost::Message as _;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -31,6 +29,7 @@ use crate::archive::Archive;
 use crate::away::Away;
 use crate::backends::Backends;
 use crate::budget::Budget;
+use crate::cache::Cache;
 use crate::closets::{Closets, Places};
 use crate::config::Config;
 use crate::cosigning::Cosigning;
@@ -143,8 +142,9 @@ pub(crate) fn open(
     } = Book::open(&config, &material, &clock, storage)?;
     let directory = Arc::new(Directory::new(material.anchor.clone()));
     let schemas = Schemas::new(config.data.join("schemas"))?;
-    let archive = Archive::new(config.data.join("snapshots"))?;
-    restore_snapshot(&directory, &archive, &schemas, &layout, &config.node.member());
+    let archive = Archive::new(layout.snapshots(), config.node.member())?;
+    let cache = Cache::new(layout.snapshot())?;
+    restore_snapshot(&directory, &archive, (&schemas, &config.node.member()), &cache);
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
     let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
     let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
@@ -162,6 +162,7 @@ pub(crate) fn open(
         origin: material.origin,
         directory,
         archive,
+        cache,
         schemas,
         cosigning: Cosigning::new(ledger.cosigned()),
         ledger,
@@ -303,24 +304,19 @@ fn watching(
 
 /// Takes up the snapshot kept on disk, so that the node works before, and without, the registry. One that has expired is
 /// kept as what is known: it says what a rolled-back registry must not contradict.
-fn restore_snapshot(directory: &Directory, archive: &Archive, schemas: &Schemas, layout: &Layout, own: &MemberId) {
-    let Ok(bytes) = std::fs::read(layout.snapshot()) else {
-        return;
-    };
-    let restored = SignedSnapshot::decode(bytes.as_slice())
-        .map_err(|error| error.to_string())
-        .and_then(|signed| directory.verify(signed, 0).map_err(|error| error.to_string()));
-    match restored {
+fn restore_snapshot(directory: &Directory, archive: &Archive, (schemas, own): (&Schemas, &MemberId), cache: &Cache) {
+    let restored = cache.read(directory.anchor());
+    match restored.and_then(|taken| taken.map(|taken| directory.restore(taken)).transpose()) {
         Ok(Some(view)) => {
             for (service, schema) in view.schemas_of(own) {
                 schemas.load(&schema, service.as_str());
             }
-            archive.keep(view.version, &view.signed);
+            archive.keep(&view);
             directory.adopt(view);
         }
         Ok(None) => {}
         Err(error) => tracing::error!(
-            error,
+            %error,
             "the snapshot kept on disk cannot be used; waiting for the registry"
         ),
     }

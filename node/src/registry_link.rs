@@ -7,11 +7,9 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
-use jisr_ledger::files::{Disk as _, RealDisk};
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::registry::{FollowRequest, SchemaRequest};
-use jisr_proto::snapshot::SignedSnapshot;
-use prost::Message as _;
+use jisr_proto::snapshot::SnapshotUpdate;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsConnector;
@@ -21,6 +19,7 @@ use tower::ServiceExt as _;
 use crate::closets::Closets;
 use crate::cosigning::greet_registry;
 use crate::peers::{POSTED_BYTES_MAX, Posted};
+use crate::snapshots::{Pieces, SnapshotError};
 
 /// First pause before the registry is tried again; doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(200);
@@ -129,10 +128,10 @@ pub(crate) async fn post(
 /// Follows the snapshot until `stopped`.
 pub(crate) async fn follow(closets: Arc<Closets>, mut stopped: watch::Receiver<bool>) {
     closets.counters.registry_connected.set(0);
-    let mut pause = PAUSE_MIN;
+    let (mut pause, mut want_all) = (PAUSE_MIN, false);
     loop {
         tokio::select! {
-            followed = follow_once(&closets) => match followed {
+            followed = follow_once(&closets, &mut want_all) => match followed {
                 Ok(()) => pause = PAUSE_MIN,
                 Err(error) => tracing::warn!(registry = %closets.config.registry, %error, "the registry cannot be followed; exchanges go on until the snapshot expires"),
             },
@@ -147,7 +146,7 @@ pub(crate) async fn follow(closets: Arc<Closets>, mut stopped: watch::Receiver<b
     }
 }
 
-async fn follow_once(closets: &Arc<Closets>) -> Result<(), String> {
+async fn follow_once(closets: &Arc<Closets>, want_all: &mut bool) -> Result<(), String> {
     // A registry that was just started seals nothing before its nodes have shown what they hold of its ledger: not when the next
     // comparison is due, but now.
     if closets.standing.is_running()
@@ -155,22 +154,40 @@ async fn follow_once(closets: &Arc<Closets>) -> Result<(), String> {
     {
         tracing::debug!(text, "ledgers could not be compared with the registry");
     }
-    let version = closets.directory.newest().map_or(0, |view| view.version);
+    let held = closets.directory.newest();
+    let digest = held
+        .as_ref()
+        .filter(|_| !*want_all)
+        .map(|view| Bytes::copy_from_slice(&view.digest));
+    let request = FollowRequest {
+        version: held.map_or(0, |view| view.version),
+        digest: digest.unwrap_or_default(),
+    };
     let text = |status: tonic::Status| {
         jisr_proto::status::Fault::from_tonic(&status).map_or_else(|| status.to_string(), |fault| fault.to_string())
     };
     let mut snapshots = closets
         .registry
         .client()
-        .follow(FollowRequest { version })
+        .follow(request)
         .await
         .map_err(text)?
         .into_inner();
     closets.counters.registry_connected.set(1);
+    let mut pieces = Pieces::default();
     loop {
         tokio::select! {
             snapshot = snapshots.message() => match snapshot.map_err(text)? {
-                Some(signed) => take_up(closets, signed).await,
+                Some(piece) => {
+                    let update = pieces.push(piece).map_err(|error| error.to_string())?;
+                    if let Some(update) = update {
+                        // What the registry tells as changes may not be what it signed: then it has to tell all.
+                        *want_all = take_up(closets, update).await.is_err_and(|error| is_of_rows(&error));
+                        if *want_all {
+                            return Err("what changed in the snapshot was told wrongly".to_owned());
+                        }
+                    }
+                }
                 None => return Ok(()),
             },
             () = closets.registry.again.notified() => return Ok(()),
@@ -178,24 +195,30 @@ async fn follow_once(closets: &Arc<Closets>) -> Result<(), String> {
     }
 }
 
+fn is_of_rows(error: &SnapshotError) -> bool {
+    matches!(error, SnapshotError::Rows(_) | SnapshotError::Base { .. })
+}
+
 /// Takes a snapshot up: schemas first, so that a service is known completely once it is known at all.
-async fn take_up(closets: &Closets, signed: SignedSnapshot) {
-    let copy = Bytes::from(signed.encode_to_vec());
-    match closets.directory.verify(signed, closets.now_us()) {
-        Ok(Some(view)) => {
-            fetch_schemas(closets, &view).await;
-            let version = view.version;
-            closets.archive.keep(version, &view.signed);
-            closets.directory.adopt(view);
-            closets.peers.retain(|node| still_listed(closets, node));
-            tracing::info!(version, "snapshot taken up");
-            if let Err(error) = RealDisk.replace(&closets.config.data.join("snapshot"), &copy) {
-                tracing::error!(%error, "the snapshot could not be kept on disk; this node could not start without the registry");
-            }
+async fn take_up(closets: &Arc<Closets>, update: SnapshotUpdate) -> Result<(), SnapshotError> {
+    let (before, now_us) = (closets.directory.newest(), closets.now_us());
+    let verified = closets.directory.verify(&update, now_us);
+    let view = match verified {
+        Ok(Some(view)) => view,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            tracing::error!(%error, "a snapshot was refused");
+            return Err(error);
         }
-        Ok(None) => {}
-        Err(error) => tracing::error!(%error, "a snapshot was refused"),
-    }
+    };
+    fetch_schemas(closets, &view).await;
+    let version = view.version;
+    closets.archive.keep(&view);
+    closets.cache.keep(&view, before.as_deref(), &update.changes);
+    closets.directory.adopt(view);
+    closets.peers.retain(|node| still_listed(closets, node));
+    tracing::info!(version, "snapshot taken up");
+    Ok(())
 }
 
 fn still_listed(closets: &Closets, node: &jisr_proto::ident::NodeId) -> bool {

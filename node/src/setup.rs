@@ -10,23 +10,25 @@ use jisr_certs::keys::KeyStore;
 use jisr_certs::seal::{SealKey, WitnessKey};
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
-use jisr_certs::{CertError, csr, pem, tls};
+use jisr_certs::{CertError, csr, pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
 use jisr_ledger::note::{self, Checkpoint, VerifierKey};
 use jisr_ledger::seal;
+use jisr_ledger::snapshot::{ProvenRows, Standing, node_key};
 use jisr_ledger::tree::verify_consistency;
 use jisr_proto::canonical;
 use jisr_proto::ident::{Epoch, OfficerId, Origin, SubsystemId};
 use jisr_proto::registry::registry_client::RegistryClient;
-use jisr_proto::registry::{EnrolRequest, EnrolResponse, Token};
-use jisr_proto::snapshot::SignedSnapshot;
+use jisr_proto::registry::{EnrolRequest, EnrolResponse, FollowRequest, Token};
+use jisr_proto::snapshot::{SignedSnapshot, SnapshotUpdate};
 use jisr_proto::status::Fault;
+use rustls::pki_types::CertificateDer;
 use tokio_rustls::TlsConnector;
 
 use crate::config::{Config, ConfigError};
 use crate::registry_link::{MESSAGE_BYTES_MAX, channel};
-use crate::snapshots;
+use crate::snapshots::{self, Pieces};
 
 /// Days for which credentials of applications, officers and the local door are issued.
 const CREDENTIAL_DAYS: u64 = 365;
@@ -137,13 +139,19 @@ impl Layout {
         self.data.join("anchor")
     }
 
-    /// The newest snapshot taken up.
+    /// Directory of the newest snapshot taken up.
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {
         self.data.join("snapshot")
     }
 
-    /// Snapshots that statements cite, by version.
+    /// The file in there that holds a whole snapshot.
+    #[must_use]
+    pub fn snapshot_rows(&self) -> PathBuf {
+        self.snapshot().join("rows")
+    }
+
+    /// Snapshots that statements cite: headers by version, rows by root.
     #[must_use]
     pub fn snapshots(&self) -> PathBuf {
         self.data.join("snapshots")
@@ -238,6 +246,7 @@ pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, Setu
     }
     let store = KeyStore::open(layout.keys())?;
     let enrolled = ask_for(&config, (&store, &store), &read, now_us).await?;
+    create_directory(&layout.snapshot()).map_err(io("make", &layout.snapshot()))?;
     for (path, bytes) in enrolled.files(&layout) {
         RealDisk.replace(&path, &bytes).map_err(io("write", &path))?;
     }
@@ -267,6 +276,8 @@ pub(crate) struct Enrolled {
     /// Origin of the new ledger.
     pub(crate) origin: Origin,
     response: EnrolResponse,
+    /// The snapshot, whole, where the registry told it at once; otherwise the node gets it when it runs.
+    snapshot: Option<SnapshotUpdate>,
 }
 
 impl Enrolled {
@@ -275,18 +286,16 @@ impl Enrolled {
         let response = &self.response;
         let chain =
             |leaf: &Bytes| pem::certificates_to_pem(std::iter::once(leaf).chain(&response.issuers).map(Bytes::as_ref));
-        let snapshot = response
-            .snapshot
-            .as_ref()
-            .map(prost::Message::encode_to_vec)
-            .unwrap_or_default();
-        vec![
+        let snapshot = self.snapshot.as_ref().map(prost::Message::encode_to_vec);
+        let snapshot = snapshot.map(|snapshot| (layout.snapshot_rows(), snapshot));
+        let mut files = vec![
             (layout.tls_chain(), chain(&response.tls_certificate).into_bytes()),
             (layout.seal_chain(), chain(&response.seal_certificate).into_bytes()),
-            (layout.snapshot(), snapshot),
-            // Last: a node with an anchor is enrolled.
-            (layout.anchor(), response.anchor.clone().into_bytes()),
-        ]
+        ];
+        files.extend(snapshot);
+        // Last: a node with an anchor is enrolled.
+        files.push((layout.anchor(), response.anchor.clone().into_bytes()));
+        files
     }
 }
 
@@ -325,7 +334,49 @@ async fn ask_for(
         .ok_or_else(|| SetupError::State("the seal key vanished".to_owned()))?;
     of_ledger.write(&key_file(&origin), &key)?;
     of_ledger.destroy(&key_file(&pending))?;
-    Ok(Enrolled { origin, response })
+    let snapshot = follow_once(config, lasting, token, (&response, now_us)).await;
+    let snapshot = snapshot.inspect_err(|error| {
+        tracing::warn!(
+            error,
+            "the snapshot could not be fetched yet; the node does that when it runs"
+        )
+    });
+    Ok(Enrolled {
+        origin,
+        response,
+        snapshot: snapshot.ok(),
+    })
+}
+
+/// Fetches the snapshot with the certificate that was just issued.
+async fn follow_once(
+    config: &Config,
+    store: &KeyStore,
+    token: &Token,
+    (response, now_us): (&EnrolResponse, u64),
+) -> Result<SnapshotUpdate, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let anchor: Anchor = response.anchor.parse().map_err(|error| text(&error))?;
+    let chain = std::iter::once(&response.tls_certificate).chain(&response.issuers);
+    let chain: Vec<CertificateDer<'static>> = chain.map(|der| CertificateDer::from(der.to_vec())).collect();
+    let root = profile::root_by_fingerprint(&chain, &anchor.root, now_us).map_err(|error| text(&error))?;
+    let key = TlsKey::load_or_make(store, "tls").map_err(|error| text(&error))?;
+    let identity = tls::Identity::new(&key, chain).map_err(|error| text(&error))?;
+    let clock: tls::Clock = std::sync::Arc::new(move || now_us);
+    let client = tls::registry_client(Some(&identity), &root, config.node.instance(), &clock);
+    let client = TlsConnector::from(client.map_err(|error| text(&error))?);
+    let channel = channel(&token.registry, client, tls::server_name()).map_err(|error| text(&error))?;
+    let mut registry = RegistryClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let followed = registry.follow(FollowRequest::default()).await;
+    let mut followed = followed.map_err(|status| causes(&status))?.into_inner();
+    let mut pieces = Pieces::default();
+    while let Some(piece) = followed.message().await.map_err(|status| causes(&status))? {
+        if let Some(update) = pieces.push(piece).map_err(|error| text(&error))? {
+            snapshots::take(&anchor, &update, None, now_us).map_err(|error| text(&error))?;
+            return Ok(update);
+        }
+    }
+    Err("the registry ended the call before all was told".to_owned())
 }
 
 /// Epoch under which a seal key waits for its origin.
@@ -408,20 +459,25 @@ fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) 
         .parse()
         .map_err(|error| SetupError::Answer(format!("{error}")))?;
     let signed = response.snapshot.clone().ok_or_else(|| wrong("it holds no snapshot"))?;
-    let verified =
-        snapshots::verify(&anchor, signed, None, now_us).map_err(|error| SetupError::Answer(error.to_string()))?;
-    let (signed, snapshot, _) = verified.ok_or_else(|| wrong("it holds no snapshot"))?;
+    let header =
+        snapshots::check(&anchor, &signed, None, now_us).map_err(|error| SetupError::Answer(error.to_string()))?;
+    let header = header.ok_or_else(|| wrong("it holds no snapshot"))?;
     check_continues(&pinned(token)?, &signed, &anchor, &response.consistency)?;
-    let listed = snapshot.nodes.iter().any(|row| {
-        row.id == config.node.as_str()
-            && row.origin == response.origin
-            && row.tls_certificate == response.tls_certificate
-            && row.seal_certificate == response.seal_certificate
-    });
-    if listed {
-        Ok(origin)
-    } else {
-        Err(wrong("its snapshot does not list this node with these certificates"))
+    let shown = ProvenRows::check(response.row.as_slice(), &header);
+    let shown = shown.map_err(|error| SetupError::Answer(error.to_string()))?;
+    let unlisted = || wrong("its snapshot does not list this node with these certificates");
+    let Standing::Listed(row) = shown.find(&node_key(config.node.as_str())) else {
+        return Err(unlisted());
+    };
+    match &row.node {
+        Some(row)
+            if row.origin == response.origin
+                && row.tls_certificate == response.tls_certificate
+                && row.seal_certificate == response.seal_certificate =>
+        {
+            Ok(origin)
+        }
+        _ => Err(unlisted()),
     }
 }
 

@@ -221,7 +221,9 @@ impl Stage {
             succeeds: succeeded.heads.clone(),
             ..Started::default()
         };
-        let mut files = enrolled.files(&Layout::new(&self.path("")));
+        let made = Layout::new(&self.path(""));
+        create_directory(&made.snapshot()).map_err(io("make", &made.snapshot()))?;
+        let mut files = enrolled.files(&made);
         files.push((self.path(SUCCEEDS), succeeds.encode_to_vec()));
         // Last: what is ready is complete.
         let ended: &[u8] = if succeeded.ended { b"ended\n" } else { b"lost\n" };
@@ -272,10 +274,11 @@ impl Stage {
         self.put_ledger_aside(&old)?;
         self.put_keys(&succeeded.new)?;
         let (from, to) = (Layout::new(&self.path("")), Layout::new(&self.data));
+        create_directory(&to.snapshot()).map_err(io("make", &to.snapshot()))?;
         let moved = [
             (from.tls_chain(), to.tls_chain()),
             (from.seal_chain(), to.seal_chain()),
-            (from.snapshot(), to.snapshot()),
+            (from.snapshot_rows(), to.snapshot_rows()),
             (from.anchor(), to.anchor()),
             (self.path(SUCCEEDS), self.data.join(SUCCEEDS)),
         ];

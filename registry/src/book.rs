@@ -7,6 +7,7 @@ use jisr_certs::seal::SnapshotKey;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::ledger::{AppendError, Ledger};
 use jisr_ledger::statement::Draft;
+use jisr_proto::ident::Instance;
 use jisr_proto::reason::Reason;
 use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::statement::{Core, Sealed};
@@ -25,6 +26,11 @@ pub(crate) struct Book {
     pub(crate) key: SnapshotKey,
     pub(crate) frame: Frame,
     pub(crate) kept: Kept,
+    pub(crate) instance: Instance,
+    /// The snapshot that was published last.
+    pub(crate) newest: Published,
+    /// An act came since.
+    pub(crate) stale: bool,
     /// Time of the newest entry, microseconds: time in the ledger never goes back, whatever the clock does.
     pub(crate) newest_us: u64,
 }
@@ -47,7 +53,7 @@ impl Book {
     pub(crate) async fn append(&mut self, act: &Act, at_us: u64) -> Result<Sealed, Failed> {
         let core = Core {
             kind: act.kind().into(),
-            instance: self.frame.instance.to_string(),
+            instance: self.instance.to_string(),
             created_us: at_us,
             ..Core::default()
         };
@@ -57,6 +63,7 @@ impl Book {
             .first()
             .expect("an append of one statement returns where it stands");
         self.newest_us = at_us;
+        self.stale |= !matches!(act, Act::Snapshot(_));
         let index = stands.index;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state
@@ -71,26 +78,45 @@ impl Book {
     /// As [`Book::append`].
     pub(crate) async fn publish(&mut self) -> Result<Published, Failed> {
         let now_us = self.time_us();
-        let draft = self.look(|state| snapshot::draft(state, &self.frame, now_us));
+        let draft = self.draft(now_us).await?;
         let entry = self.append(&Act::Snapshot(draft.act.clone()), now_us).await?;
         let act = draft.act;
         let note = self
             .key
             .sign_snapshot(act.version, &act.digest, act.expires_us / 1_000_000);
         let signed = SignedSnapshot {
-            snapshot: draft.bytes,
+            header: draft.header,
             note: Bytes::from(note),
             entry: Some(entry),
         };
         let (kept, shown) = (self.kept.clone(), signed.clone());
         let kept = tokio::task::spawn_blocking(move || kept.keep(&shown)).await;
         kept.map_err(|_| Failed::Fatal(Error::Task("snapshot")))?;
-        tracing::debug!(version = act.version, "snapshot published");
-        Ok(Published {
+        tracing::debug!(version = act.version, rows = draft.changed.len(), "snapshot published");
+        let last = &self.newest;
+        let history = last.history.with(act.version, act.digest, &last.picture, draft.changed);
+        self.newest = Published {
             version: act.version,
+            digest: act.digest,
             expires_us: act.expires_us,
             signed: Arc::new(signed),
-        })
+            picture: draft.picture,
+            history: Arc::new(history),
+        };
+        self.stale = false;
+        Ok(self.newest.clone())
+    }
+
+    /// The next snapshot, made where work may take a while: a large network has many rows.
+    async fn draft(&self, now_us: u64) -> Result<snapshot::Draft, Failed> {
+        let (state, frame) = (Arc::clone(&self.state), self.frame.clone());
+        let (before, stale) = (Arc::clone(&self.newest.picture), self.stale);
+        let draft = move || {
+            let state = state.read().unwrap_or_else(PoisonError::into_inner);
+            snapshot::draft(&state, &frame, &before, stale, now_us)
+        };
+        let drafted = tokio::task::spawn_blocking(draft).await;
+        drafted.map_err(|_| Failed::Fatal(Error::Task("snapshot")))
     }
 }
 

@@ -8,6 +8,7 @@ use jisr_certs::issue::Issuing;
 use jisr_certs::profile;
 use jisr_certs::validity::Validity;
 use jisr_ledger::note;
+use jisr_ledger::snapshot::{Showing, node_key};
 use jisr_proto::ident::{Epoch, NodeId};
 use jisr_proto::reason::Reason;
 use jisr_proto::registry::{EnrolRequest, EnrolResponse};
@@ -84,7 +85,11 @@ impl Office {
             }
         };
         let consistency = self.continues(known_size, &snapshot).await?;
+        let mut showing = Showing::new(&snapshot.picture.rows);
+        showing.row(&node_key(&row.id));
+        let shown = showing.finish().rows.into_iter().next();
         Ok(EnrolResponse {
+            row: shown,
             consistency,
             tls_certificate: row.tls_certificate,
             seal_certificate: row.seal_certificate,

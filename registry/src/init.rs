@@ -27,11 +27,11 @@ use crate::book::Book;
 use crate::config::Config;
 use crate::door::Settings;
 use crate::error::Error;
-use crate::kept::Kept;
+use crate::kept::{Found, Kept};
 use crate::keys::{Keys, identity};
 use crate::proposals::Proposals;
 use crate::schemas::Schemas;
-use crate::snapshot::{Frame, Published};
+use crate::snapshot::{Frame, Picture, Published};
 use crate::stamping::Stamper;
 use crate::standing::Standing;
 use crate::state::{Act, Hash, State};
@@ -160,12 +160,17 @@ impl Opened {
         let registry_key = keys.seal.vkey();
         let (keys, ledger) = open_ledger(&config, keys, Arc::clone(&clock))?;
         let frame = Frame {
-            instance: config.instance.clone(),
             witness_key: *keys.witness.public().as_bytes(),
             issuing: Bytes::copy_from_slice(&issuing.certificate().der),
             lifetime_us: micros(config.snapshot_lifetime),
         };
-        let (state, newest_us) = replay(&ledger, &layout.ledger(), &config)?;
+        let snapshot_key = key(&keys.snapshot.vkey())?;
+        let kept = Kept::at(layout.kept());
+        let Replayed {
+            state,
+            newest_us,
+            published,
+        } = replay(&ledger, &layout.ledger(), &config, (kept.read(&snapshot_key), &frame))?;
         let read = |stored: &_| agree::read_stored(stored, &config.instance);
         let proposals = Proposals::open(layout.proposals(), config.limits.proposals_per_member, read)?;
         let witness = WitnessState::open(
@@ -177,11 +182,11 @@ impl Opened {
         .map_err(|e| Error::Directory(e.to_string()))?;
         let standing = Standing::open(ledger.clone(), layout.data.clone())
             .map_err(|e| Error::io("read or remove the mark of a quarantine in", &layout.data, e))?;
-        let snapshot_key = key(&keys.snapshot.vkey())?;
-        let kept = Kept::at(layout.kept());
-        let published = kept.read(&snapshot_key, state.snapshot().map_or(0, |act| act.version));
         let book = Book {
             kept,
+            instance: config.instance.clone(),
+            newest: published.clone().unwrap_or_else(Published::none),
+            stale: true,
             ledger: ledger.clone(),
             state: Arc::new(RwLock::new(state)),
             clock: Arc::clone(&clock),
@@ -276,10 +281,25 @@ fn has_begun(directory: &Path) -> bool {
     std::fs::read_dir(directory.join("segments")).is_ok_and(|mut files| files.next().is_some())
 }
 
-/// Folds the ledger into the state; also the time of its newest entry, microseconds. Reads segment after segment: entry by entry a
-/// year of snapshots would take minutes.
-fn replay(ledger: &Ledger, directory: &Path, config: &Config) -> Result<(State, u64), Error> {
+/// What the ledger says.
+struct Replayed {
+    state: State,
+    /// Time of its newest entry, microseconds.
+    newest_us: u64,
+    /// The snapshot whose header was kept.
+    published: Option<Published>,
+}
+
+/// Folds the ledger into the state; what the state was when the kept snapshot was published is its rows. Reads segment after
+/// segment: entry by entry a year of snapshots would take minutes.
+fn replay(
+    ledger: &Ledger,
+    directory: &Path,
+    config: &Config,
+    (mut kept, frame): (Option<Found>, &Frame),
+) -> Result<Replayed, Error> {
     let failed = |e: ArchiveError| Error::Ledger(e.to_string());
+    let mut published = None;
     let mut state = State::new(config.instance.clone());
     let mut newest_us = 0;
     let size = ledger.size();
@@ -301,9 +321,18 @@ fn replay(ledger: &Ledger, directory: &Path, config: &Config) -> Result<(State, 
         let Some(act) = statement.act() else { continue };
         if let Some(act) = Act::take(statement.kind(), act).map_err(wrong)? {
             state.apply(index, at_us, &act).map_err(wrong)?;
+            if let Act::Snapshot(act) = &act
+                && let Some(found) = kept.take_if(|found| found.is_published_by(act))
+            {
+                published = found.with(Picture::of(&state, frame, &Picture::default()).0);
+            }
         }
     }
-    Ok((state, newest_us))
+    Ok(Replayed {
+        state,
+        newest_us,
+        published,
+    })
 }
 
 fn settings(

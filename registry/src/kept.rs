@@ -1,4 +1,4 @@
-//! The newest snapshot on disk, so that a registry that waits to be confirmed has one to show. Derived: what cannot be read is made
+//! Header of the newest snapshot on disk, so that a registry that waits to be confirmed has one to show. Derived: what cannot be read is made
 //! anew as soon as the registry runs.
 
 use std::path::PathBuf;
@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use jisr_ledger::files::{Disk as _, RealDisk};
 use jisr_ledger::note::{self, VerifierKey};
+use jisr_ledger::snapshot::Header;
 use jisr_proto::snapshot::SignedSnapshot;
 use prost::Message as _;
 
-use crate::snapshot::{Published, digest_of};
+use crate::history::History;
+use crate::snapshot::{Picture, Published};
+use crate::state::SnapshotAct;
 
 /// The file.
 #[derive(Debug, Clone)]
@@ -28,23 +31,49 @@ impl Kept {
         }
     }
 
-    /// What is there, if it is a snapshot by `key` and no newer than `newest`, which the ledger says. Blocks on disk.
-    pub(crate) fn read(&self, key: &VerifierKey, newest: u64) -> Option<Published> {
+    /// What is there, if its note is by `key`. Blocks on disk.
+    pub(crate) fn read(&self, key: &VerifierKey) -> Option<Found> {
         let bytes = std::fs::read(&self.0).ok()?;
         let signed = SignedSnapshot::decode(bytes.as_slice()).ok()?;
         let text = note::open_snapshot(&signed.note, key).ok()?.into_inner();
-        if text.version > newest || text.digest != digest_of(&signed.snapshot) {
-            tracing::warn!(
-                version = text.version,
-                newest,
-                "the snapshot kept on disk is not one of this ledger"
-            );
+        let header = Header::parse(&signed.header).ok()?;
+        let same = text.version == header.version && text.digest == header.digest;
+        same.then_some(Found { signed, header })
+    }
+}
+
+/// A header that was kept. Its rows are found in the ledger: they are what the state was when it was published.
+#[derive(Debug)]
+pub(crate) struct Found {
+    signed: SignedSnapshot,
+    header: Header,
+}
+
+impl Found {
+    /// Whether this act published it.
+    pub(crate) fn is_published_by(&self, act: &SnapshotAct) -> bool {
+        act.version == self.header.version && act.digest == self.header.digest
+    }
+
+    /// The snapshot, where these are its rows.
+    pub(crate) fn with(self, picture: Picture) -> Option<Published> {
+        let Header {
+            version,
+            digest,
+            expires_us,
+            ..
+        } = self.header;
+        if let Err(error) = picture.rows.check(&self.header) {
+            tracing::warn!(version, %error, "the snapshot kept on disk is not the one of this ledger");
             return None;
         }
         Some(Published {
-            version: text.version,
-            expires_us: text.expires_s.saturating_mul(1_000_000),
-            signed: Arc::new(signed),
+            version,
+            digest,
+            expires_us,
+            signed: Arc::new(self.signed),
+            history: Arc::new(History::default().with(version, digest, &Picture::default(), Vec::new())),
+            picture: Arc::new(picture),
         })
     }
 }

@@ -34,6 +34,7 @@ mod confirm;
 mod enrol;
 mod entries;
 mod follow;
+mod history;
 mod hello;
 mod office;
 mod publish;
@@ -62,6 +63,7 @@ mod agreement;
 mod error;
 mod refusal;
 mod snapshot;
+mod telling;
 mod state;
 
 pub use config::{Config, Limits};

@@ -31,8 +31,13 @@ impl Registry for NodeService {
 
     async fn follow(&self, request: Request<wire::FollowRequest>) -> Result<Response<Follow>, Status> {
         let caller = self.caller(&request)?;
-        let held = request.into_inner().version;
-        answer(Follow::open(Arc::clone(&self.office), caller, held, self.stop.clone()))
+        let request = request.into_inner();
+        answer(Follow::open(
+            Arc::clone(&self.office),
+            caller,
+            &request,
+            self.stop.clone(),
+        ))
     }
 
     async fn publish(&self, request: Request<wire::PublishRequest>) -> Result<Response<wire::PublishResponse>, Status> {

@@ -61,7 +61,8 @@ def test_the_second_verifier_finds_a_flipped_bit_in_every_proven_piece(demo, anc
 def proven_pieces(evidence) -> list[bytes]:
     statements = evidence.statements + evidence.registry
     parts = [part for statement in statements for part in statement.parts if not part.hash]
-    pieces = [piece for part in parts for piece in (part.salt, part.content)] + evidence.snapshots
+    pieces = [piece for part in parts for piece in (part.salt, part.content)]
+    pieces += [snapshot.header for snapshot in evidence.snapshots] + [row.row for rows in evidence.rows for row in rows.rows]
     pieces += [step for statement in statements for step in statement.path]
     texts = [checkpoint.rpartition(b"\n\n")[0] for checkpoint in evidence.checkpoints]
     return [piece for piece in pieces + texts if len(piece) >= 16]

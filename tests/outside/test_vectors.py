@@ -7,7 +7,7 @@ import pytest
 
 import verify_evidence
 from demo import ROOT
-from notes import Checkpoint, Key, Note, domain, sha256, tree_root
+from notes import Checkpoint, Key, Note, domain, root_from_path, sha256, tree_root
 from wire import Refused, read
 
 
@@ -59,9 +59,17 @@ def test_snapshot():
     told = vector("snapshot")
     note = Note(told["note"].encode())
     note.verify(Key.parse(told["key"]))
-    assert domain("jisr.snapshot", unhex(told["snapshot"])).hex() == told["digest"]
+    assert domain("jisr.snapshot", unhex(told["header"])).hex() == told["digest"]
     assert base64.b64decode(note.text.split("\n")[2]).hex() == told["digest"]
-    assert read(verify_evidence.SNAPSHOT, unhex(told["snapshot"])).instance == "JO"
+    header = read(verify_evidence.HEADER, unhex(told["header"]))
+    assert (header.instance, header.root.hex(), header.rows) == ("JO", told["root"], len(told["rows"]))
+    assert [row["key"] for row in told["rows"]] == sorted(row["key"] for row in told["rows"])
+    leaves = [sha256(b"\x00", domain("jisr.listed", unhex(row["content"]) + row["key"].encode())) for row in told["rows"]]
+    assert tree_root(leaves).hex() == told["root"]
+    for index, (row, leaf) in enumerate(zip(told["rows"], leaves)):
+        assert domain("jisr.row", unhex(row["row"])).hex() == row["content"]
+        assert verify_evidence.read_row(unhex(row["row"]), row["key"])
+        assert root_from_path(index, header.rows, leaf, [unhex(step) for step in row["path"]]) == header.root
 
 
 def test_agreement():

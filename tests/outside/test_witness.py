@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from notes import WITNESS, Checkpoint, Key, Note, sha256, tree_root
-from verify_evidence import SNAPSHOT
+from verify_evidence import read_row
 from wire import read
 
 HTTP2 = ["curl", "--silent", "--show-error", "--max-time", "10"]
@@ -130,17 +130,25 @@ def test_a_peer_cosigns_what_is_proven_to_continue(demo, mol, tmp_path):
         assert Note(checkpoint + answer.body).cosigned_at(keys[witness]) is not None
 
 
-def snapshot_of(node: Path):
-    """The newest snapshot, as it lies on the node's disk."""
-    signed = read({1: ("snapshot", "bytes"), 2: ("note", "bytes"), 3: ("entry", "bytes")}, (node / "snapshot").read_bytes())
-    return read(SNAPSHOT, signed.snapshot)
+CHANGE = {1: ("key", "str"), 2: ("row", "bytes"), 3: ("content", "bytes"), 4: ("removed", "bool")}
+UPDATE = {1: ("signed", "bytes"), 2: ("base_version", "uint"), 3: ("changes", [CHANGE]), 4: ("more", "bool")}
+
+
+def rows_of(node: Path) -> dict[str, object]:
+    """The rows of the newest snapshot, as they lie on the node's disk: a whole one, and what changed since."""
+    rows = {}
+    for file in ("rows", "changes"):
+        path = node / "snapshot" / file
+        for change in read(UPDATE, path.read_bytes()).changes if path.exists() else []:
+            rows[change.key] = change.row and read_row(change.row, change.key)
+    return {key: row for key, row in rows.items() if row}
 
 
 def witness_keys(node: Path) -> dict[str, Key]:
     """Witness keys that the snapshot lists, by whose they are."""
-    snapshot = snapshot_of(node)
-    keys = {row.operator: Key(row.name, WITNESS, row.key) for row in snapshot.witnesses}
-    for row in snapshot.nodes:
+    rows = rows_of(node).values()
+    keys = {row.witness.operator: Key(row.witness.name, WITNESS, row.witness.key) for row in rows if row.witness}
+    for row in (row.node for row in rows if row.node):
         keys[row.id] = Key("jisr/" + row.id.replace("/node/", "/") + "/witness", WITNESS, row.witness_key)
     return keys
 

@@ -26,16 +26,19 @@ PART = {1: ("tag", "uint"), 2: ("salt", "bytes"), 3: ("content", "bytes"), 4: ("
 STATEMENT = {1: ("origin", "str"), 2: ("index", "uint"), 3: ("parts", [PART]), 4: ("path", ["bytes"]), 5: ("checkpoint", "uint")}
 RENEWAL = {1: ("index", "uint"), 2: ("size", "uint"), 3: ("path", ["bytes"]), 4: ("token", "bytes")}
 STAMP = {1: ("checkpoint", "uint"), 2: ("token", "bytes"), 3: ("renewals", [RENEWAL])}
+CITED = {1: ("header", "bytes"), 2: ("note", "bytes")}
+SHOWN_ROW = {1: ("key", "str"), 2: ("row", "bytes"), 3: ("content", "bytes"), 4: ("index", "uint"), 5: ("path", ["bytes"])}
+SHOWN_ROWS = {1: ("root", "bytes"), 2: ("rows", [SHOWN_ROW])}
 EVIDENCE = {
     1: ("format", "uint"), 2: ("instance", "str"), 3: ("exchange_id", "bytes"), 4: ("created_us", "uint"),
     5: ("checkpoints", ["bytes"]), 6: ("statements", [STATEMENT]), 7: ("registry", [STATEMENT]), 8: ("certificates", ["bytes"]),
-    9: ("snapshots", ["bytes"]), 10: ("snapshot_notes", ["bytes"]), 11: ("schema", "bytes"), 12: ("stamps", [STAMP]),
+    9: ("snapshots", [CITED]), 10: ("rows", [SHOWN_ROWS]), 11: ("schema", "bytes"), 12: ("stamps", [STAMP]),
 }
 EXCHANGE = {1: ("exchange_id", "bytes"), 2: ("statements", [STATEMENT])}
 EVIDENCE_SET = {
     1: ("format", "uint"), 2: ("instance", "str"), 3: ("created_us", "uint"), 4: ("title", "str"), 5: ("checkpoints", ["bytes"]),
-    6: ("exchanges", [EXCHANGE]), 7: ("registry", [STATEMENT]), 8: ("certificates", ["bytes"]), 9: ("snapshots", ["bytes"]),
-    10: ("snapshot_notes", ["bytes"]), 11: ("schemas", ["bytes"]), 12: ("stamps", [STAMP]),
+    6: ("exchanges", [EXCHANGE]), 7: ("registry", [STATEMENT]), 8: ("certificates", ["bytes"]), 9: ("snapshots", [CITED]),
+    10: ("rows", [SHOWN_ROWS]), 11: ("schemas", ["bytes"]), 12: ("stamps", [STAMP]),
 }
 CORE = {
     1: ("format", "uint"), 2: ("kind", "uint"), 3: ("instance", "str"), 4: ("exchange_id", "bytes"), 5: ("created_us", "uint"),
@@ -60,10 +63,14 @@ SERVICE = {
 }
 AGREEMENT_ROW = {1: ("digest", "bytes"), 2: ("document", "bytes"), 3: ("entry", "uint")}
 WITNESS_ROW = {1: ("name", "str"), 2: ("key", "bytes"), 3: ("operator", "str")}
-SNAPSHOT = {
+HEADER = {
     1: ("format", "uint"), 2: ("instance", "str"), 3: ("version", "uint"), 4: ("created_us", "uint"), 5: ("expires_us", "uint"),
-    6: ("previous", "bytes"), 7: ("members", [MEMBER]), 8: ("nodes", [NODE]), 9: ("services", [SERVICE]), 10: ("agreements", [AGREEMENT_ROW]),
-    11: ("witnesses", [WITNESS_ROW]), 12: ("quorum", ["uint"]), 13: ("revoked", ["bytes"]), 14: ("issuers", ["bytes"]),
+    6: ("previous", "bytes"), 7: ("rows", "uint"), 8: ("root", "bytes"),
+}
+ROW = {
+    1: ("key", "str"), 2: ("member", MEMBER), 3: ("node", NODE), 4: ("service", SERVICE), 5: ("agreement", AGREEMENT_ROW),
+    6: ("witness", WITNESS_ROW), 7: ("quorum", {1: ("routine", "uint"), 2: ("standard", "uint"), 3: ("high", "uint")}),
+    8: ("revoked", {1: ("certificate", "bytes")}), 9: ("authority", {1: ("kind", "str"), 2: ("certificate", "bytes")}),
 }
 METHOD = {
     1: ("service", "str"), 2: ("method", "str"), 3: ("schema", "bytes"), 4: ("mask", "str"), 5: ("no_side_effects", "bool"),
@@ -157,17 +164,78 @@ def body_of(data: bytes, magic: bytes = MAGIC, name: str = "jisr.evidence", byte
     return data[40:]
 
 
-def snapshots_of(evidence, anchor: Anchor) -> dict[bytes, SimpleNamespace]:
-    """The snapshots by digest, each signed by the anchor's snapshot key."""
-    need(len(evidence.snapshots) == len(evidence.snapshot_notes), "a snapshot lacks its note")
+KEYS = {
+    "member": lambda row: f"member/{row.id}",
+    "node": lambda row: f"node/{row.id}",
+    "service": lambda row: f"service/{row.name}/{row.provider}",
+    "agreement": lambda row: f"agreement/{row.digest.hex()}",
+    "witness": lambda row: f"witness/{row.name}",
+    "quorum": lambda row: "quorum",
+    "revoked": lambda row: f"revoked/{row.certificate.hex()}",
+    "authority": lambda row: f"authority/{row.kind}/{sha256(row.certificate).hex()}",
+}
+
+
+class Snapshot:
+    """A header, and the rows of it that are shown, each under its path."""
+
+    def __init__(self, header, shown):
+        self.header = header
+        self.places = [(row.index, row.key) for row in shown]
+        need(self.places == sorted(set(self.places)), "rows out of order")
+        need([key for _, key in self.places] == sorted({key.encode(): key for _, key in self.places}.values()), "keys out of order")
+        rows = [self.row(row) for row in shown]
+        self.rows = {row.key: row for row in rows if row}
+        said = [(kind, getattr(row, kind)) for row in self.rows.values() for kind in KEYS if getattr(row, kind) is not None]
+        self.nodes = [row for kind, row in said if kind == "node"]
+        self.witnesses = [row for kind, row in said if kind == "witness"]
+        self.agreements = [row for kind, row in said if kind == "agreement"]
+
+    def row(self, shown):
+        need(bool(shown.row) != bool(shown.content), "a row is neither shown nor withheld")
+        content = domain("jisr.row", shown.row) if shown.row else shown.content
+        leaf = domain("jisr.listed", content + shown.key.encode())
+        root = root_from_path(shown.index, self.header.rows, sha256(b"\x00", leaf), shown.path)
+        need(root == self.header.root, f"{shown.key}: the path leads to another root")
+        return read_row(shown.row, shown.key) if shown.row else None
+
+    def is_absent(self, key: str) -> bool:
+        """The keys on both sides stand side by side."""
+        before = max((index for index, other in self.places if other.encode() < key.encode()), default=-1)
+        after = min((index for index, other in self.places if other.encode() > key.encode()), default=self.header.rows)
+        return before + 1 == after
+
+
+def read_row(data: bytes, key: str):
+    row = read(ROW, data)
+    said = [kind for kind in KEYS if getattr(row, kind) is not None]
+    need(len(said) == 1 and row.key == key == KEYS[said[0]](getattr(row, said[0])), "a row's key is that of another")
+    return row
+
+
+def snapshots_of(evidence, anchor: Anchor) -> dict[bytes, Snapshot]:
+    """The snapshots by digest, each signed by the anchor's snapshot key, with the rows that are shown."""
+    shown = {rows.root: rows.rows for rows in evidence.rows}
+    need(list(shown) == sorted(shown) and len(shown) == len(evidence.rows), "the rows do not stand by root, each once")
     found = {}
-    for data, signed in zip(evidence.snapshots, evidence.snapshot_notes):
-        digest, snapshot, note = domain("jisr.snapshot", data), read(SNAPSHOT, data), Note(signed)
+    for cited in evidence.snapshots:
+        digest, header, note = domain("jisr.snapshot", cited.header), read(HEADER, cited.header), Note(cited.note)
         note.verify(anchor.snapshot)
-        need(snapshot.instance == anchor.instance, "a snapshot of another instance")
-        need(note.text == snapshot_text(anchor, snapshot, digest), "the note is for another snapshot")
-        found[digest] = snapshot
+        need(header.format == 2 and header.instance == anchor.instance, "a snapshot of another format or instance")
+        need(note.text == snapshot_text(anchor, header, digest), "the note is for another snapshot")
+        found[digest] = Snapshot(header, shown.get(header.root, []))
+    need(set(shown) <= {snapshot.header.root for snapshot in found.values()}, "rows of no snapshot in the file")
     return found
+
+
+def check_not_revoked(entries, snapshots) -> None:
+    """No snapshot that is cited lists a certificate of either node as revoked."""
+    for cited in {entry.core.snapshot for entry in entries} & set(snapshots):
+        for origin in {entry.origin for entry in entries}:
+            for node in (node for node in snapshots[cited].nodes if node.origin == origin):
+                for certificate in (node.seal_certificate, node.tls_certificate):
+                    key = f"revoked/{sha256(certificate).hex()}"
+                    need(snapshots[cited].is_absent(key), f"{origin}: nothing shows that its certificate is not revoked")
 
 
 def snapshot_text(anchor: Anchor, snapshot, digest: bytes) -> str:
@@ -298,6 +366,7 @@ class Ground:
         else:
             evidence_class = check_registry(self.registry, check_exchange(entries, exchange), self.snapshots)
         check_times(entries)
+        check_not_revoked(entries, self.snapshots)
         parties = [subsystem.rpartition("/")[0] for subsystem in (entries[0].core.consumer, entries[0].core.provider)]
         for entry in entries:
             self.anchor.need_quorum(entry, evidence_class, self.policy, parties)

@@ -24,9 +24,9 @@ use jisr_ledger::tlog::{AddCheckpoint, Answer};
 use jisr_ledger::tree;
 use jisr_ledger::vault::Vault;
 use jisr_node::Layout;
+use jisr_node::snapshots::Taken;
 use jisr_proto::ident::{ExchangeId, NodeId, Origin};
 use jisr_proto::peer::{ExchangeRequest, HelloRequest, HelloResponse};
-use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
 use jisr_proto::statement::{Core, Kind, Part, Seal, Sealed, Started, Statement};
 use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
@@ -46,9 +46,7 @@ pub struct Rogue {
     /// Its ledger, in which it may write anything.
     pub ledger: Ledger,
     /// The snapshot that it holds.
-    pub snapshot: Snapshot,
-    /// The same as the registry signed it.
-    pub signed: SignedSnapshot,
+    pub snapshot: Taken,
     /// What it was told to trust.
     pub anchor: Anchor,
     seal_key: SealKey,
@@ -110,15 +108,13 @@ impl Rogue {
         config.segment_bytes = 1 << 20;
         let (ledger, _) = Ledger::open(config, seal_key, vault, clock, started).expect("the ledger opens");
         ledger.confirm("JO/registry", None).expect("nobody contradicts");
-        let signed = std::fs::read(layout.snapshot()).expect("a snapshot is kept");
-        let signed = SignedSnapshot::decode(signed.as_slice()).expect("the snapshot decodes");
-        let snapshot = Snapshot::decode(signed.snapshot.clone()).expect("the snapshot decodes");
+        let snapshot = jisr_node::cache::read(&layout.snapshot(), &anchor).expect("the snapshot holds");
+        let snapshot = snapshot.expect("a snapshot is kept");
         let identity = tls::Identity::new(&key, chain.clone()).expect("key and certificate match");
         Rogue {
             origin,
             ledger,
             snapshot,
-            signed,
             anchor,
             seal_key: own_key,
             chain,
@@ -237,9 +233,9 @@ impl Rogue {
         let id = format!("JO/GOV/{code}/node/node1");
         let row = self
             .snapshot
-            .nodes
-            .iter()
-            .find(|row| row.id == id)
+            .rows
+            .read()
+            .find_map(|row| row.node.filter(|row| row.id == id))
             .expect("the snapshot lists the node");
         let key = row.seal_key.as_ref().try_into().expect("a raw key");
         VerifierKey::new_seal(&row.origin, key).expect("a sound key")
@@ -271,8 +267,8 @@ impl Rogue {
         HelloRequest {
             versions: vec![1],
             origin: self.origin.to_string(),
-            snapshot_version: self.snapshot.version,
-            snapshot: Bytes::copy_from_slice(&jisr_certs::digest::domain("jisr.snapshot", &[&self.signed.snapshot])),
+            snapshot_version: self.snapshot.header.version,
+            snapshot: Bytes::copy_from_slice(&self.snapshot.header.digest),
             checkpoint: self.checkpoint(),
             yours: Bytes::new(),
         }

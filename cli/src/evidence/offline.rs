@@ -14,10 +14,10 @@ use jisr_ledger::policy::Policy;
 use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::statement::Tag;
 use jisr_ledger::vault::Vault;
+use jisr_node::archive::{self, Excerpt};
 use jisr_node::setup::Layout;
 use jisr_proto::admin::ExchangeFilter;
 use jisr_proto::ident::{ExchangeId, MemberId};
-use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
 use jisr_proto::statement::{Kind, Sealed};
 use prost::Message;
 
@@ -26,7 +26,7 @@ use crate::archive::{Archive, Data};
 use crate::failure::Failure;
 use crate::output;
 
-/// Largest kept snapshot or entry, bytes.
+/// Largest kept entry, bytes.
 const KEPT_BYTES_MAX: u64 = 64 << 20;
 
 /// What the file is to be about.
@@ -83,8 +83,8 @@ pub(super) fn export(ledger: &Path, data: &Data, wanted: &Wanted<'_>, withheld: 
             }
             builder = entries.into_iter().fold(builder, Builder::registry_entry);
             builder = certificates.fold(builder, Builder::certificate);
-            for (signed, _) in grounds.snapshots.into_values() {
-                builder = builder.snapshot(signed.snapshot, signed.note);
+            for kept in grounds.snapshots.into_values() {
+                builder = builder.snapshot(kept.signed.header, kept.signed.note, kept.rows);
             }
             encode(&builder.with_fewer_cosignatures(&kept.anchor).build())
         }
@@ -104,8 +104,8 @@ pub(super) fn export(ledger: &Path, data: &Data, wanted: &Wanted<'_>, withheld: 
             }
             entries.into_iter().for_each(|entry| builder.registry_entry(entry));
             certificates.for_each(|der| builder.certificate(der));
-            for (signed, _) in grounds.snapshots.into_values() {
-                builder.snapshot(signed.snapshot, signed.note);
+            for kept in grounds.snapshots.into_values() {
+                builder.snapshot(kept.signed.header, kept.signed.note, kept.rows);
             }
             encode_set(&builder.build())
         }
@@ -211,10 +211,7 @@ impl Kept {
     /// The anchor's witnesses and those of the newest snapshot that is kept.
     fn policy(&self) -> Policy {
         let newest = self.versions().max().and_then(|version| self.snapshot(version));
-        newest.map_or_else(
-            || Policy::new(&self.anchor),
-            |(_, snapshot)| self.anchor.with(&snapshot),
-        )
+        newest.map_or_else(|| Policy::new(&self.anchor), |kept| self.anchor.with(&kept.listed))
     }
 
     /// Versions of the snapshots that are kept.
@@ -223,11 +220,8 @@ impl Kept {
         versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok())
     }
 
-    fn snapshot(&self, version: u64) -> Option<(SignedSnapshot, Snapshot)> {
-        let bytes = output::read(&self.layout.snapshots().join(version.to_string()), KEPT_BYTES_MAX).ok()?;
-        let signed = SignedSnapshot::decode(Bytes::from(bytes)).ok()?;
-        let snapshot = Snapshot::decode(signed.snapshot.clone()).ok()?;
-        Some((signed, snapshot))
+    fn snapshot(&self, version: u64) -> Option<Excerpt> {
+        archive::read(&self.layout.snapshots(), version)
     }
 
     fn entry(&self, sealed: &Sealed) -> Option<Piece> {
@@ -243,10 +237,7 @@ impl Kept {
 
     /// The entries of the registry's ledger that are needed and kept.
     fn entries(&self, grounds: &Grounds, lacks: &mut Vec<String>) -> Vec<Piece> {
-        let published = grounds
-            .snapshots
-            .values()
-            .filter_map(|(signed, _)| signed.entry.as_ref());
+        let published = grounds.snapshots.values().filter_map(|kept| kept.signed.entry.as_ref());
         let mut entries: Vec<Piece> = published.filter_map(|sealed| self.entry(sealed)).collect();
         for index in &grounds.needs.entries {
             let path = self.layout.registry_entries().join(index.to_string());
@@ -268,7 +259,7 @@ impl Kept {
 #[derive(Default)]
 struct Grounds {
     needs: Needs,
-    snapshots: std::collections::BTreeMap<u64, (SignedSnapshot, Snapshot)>,
+    snapshots: std::collections::BTreeMap<u64, Excerpt>,
     missing: BTreeSet<u64>,
     lacks: Vec<String>,
 }
@@ -279,19 +270,19 @@ impl Grounds {
     fn list_agreeing(&mut self, kept: &Kept, entries: &[Piece]) -> Vec<Piece> {
         let mut published = Vec::new();
         for agreed in entries.iter().flat_map(AgreedIn::of) {
-            if self.snapshots.values().any(|(_, snapshot)| agreed.is_listed(snapshot)) {
+            if self.snapshots.values().any(|kept| agreed.is_listed(&kept.listed)) {
                 continue;
             }
             let found = std::iter::once(agreed.snapshot_version)
                 .chain(kept.versions())
                 .filter_map(|version| Some((version, kept.snapshot(version)?)))
-                .find(|(_, (_, snapshot))| agreed.is_listed(snapshot));
-            let Some((version, (signed, snapshot))) = found else {
+                .find(|(_, excerpt)| agreed.is_listed(&excerpt.listed));
+            let Some((version, excerpt)) = found else {
                 continue;
             };
-            if let Some(entry) = signed.entry.as_ref().and_then(|sealed| kept.entry(sealed)) {
+            if let Some(entry) = excerpt.signed.entry.as_ref().and_then(|sealed| kept.entry(sealed)) {
                 published.push(entry);
-                self.snapshots.insert(version, (signed, snapshot));
+                self.snapshots.insert(version, excerpt);
             }
         }
         published
@@ -315,8 +306,8 @@ impl Grounds {
                 }
             }
         }
-        if let Some((_, snapshot)) = self.snapshots.get(&version) {
-            self.needs.add(snapshot, core);
+        if let Some(excerpt) = self.snapshots.get(&version) {
+            self.needs.add(&excerpt.listed, core);
         }
     }
 }

@@ -149,7 +149,7 @@ impl Given<'_> {
         let prefix = format!("{}/node/", self.member);
         let mut first = None;
         for cited in &case.ground.snapshots {
-            let mut rows = cited.snapshot.nodes.iter();
+            let mut rows = cited.listed().nodes.iter();
             let row = rows.find(|node| node.origin.as_bytes() == origin && node.id.starts_with(&prefix));
             let Some(row) = row.filter(|_| shared.is_proven(case.ground, cited)) else {
                 continue;

@@ -13,6 +13,7 @@ use jisr_certs::digest::domain;
 use jisr_proto::{
     evidence::{Evidence, EvidenceExchange, EvidenceSet},
     ident::{ExchangeId, Instance, Origin},
+    snapshot::ShownRows,
     statement::Kind,
 };
 use std::collections::BTreeMap;
@@ -74,10 +75,10 @@ impl Builder {
         self
     }
 
-    /// Adds a cited snapshot and the note over it.
+    /// Adds a cited snapshot: its header, the note over it, and rows of it, of which those are kept on which the file rests.
     #[must_use]
-    pub fn snapshot(mut self, bytes: Bytes, note: Bytes) -> Self {
-        self.shelf.snapshot(bytes, note);
+    pub fn snapshot(mut self, header: Bytes, note: Bytes, rows: ShownRows) -> Self {
+        self.shelf.snapshot(header, note, rows);
         self
     }
 
@@ -120,7 +121,8 @@ impl Builder {
             .collect();
         let stamps = self.shelf.stamps(&laid.checkpoints);
         let registry = self.shelf.registry_entries(&mut laid);
-        let (snapshots, snapshot_notes) = self.shelf.snapshots.into_values().unzip();
+        let wanted = self.shelf.wanted(self.statements.iter().map(|(piece, _)| piece), &laid);
+        let (snapshots, rows) = self.shelf.snapshots(&wanted);
         Evidence {
             format: 1,
             instance: self.shelf.instance.to_string(),
@@ -131,7 +133,7 @@ impl Builder {
             registry,
             certificates: self.shelf.certificates,
             snapshots,
-            snapshot_notes,
+            rows,
             schema: self.schema,
             stamps,
         }
@@ -176,9 +178,9 @@ impl SetBuilder {
         self.shelf.certificate(der);
     }
 
-    /// Adds a cited snapshot and the note over it.
-    pub fn snapshot(&mut self, bytes: Bytes, note: Bytes) {
-        self.shelf.snapshot(bytes, note);
+    /// Adds a cited snapshot: its header, the note over it, and rows of it, of which those are kept on which the file rests.
+    pub fn snapshot(&mut self, header: Bytes, note: Bytes, rows: ShownRows) {
+        self.shelf.snapshot(header, note, rows);
     }
 
     /// Adds a time-stamp on a checkpoint, with its renewals. It stands in the file where a statement stands under that checkpoint.
@@ -206,20 +208,22 @@ impl SetBuilder {
     /// The body of the file, to be encoded with [`super::encode_set`]. The same pieces make the same bytes in whatever order they
     /// came.
     #[must_use]
-    pub fn build(self) -> EvidenceSet {
+    pub fn build(mut self) -> EvidenceSet {
         let mut laid = Laid::default();
         let mut exchanges = Vec::with_capacity(self.exchanges.len());
-        for (id, mut pieces) in self.exchanges {
-            in_order(&mut pieces);
+        for (id, pieces) in &mut self.exchanges {
+            in_order(pieces);
             let statements = pieces.iter().map(|(piece, withheld)| laid.statement(piece, withheld));
             exchanges.push(EvidenceExchange {
-                exchange_id: Bytes::copy_from_slice(&id),
+                exchange_id: Bytes::copy_from_slice(id),
                 statements: statements.collect(),
             });
         }
         let stamps = self.shelf.stamps(&laid.checkpoints);
+        let pieces = self.exchanges.values().flatten().map(|(piece, _)| piece);
         let registry = self.shelf.registry_entries(&mut laid);
-        let (snapshots, snapshot_notes) = self.shelf.snapshots.into_values().unzip();
+        let wanted = self.shelf.wanted(pieces, &laid);
+        let (snapshots, rows) = self.shelf.snapshots(&wanted);
         EvidenceSet {
             format: 1,
             instance: self.shelf.instance.to_string(),
@@ -230,7 +234,7 @@ impl SetBuilder {
             registry,
             certificates: self.shelf.certificates,
             snapshots,
-            snapshot_notes,
+            rows,
             schemas: self.schemas.into_values().collect(),
             stamps,
         }

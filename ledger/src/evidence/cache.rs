@@ -1,6 +1,7 @@
 //! What was verified before, so that material that many files share is computed once. Only what held is remembered, by a hash
 //! over all that the computation saw; a full table is emptied. Nothing here changes what a file's verdict is.
 
+use super::ground::CitedRows;
 use crate::{
     Hash,
     note::{VerifierKey, Verifies},
@@ -14,7 +15,6 @@ use jisr_certs::{
     ed25519::PublicKey,
     profile::{Authority, SealCertificate, check_issuing, check_root, check_seal_under},
 };
-use jisr_proto::{canonical, snapshot::Snapshot};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -24,7 +24,7 @@ use std::{
 
 /// Signatures remembered.
 const SIGNATURES_MAX: usize = 1 << 16;
-/// Chains, decoded snapshots, policies and agreements remembered, each.
+/// Chains, rows of snapshots, policies and agreements remembered, each.
 const OTHERS_MAX: usize = 64;
 
 /// A chain that was verified, and from when to when it holds: as long as its leaf, its one issuer and its root are all valid.
@@ -39,7 +39,7 @@ pub(super) struct Cache {
     signatures: RefCell<HashSet<Hash>>,
     chains: RefCell<HashMap<Hash, Chain>>,
     authorities: RefCell<HashMap<Hash, Rc<Verified<Authority>>>>,
-    snapshots: RefCell<HashMap<Hash, Rc<Snapshot>>>,
+    rows: RefCell<HashMap<Hash, Rc<CitedRows>>>,
     policies: RefCell<HashMap<Hash, Rc<Policy>>>,
     agreed: RefCell<HashMap<Hash, String>>,
     keys: RefCell<HashMap<Hash, PublicKey>>,
@@ -136,10 +136,13 @@ impl Cache {
         Ok(checked)
     }
 
-    /// The snapshot with this digest, decoded.
-    pub(super) fn snapshot(&self, digest: Hash, bytes: &Bytes) -> Result<Rc<Snapshot>, canonical::CanonicalError> {
-        let read = || canonical::decode(bytes).map(Rc::new);
-        recall(&self.snapshots, digest, read)
+    /// Rows that were found by `check` to stand in the tree of a header: for exactly what `of` is the hash of.
+    pub(super) fn rows(
+        &self,
+        of: Hash,
+        check: impl FnOnce() -> Result<CitedRows, String>,
+    ) -> Result<Rc<CitedRows>, String> {
+        recall(&self.rows, of, || check().map(Rc::new))
     }
 
     /// The policy that `make` would make of these snapshots.

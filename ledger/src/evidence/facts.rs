@@ -113,7 +113,7 @@ impl Facts {
     /// snapshot names; where no such row is in the file, as it was enrolled last.
     pub(super) fn node(&self, origin: &Origin, core: &Core, ground: &Ground) -> Option<&Node> {
         let listed = ground.snapshot(core.snapshot_version).and_then(|cited| {
-            let mut rows = cited.snapshot.nodes.iter();
+            let mut rows = cited.listed().nodes.iter();
             rows.find(|row| row.origin == origin.as_str()).map(|row| row.entry)
         });
         let of_origin = |node: &&(u64, u64, Node)| node.2.origin == origin.as_str();
@@ -164,10 +164,10 @@ impl Facts {
             }
         }
         for cited in case.cited() {
-            if self.published(cited.snapshot.version, &cited.digest).is_none() {
+            if self.published(cited.header.version, &cited.header.digest).is_none() {
                 return lacks(format!(
                     "SNAPSHOT_PUBLISHED for version {} is not there",
-                    cited.snapshot.version
+                    cited.header.version
                 ));
             }
         }

@@ -1,24 +1,27 @@
 //! What the exchanges of a file share, taken apart: bounded, in form, and still unproven.
 
 use super::{
-    Refusal,
+    Doubt, Refusal,
     cache::Cache,
+    lacks,
     stamps::{self, Token},
 };
 use crate::{
     anchor::Anchor,
     note::{Checkpoint, SignedNote},
     seal,
+    snapshot::{Header, Listed, ProvenRows, Standing, node_key},
     statement::{Parsed, Shown, StatementError},
     tree::{Hash, leaf_hash, root_from_path},
 };
 use bytes::Bytes;
-use jisr_certs::digest::domain;
+use jisr_certs::digest::sha256;
 use jisr_proto::{
-    evidence::{Evidence, EvidencePart, EvidenceSet, EvidenceStatement, Stamp},
+    evidence::{Evidence, EvidencePart, EvidenceSet, EvidenceSnapshot, EvidenceStatement, Stamp},
     ident::Origin,
-    snapshot::Snapshot,
+    snapshot::{Node, ShownRows},
 };
+use prost::Message;
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
@@ -43,11 +46,63 @@ pub(super) struct Note {
     pub(super) checkpoint: Checkpoint,
 }
 
-/// A snapshot with its digest; its note is not checked yet.
+/// A snapshot's header; its note is not checked yet. With the rows of it that are in the file.
 pub(super) struct Cited {
-    pub(super) digest: Hash,
-    pub(super) snapshot: Rc<Snapshot>,
+    pub(super) header: Header,
     pub(super) note: Bytes,
+    /// The rows, or why they do not stand in the header's tree; then nothing is taken from them.
+    pub(super) rows: Result<Rc<CitedRows>, String>,
+    /// Hash over the header and all rows as they were given.
+    pub(super) id: Hash,
+}
+
+/// Rows that stand in the tree of a header.
+#[derive(Default)]
+pub(super) struct CitedRows {
+    shown: ProvenRows,
+    listed: Listed,
+}
+
+impl CitedRows {
+    /// Checks rows against a header.
+    pub(super) fn check(rows: &ShownRows, header: &Header) -> Result<Self, String> {
+        let shown = ProvenRows::check(&rows.rows, header).map_err(|error| error.to_string())?;
+        let listed = shown.iter().cloned().collect();
+        Ok(Self { shown, listed })
+    }
+}
+
+impl Cited {
+    /// The rows that are shown, by what they say; none where they do not hold.
+    pub(super) fn listed(&self) -> &Listed {
+        static NONE: std::sync::LazyLock<Listed> = std::sync::LazyLock::new(Listed::default);
+        self.rows.as_ref().map_or(&*NONE, |rows| &rows.listed)
+    }
+
+    /// How a key stands in the snapshot, by the rows that are shown.
+    pub(super) fn find(&self, key: &str) -> Standing<'_> {
+        self.rows
+            .as_ref()
+            .map_or(Standing::Unknown, |rows| rows.shown.find(key))
+    }
+
+    /// The row of the node whose ledger this is; none where the snapshot lists no such node, or another ledger for it.
+    ///
+    /// # Errors
+    /// The rows in the file do not say.
+    pub(super) fn node(&self, origin: &Origin) -> Result<Option<&Node>, Doubt> {
+        let Some(id) = origin.node() else {
+            return Ok(None);
+        };
+        match self.find(&node_key(id.as_str())) {
+            Standing::Listed(row) => Ok(row.node.as_ref().filter(|row| row.origin == origin.as_str())),
+            Standing::Absent => Ok(None),
+            Standing::Withheld | Standing::Unknown => lacks(format!(
+                "the row of {id} in version {} is not there",
+                self.header.version
+            )),
+        }
+    }
 }
 
 /// The lists of a file as they stand there, and how long each may be.
@@ -56,8 +111,8 @@ pub(super) struct Lists<'b> {
     checkpoints: (&'b [Bytes], usize),
     registry: (&'b [EvidenceStatement], usize),
     certificates: (&'b [Bytes], usize),
-    snapshots: (&'b [Bytes], usize),
-    snapshot_notes: &'b [Bytes],
+    snapshots: (&'b [EvidenceSnapshot], usize),
+    rows: &'b [ShownRows],
     stamps: (&'b [Stamp], usize),
 }
 
@@ -70,7 +125,7 @@ impl<'b> Lists<'b> {
             registry: (&body.registry, 64),
             certificates: (&body.certificates, 16),
             snapshots: (&body.snapshots, 16),
-            snapshot_notes: &body.snapshot_notes,
+            rows: &body.rows,
             stamps: (&body.stamps, 256),
         }
     }
@@ -83,7 +138,7 @@ impl<'b> Lists<'b> {
             registry: (&body.registry, 1 << 16),
             certificates: (&body.certificates, 64),
             snapshots: (&body.snapshots, 1 << 16),
-            snapshot_notes: &body.snapshot_notes,
+            rows: &body.rows,
             stamps: (&body.stamps, 1 << 20),
         }
     }
@@ -108,7 +163,7 @@ impl Ground {
             && lists.registry.0.len() <= lists.registry.1
             && lists.certificates.0.len() <= lists.certificates.1
             && lists.snapshots.0.len() <= lists.snapshots.1
-            && lists.snapshots.0.len() == lists.snapshot_notes.len()
+            && lists.rows.len() <= lists.snapshots.0.len()
             && lists.stamps.0.len() <= lists.stamps.1;
         if !in_bounds {
             return Err(("format", "it has more of something than it can need".to_owned()));
@@ -125,14 +180,11 @@ impl Ground {
         let registry = registry
             .map(|raw| entry(raw, "registry-entries", notes.len()))
             .collect::<Result<Vec<_>, _>>()?;
-        let snapshots = lists.snapshots.0.iter().zip(lists.snapshot_notes);
-        let snapshots = snapshots
-            .map(|(bytes, note)| cited(bytes, note, cache))
-            .collect::<Result<Vec<_>, _>>()?;
+        let snapshots = snapshots(lists.snapshots.0, lists.rows, cache)?;
         if !registry.is_sorted_by(|one, next| one.index < next.index) {
             return Err(("registry-entries", "they do not stand by index, each once".into()));
         }
-        if !snapshots.is_sorted_by(|one, next| one.snapshot.version < next.snapshot.version) {
+        if !snapshots.is_sorted_by(|one, next| one.header.version < next.header.version) {
             return Err(("snapshots", "they do not stand by version, each once".into()));
         }
         let stamps = stamps::read(lists.stamps.0, notes.len())?;
@@ -187,7 +239,7 @@ impl Ground {
     pub(super) fn position(&self, version: u64) -> Option<usize> {
         let at = self
             .snapshots
-            .binary_search_by_key(&version, |cited| cited.snapshot.version);
+            .binary_search_by_key(&version, |cited| cited.header.version);
         at.ok()
     }
 }
@@ -257,16 +309,44 @@ pub(super) fn shown(part: &EvidencePart) -> Result<Shown, StatementError> {
     }
 }
 
-fn cited(bytes: &Bytes, note: &Bytes, cache: &Cache) -> Result<Cited, Refusal> {
-    let digest = domain("jisr.snapshot", &[bytes]);
-    let snapshot = cache
-        .snapshot(digest, bytes)
-        .map_err(|error| ("snapshots", error.to_string()))?;
-    Ok(Cited {
-        digest,
-        snapshot,
-        note: note.clone(),
-    })
+/// Takes the snapshots apart: each root's rows are there once, and belong to a header.
+fn snapshots(headers: &[EvidenceSnapshot], rows: &[ShownRows], cache: &Cache) -> Result<Vec<Cited>, Refusal> {
+    if !rows.is_sorted_by(|one, next| one.root < next.root) {
+        return Err(("snapshots", "their rows do not stand by root, each once".into()));
+    }
+    let groups: Vec<(&ShownRows, Hash)> = rows
+        .iter()
+        .map(|rows| (rows, sha256(&[&rows.encode_to_vec()])))
+        .collect();
+    let mut used = vec![false; groups.len()];
+    let mut found = Vec::with_capacity(headers.len());
+    for raw in headers {
+        let header = Header::parse(&raw.header).map_err(|error| ("snapshots", error.to_string()))?;
+        let at = groups
+            .binary_search_by(|(rows, _)| rows.root.as_ref().cmp(header.root.as_slice()))
+            .ok();
+        let group = at.and_then(|at| groups.get(at));
+        if let Some(used) = at.and_then(|at| used.get_mut(at)) {
+            *used = true;
+        }
+        let of_rows = group.map_or([0; 32], |(_, hash)| *hash);
+        let rows = match group {
+            Some((rows, _)) => cache.rows(sha256(&[&of_rows, &header.root, &header.rows.to_be_bytes()]), || {
+                CitedRows::check(rows, &header)
+            }),
+            None => Ok(Rc::default()),
+        };
+        found.push(Cited {
+            note: raw.note.clone(),
+            id: sha256(&[&header.digest, &of_rows]),
+            header,
+            rows,
+        });
+    }
+    if used.contains(&false) {
+        return Err(("snapshots", "rows belong to no snapshot in the file".into()));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

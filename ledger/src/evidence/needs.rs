@@ -1,10 +1,13 @@
 //! What exchanges rest on besides their statements, by the snapshots that these cite.
 
 use super::Piece;
-use crate::statement::{Act, Parsed};
+use crate::{
+    snapshot::Listed,
+    statement::{Act, Parsed},
+};
 use bytes::Bytes;
 use jisr_proto::{
-    snapshot::{Node, Snapshot},
+    snapshot::{AgreementAct, Node},
     statement::{Core, Sealed},
 };
 use std::collections::BTreeSet;
@@ -19,11 +22,11 @@ pub struct Needs {
 
 impl Needs {
     /// Adds what a statement rests on that cites this snapshot: both nodes, the service, the agreement.
-    pub fn add(&mut self, snapshot: &Snapshot, core: &Core) {
+    pub fn add(&mut self, snapshot: &Listed, core: &Core) {
         for node in parties(snapshot, core) {
             self.entries.insert(node.entry);
         }
-        for issuer in &snapshot.issuers {
+        for issuer in snapshot.issuers() {
             if !self.issuers.contains(issuer) {
                 self.issuers.push(issuer.clone());
             }
@@ -59,14 +62,18 @@ impl AgreedIn {
     #[must_use]
     pub fn of(entry: &Piece) -> Vec<AgreedIn> {
         match entry.statement.act() {
-            Some(Act::Agreement(act)) => act.agreed.iter().filter_map(agreed_in).collect(),
+            Some(Act::Agreement(act)) => Self::in_act(act),
             _ => Vec::new(),
         }
     }
 
+    pub(super) fn in_act(act: &AgreementAct) -> Vec<AgreedIn> {
+        act.agreed.iter().filter_map(agreed_in).collect()
+    }
+
     /// Whether this snapshot lists it.
     #[must_use]
-    pub fn is_listed(&self, snapshot: &Snapshot) -> bool {
+    pub fn is_listed(&self, snapshot: &Listed) -> bool {
         snapshot.nodes.iter().any(|node| node.origin == self.origin)
     }
 }
@@ -82,7 +89,7 @@ fn agreed_in(sealed: &Sealed) -> Option<AgreedIn> {
 }
 
 /// Rows of the nodes of both sides. The provider's is known by its origin, the consumer's by its member alone.
-fn parties<'a>(snapshot: &'a Snapshot, core: &'a Core) -> impl Iterator<Item = &'a Node> {
+fn parties<'a>(snapshot: &'a Listed, core: &'a Core) -> impl Iterator<Item = &'a Node> {
     let consumer = core.consumer.rsplit_once('/').map_or("", |(member, _)| member);
     snapshot.nodes.iter().filter(move |node| {
         let of_consumer = node.id.strip_prefix(consumer);

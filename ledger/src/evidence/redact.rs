@@ -1,20 +1,24 @@
 //! What the holder of a file can do to it offline and without any key: keep parts back, and take one exchange out of a set.
 //! Every proof stays as it was, since a part's hash stands for it.
 
-use super::{ground::shown, shelf::withheld};
+use super::{
+    ground::shown,
+    rows::{Wanted, listed_in},
+    shelf::withheld,
+};
 use crate::{
+    Hash,
     note::{Checkpoint, SignedNote},
+    snapshot::Header,
     statement::{Act, Parsed, Shown, Tag},
 };
 use bytes::Bytes;
 use jisr_certs::digest::domain;
 use jisr_proto::{
-    evidence::{Evidence, EvidenceExchange, EvidenceSet, EvidenceStatement, Stamp},
+    evidence::{Evidence, EvidenceExchange, EvidenceSet, EvidenceSnapshot, EvidenceStatement, Stamp},
     ident::ExchangeId,
-    snapshot::Snapshot,
     statement::{Core, Kind, Sealed},
 };
-use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Why a file cannot be cut.
@@ -70,11 +74,12 @@ pub fn extract(set: &EvidenceSet, exchange: &ExchangeId) -> Result<Evidence, Red
         .iter()
         .find(|one| one.exchange_id == exchange.as_bytes().as_slice())
         .ok_or(RedactError::Unknown(*exchange))?;
-    let needed = Needed::of(set, found)?;
-    let snapshots = set.snapshots.iter().zip(&set.snapshot_notes);
-    let (snapshots, snapshot_notes) = snapshots
-        .filter(|(bytes, _)| version(bytes).is_some_and(|version| needed.versions.contains(&version)))
-        .map(|(bytes, note)| (bytes.clone(), note.clone()))
+    let mut needed = Needed::of(set, found)?;
+    let headers = set.snapshots.iter().map(|raw| (raw, Header::parse(&raw.header).ok()));
+    let (snapshots, roots): (Vec<EvidenceSnapshot>, BTreeSet<Hash>) = headers
+        .filter_map(|(raw, header)| Some((raw, header?)))
+        .filter(|(_, header)| needed.versions.contains(&header.version))
+        .map(|(raw, header)| (raw.clone(), header.root))
         .unzip();
     let schema = set.schemas.iter().find(|schema| {
         let digest = domain("jisr.schema", &[schema]);
@@ -86,6 +91,13 @@ pub fn extract(set: &EvidenceSet, exchange: &ExchangeId) -> Result<Evidence, Red
     let mut moved = Moved::default();
     let statements = found.statements.iter().map(|entry| moved.entry(entry)).collect();
     let registry = needed.entries.iter().map(|entry| moved.entry(entry)).collect();
+    let checkpoints = moved.checkpoints(&set.checkpoints)?;
+    checkpoints.iter().for_each(|note| needed.wanted.checkpoint(note));
+    let wanted = &needed.wanted;
+    let rows = set
+        .rows
+        .iter()
+        .filter(|rows| roots.iter().any(|root| rows.root == root.as_slice()));
     Ok(Evidence {
         format: 1,
         instance: set.instance.clone(),
@@ -95,10 +107,10 @@ pub fn extract(set: &EvidenceSet, exchange: &ExchangeId) -> Result<Evidence, Red
         registry,
         certificates: needed.certificates,
         snapshots,
-        snapshot_notes,
+        rows: rows.map(|rows| wanted.of(rows.clone())).collect(),
         schema: schema.cloned().unwrap_or_default(),
         stamps: moved.stamps(&set.stamps),
-        checkpoints: moved.checkpoints(&set.checkpoints)?,
+        checkpoints,
     })
 }
 
@@ -108,6 +120,8 @@ struct Needed<'s> {
     versions: BTreeSet<u64>,
     entries: Vec<&'s EvidenceStatement>,
     certificates: Vec<Bytes>,
+    /// Of the snapshots' rows.
+    wanted: Wanted,
 }
 
 impl<'s> Needed<'s> {
@@ -126,7 +140,11 @@ impl<'s> Needed<'s> {
             cores,
             entries: Vec::new(),
             certificates: Vec::new(),
+            wanted: Wanted::default(),
         };
+        for (statement, core) in exchange.statements.iter().zip(&needed.cores) {
+            needed.wanted.statement(&statement.origin, core);
+        }
         let mut acts = Vec::with_capacity(set.registry.len());
         for entry in &set.registry {
             acts.push((entry, parsed(entry)?.act().cloned()));
@@ -142,7 +160,8 @@ impl<'s> Needed<'s> {
                 let set = if kept { &mut own } else { &mut of_others };
                 set.insert(node.seal_certificate.clone());
             }
-            if act.as_ref().is_some_and(|act| needed.rests_on(act, &origins)) {
+            if let Some(act) = act.as_ref().filter(|act| needed.rests_on(act, &origins)) {
+                needed.wanted.act(act);
                 needed.entries.push(entry);
             }
         }
@@ -165,13 +184,12 @@ impl<'s> Needed<'s> {
         if wanted.is_empty() {
             return;
         }
-        let listing: Vec<(u64, HashSet<String>)> = set
-            .snapshots
-            .iter()
-            .filter_map(|bytes| Snapshot::decode(bytes.clone()).ok())
-            .map(|snapshot| {
-                let origins = snapshot.nodes.into_iter().map(|node| node.origin).collect();
-                (snapshot.version, origins)
+        let headers = set.snapshots.iter().filter_map(|raw| Header::parse(&raw.header).ok());
+        let listing: Vec<(u64, HashSet<String>)> = headers
+            .map(|header| {
+                let rows = set.rows.iter().filter(|rows| rows.root == header.root.as_slice());
+                let nodes = rows.flat_map(|rows| listed_in(rows).nodes);
+                (header.version, nodes.map(|node| node.origin).collect())
             })
             .collect();
         for origin in wanted {
@@ -250,10 +268,6 @@ fn parsed(entry: &EvidenceStatement) -> Result<Parsed, RedactError> {
     shown
         .and_then(Parsed::from_shown)
         .map_err(|error| RedactError::Form(format!("entry {} of {:?}: {error}", entry.index, entry.origin)))
-}
-
-fn version(snapshot: &Bytes) -> Option<u64> {
-    Snapshot::decode(snapshot.clone()).ok().map(|snapshot| snapshot.version)
 }
 
 /// The ledger in which a statement was sealed, by the checkpoint in its seal.

@@ -1,13 +1,21 @@
 //! Keys, seals, cosignatures, revocation.
 
-use super::{Case, Doubt, Facts, Outcome, Shared, cache::Cache, ground::Entry, instant::utc, lacks, wrong};
+use super::{
+    Case, Doubt, Facts, Outcome, Shared,
+    cache::Cache,
+    ground::{Cited, Entry},
+    instant::utc,
+    lacks, wrong,
+};
 use crate::{
     anchor::QuorumClass,
     note::{self, VerifierKey},
     policy::{Cosigned, Parties},
+    snapshot::{Standing, revoked_key},
+    tree::Hash,
 };
 use jisr_certs::digest::sha256;
-use jisr_proto::statement::Core;
+use jisr_proto::{ident::Origin, statement::Core};
 use std::collections::BTreeSet;
 
 /// The seal keys of the ledgers, each certified up to the anchor's root at the times of its statements.
@@ -191,12 +199,7 @@ pub(super) fn revocation(case: &Case, shared: &Shared) -> Outcome {
         let own = [sha256(&[&node.seal_certificate]), sha256(&[&node.tls_certificate])];
         let is_own = |listed: &bytes::Bytes| own.iter().any(|own| listed == own.as_slice());
         for cited in case.cited() {
-            if cited.snapshot.revoked.iter().any(is_own) {
-                let version = cited.snapshot.version;
-                return wrong(format!(
-                    "version {version}, which is cited, lists a certificate of {origin} as revoked"
-                ));
-            }
+            not_listed_as_revoked(cited, origin, &own)?;
         }
         let revoked = shared
             .facts
@@ -223,6 +226,27 @@ pub(super) fn revocation(case: &Case, shared: &Shared) -> Outcome {
         return wrong("the agreement had been revoked when the question was made");
     }
     Ok("none before the exchange, by the entries and snapshots in the file".to_owned())
+}
+
+/// The snapshot lists none of these certificates of a ledger as revoked, and its rows in the file show so.
+fn not_listed_as_revoked(cited: &Cited, origin: &Origin, own: &[Hash]) -> Result<(), Doubt> {
+    let version = cited.header.version;
+    for certificate in own {
+        match cited.find(&revoked_key(certificate)) {
+            Standing::Absent => {}
+            Standing::Listed(_) | Standing::Withheld => {
+                return wrong(format!(
+                    "version {version}, which is cited, lists a certificate of {origin} as revoked"
+                ));
+            }
+            Standing::Unknown => {
+                return lacks(format!(
+                    "no rows show whether version {version}, which is cited, lists a certificate of {origin} as revoked"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// When an operator who is no party first cosigned the entry's checkpoint, microseconds. Whoever holds a stolen key and is

@@ -57,10 +57,10 @@ impl<'c> Shared<'c> {
             .zip(&snapshots)
             .filter_map(|(cited, outcome)| outcome.is_ok().then_some(cited))
             .collect();
-        let digests: Vec<_> = proven.iter().map(|cited| cited.digest).collect();
-        let policy = cache.policy(&digests, || {
+        let ids: Vec<_> = proven.iter().map(|cited| cited.id).collect();
+        let policy = cache.policy(&ids, || {
             let mut policy = Policy::new(anchor);
-            proven.iter().for_each(|cited| policy.learn(&cited.snapshot));
+            proven.iter().for_each(|cited| policy.learn(cited.listed()));
             policy
         });
         let is_root = |der: &&Bytes| sha256(&[der]) == anchor.root;
@@ -71,7 +71,7 @@ impl<'c> Shared<'c> {
             .cloned()
             .collect();
         let is_strange = has_strange(&issuers, root.as_ref(), &facts, cache);
-        for issuer in proven.iter().flat_map(|cited| &cited.snapshot.issuers) {
+        for issuer in proven.iter().flat_map(|cited| cited.listed().issuers()) {
             if !issuers.contains(issuer) {
                 issuers.push(issuer.clone());
             }
@@ -109,7 +109,7 @@ impl<'c> Shared<'c> {
     }
 
     fn outcome(&self, ground: &Ground, cited: &Cited) -> &Result<(), Doubt> {
-        let at = ground.position(cited.snapshot.version);
+        let at = ground.position(cited.header.version);
         at.and_then(|at| self.snapshots.get(at))
             .expect("each snapshot of the file was judged")
     }

@@ -1,20 +1,23 @@
 //! What files about one exchange and sets have in common while they are made: the lists, each thing once and in its place.
 
-use super::Piece;
+use super::{
+    Piece,
+    rows::{Wanted, listed_in},
+};
 use crate::{
     anchor::Anchor,
     note::SignedNote,
     policy::Policy,
+    snapshot::Header,
     stamp::Renewal,
     statement::{Part, Tag},
 };
 use bytes::Bytes;
 use jisr_proto::{
-    evidence::{EvidencePart, EvidenceStatement, Stamp, StampRenewal},
+    evidence::{EvidencePart, EvidenceSnapshot, EvidenceStatement, Stamp, StampRenewal},
     ident::{Instance, Origin},
-    snapshot::Snapshot,
+    snapshot::ShownRows,
 };
-use prost::Message;
 use std::collections::{BTreeMap, HashMap};
 
 /// The lists of a file.
@@ -24,7 +27,9 @@ pub(super) struct Shelf {
     pub(super) created_us: u64,
     registry: BTreeMap<u64, Piece>,
     pub(super) certificates: Vec<Bytes>,
-    pub(super) snapshots: BTreeMap<u64, (Bytes, Bytes)>,
+    snapshots: BTreeMap<u64, EvidenceSnapshot>,
+    /// By root.
+    rows: BTreeMap<Bytes, ShownRows>,
     /// Tokens with their renewals, by the text of the checkpoint.
     stamps: BTreeMap<String, BTreeMap<Bytes, Vec<Renewal>>>,
 }
@@ -37,6 +42,7 @@ impl Shelf {
             registry: BTreeMap::new(),
             certificates: Vec::new(),
             snapshots: BTreeMap::new(),
+            rows: BTreeMap::new(),
             stamps: BTreeMap::new(),
         }
     }
@@ -51,10 +57,32 @@ impl Shelf {
         }
     }
 
-    pub(super) fn snapshot(&mut self, bytes: Bytes, note: Bytes) {
+    pub(super) fn snapshot(&mut self, header: Bytes, note: Bytes, rows: ShownRows) {
         // What does not parse keeps its place at the front, and the verifier refuses it.
-        let version = Snapshot::decode(bytes.clone()).map_or(0, |snapshot| snapshot.version);
-        self.snapshots.entry(version).or_insert((bytes, note));
+        let version = Header::parse(&header).map_or(0, |header| header.version);
+        self.snapshots
+            .entry(version)
+            .or_insert(EvidenceSnapshot { header, note });
+        self.rows.entry(rows.root.clone()).or_insert(rows);
+    }
+
+    /// What of the snapshots' rows a file with these statements rests on.
+    pub(super) fn wanted<'p>(&'p self, statements: impl Iterator<Item = &'p Piece>, laid: &Laid) -> Wanted {
+        let mut wanted = Wanted::default();
+        statements.for_each(|piece| wanted.statement(piece.origin.as_str(), piece.statement.core()));
+        self.registry
+            .values()
+            .filter_map(|piece| piece.statement.act())
+            .for_each(|act| wanted.act(act));
+        laid.checkpoints.iter().for_each(|note| wanted.checkpoint(note));
+        wanted
+    }
+
+    /// The snapshots by version, and by root what is wanted of their rows.
+    pub(super) fn snapshots(&mut self, wanted: &Wanted) -> (Vec<EvidenceSnapshot>, Vec<ShownRows>) {
+        let rows = std::mem::take(&mut self.rows).into_values();
+        let snapshots = std::mem::take(&mut self.snapshots).into_values();
+        (snapshots.collect(), rows.map(|rows| wanted.of(rows)).collect())
     }
 
     pub(super) fn stamp(&mut self, note: &[u8], token: Bytes, renewals: Vec<Renewal>) {
@@ -83,10 +111,7 @@ impl Shelf {
     /// Whose cosignatures count under `anchor` and the snapshots here.
     pub(super) fn policy(&self, anchor: &Anchor) -> Policy {
         let mut policy = Policy::new(anchor);
-        let snapshots = self.snapshots.values();
-        for snapshot in snapshots.filter_map(|(bytes, _)| Snapshot::decode(bytes.clone()).ok()) {
-            policy.learn(&snapshot);
-        }
+        self.rows.values().for_each(|rows| policy.learn(&listed_in(rows)));
         policy
     }
 

@@ -1,9 +1,14 @@
 //! The snapshots that the statements cite, and the schema.
 
 use super::{Case, Doubt, Facts, Outcome, Shared, cache::Cache, ground::Cited, lacks, wrong};
-use crate::{anchor::Anchor, note::open_snapshot_with};
+use crate::{
+    anchor::Anchor,
+    note::open_snapshot_with,
+    snapshot::{Standing, agreement_key, service_key},
+};
 use jisr_certs::digest::{domain, sha256};
 use jisr_proto::{
+    ident::Origin,
     snapshot::Node,
     statement::{Core, Kind},
 };
@@ -23,7 +28,7 @@ pub(super) fn check(case: &Case, shared: &Shared) -> Outcome {
                 entry.parsed.kind()
             ));
         };
-        if core.snapshot != cited.digest.as_slice() {
+        if core.snapshot != cited.header.digest.as_slice() {
             return wrong(format!(
                 "{:?} cites version {version} with another digest",
                 entry.parsed.kind()
@@ -32,7 +37,7 @@ pub(super) fn check(case: &Case, shared: &Shared) -> Outcome {
         // What begins an exchange must rest on a snapshot in force; what ends it is recorded whatever came meanwhile.
         let kind = entry.parsed.kind();
         let begins = matches!(kind, Kind::Asked | Kind::Received);
-        if begins && core.created_us > cited.snapshot.expires_us {
+        if begins && core.created_us > cited.header.expires_us {
             return wrong(format!("version {version} had expired when {kind:?} was made"));
         }
         if case.asked().is_some() {
@@ -47,19 +52,21 @@ pub(super) fn check(case: &Case, shared: &Shared) -> Outcome {
 
 /// The note is the snapshot key's, says what the snapshot says, and the registry's ledger has the same.
 pub(super) fn signed(cited: &Cited, facts: &Facts, anchor: &Anchor, cache: &Cache) -> Result<(), Doubt> {
-    let snapshot = &cited.snapshot;
-    let version = snapshot.version;
+    let header = &cited.header;
+    let version = header.version;
     let text = open_snapshot_with(&cited.note, &anchor.snapshot_key, cache)
         .map_err(|error| Doubt::Wrong(format!("version {version}: {error}")))?;
     let says_the_same = text.version == version
-        && text.digest == cited.digest
-        && text.expires_s == snapshot.expires_us / 1_000_000
-        && snapshot.instance == anchor.instance.as_str()
-        && snapshot.format == 1;
+        && text.digest == header.digest
+        && text.expires_s == header.expires_us / 1_000_000
+        && header.instance == anchor.instance.as_str();
     if !says_the_same {
         return wrong(format!("version {version} and its note differ"));
     }
-    match facts.published(version, &cited.digest) {
+    if let Err(error) = &cited.rows {
+        return wrong(format!("version {version}: {error}"));
+    }
+    match facts.published(version, &header.digest) {
         Some(true) => Ok(()),
         Some(false) => wrong(format!(
             "version {version} is not the one that the registry's ledger has"
@@ -71,11 +78,16 @@ pub(super) fn signed(cited: &Cited, facts: &Facts, anchor: &Anchor, cache: &Cach
 /// The key set is that of the rows of both nodes; where the exchange begins, the snapshot lists them, the service and the
 /// agreement.
 fn rows(case: &Case, cited: &Cited, core: &Core, begins: bool) -> Result<(), Doubt> {
-    let snapshot = &cited.snapshot;
-    let version = snapshot.version;
-    let row = |origin: &str| snapshot.nodes.iter().find(|node| node.origin == origin);
-    let consumer = case.consumer().and_then(|origin| row(origin.as_str()));
-    match (consumer, row(&core.provider_origin)) {
+    let version = cited.header.version;
+    let provider: Origin = core
+        .provider_origin
+        .parse()
+        .map_err(|error| Doubt::Wrong(format!("the provider's ledger: {error}")))?;
+    let consumer = match case.consumer() {
+        Some(origin) => cited.node(origin)?,
+        None => None,
+    };
+    match (consumer, cited.node(&provider)?) {
         (Some(consumer), Some(provider)) if core.key_set != key_set(consumer, provider).as_slice() => {
             return wrong(format!("a statement's key set is not that of version {version}"));
         }
@@ -86,21 +98,30 @@ fn rows(case: &Case, cited: &Cited, core: &Core, begins: bool) -> Result<(), Dou
     if !begins {
         return Ok(());
     }
-    let is_listed = snapshot.services.iter().any(|service| {
-        service.name == core.service && service.provider == core.provider && service.holds(&core.schema)
-    });
-    if !is_listed {
-        return wrong(format!(
-            "version {version} does not list {} of {} with this schema",
-            core.service, core.provider
-        ));
+    match cited.find(&service_key(&core.service, &core.provider)) {
+        Standing::Listed(row) if row.service.as_ref().is_some_and(|row| row.holds(&core.schema)) => {}
+        Standing::Listed(_) | Standing::Absent => {
+            return wrong(format!(
+                "version {version} does not list {} of {} with this schema",
+                core.service, core.provider
+            ));
+        }
+        Standing::Withheld | Standing::Unknown => {
+            return lacks(format!(
+                "the row of {} of {} in version {version} is not there",
+                core.service, core.provider
+            ));
+        }
     }
     // A refusal may well rest on the agreement's no longer being listed.
     let refused = case.of_kind(Kind::Refused).next().is_some();
-    if !refused && !snapshot.agreements.iter().any(|row| row.digest == core.agreement) {
-        return wrong(format!("version {version} does not list the agreement as in force"));
+    match cited.find(&agreement_key(&core.agreement)) {
+        // Its key says which agreement it is; the document stands in the registry's ledger.
+        Standing::Listed(_) | Standing::Withheld => Ok(()),
+        _ if refused => Ok(()),
+        Standing::Absent => wrong(format!("version {version} does not list the agreement as in force")),
+        Standing::Unknown => lacks(format!("the row of the agreement in version {version} is not there")),
     }
-    Ok(())
 }
 
 /// Key-set digest of two nodes (docs/formats.md, Statement).

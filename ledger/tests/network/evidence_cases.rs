@@ -12,6 +12,7 @@ use jisr_ledger::{
 use jisr_proto::{
     evidence::Evidence,
     ident::ExchangeId,
+    snapshot::ShownRow,
     statement::{Core, Kind},
 };
 
@@ -161,9 +162,72 @@ fn what_lacks_is_indeterminate() {
     lacks(&without(|evidence| drop(evidence.registry.remove(4))), "snapshots");
     let no_snapshot = |evidence: &mut Evidence| {
         evidence.snapshots.clear();
-        evidence.snapshot_notes.clear();
+        evidence.rows.clear();
     };
     lacks(&without(no_snapshot), "snapshots");
+}
+
+#[test]
+fn the_file_has_only_the_rows_on_which_it_rests() {
+    let network = super::network();
+    let evidence = network.evidence();
+    let rows = &evidence.rows[0].rows;
+    let with_content: Vec<&str> = rows
+        .iter()
+        .filter(|row| !row.row.is_empty())
+        .map(|row| row.key.as_str())
+        .collect();
+    assert!(with_content.iter().any(|key| key.starts_with("agreement/")));
+    assert!(
+        with_content
+            .iter()
+            .all(|key| !key.starts_with("member/") && *key != "quorum"),
+        "{with_content:?}"
+    );
+    // No certificate is revoked, which the keys on both sides show.
+    let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+    let beside = keys
+        .windows(2)
+        .any(|pair| pair[0] == "quorum" && pair[1].starts_with("service/"));
+    assert!(beside, "{keys:?}");
+}
+
+#[test]
+fn rows_that_are_withheld_leave_it_open_and_bent_ones_refute() {
+    let network = super::network();
+    let whole = network.evidence();
+    let without = |key: &'static str| {
+        let mut evidence = whole.clone();
+        evidence.rows[0].rows.retain(|row| !row.key.starts_with(key));
+        evidence
+    };
+    for key in ["node/JO/GOV/mol", "node/JO/GOV/psd", "service/", "agreement/"] {
+        finds(&network, &without(key), "snapshots", Verdict::Indeterminate);
+    }
+    finds(&network, &without("quorum"), "revocation", Verdict::Indeterminate);
+    let at = |key: &str| {
+        whole.rows[0]
+            .rows
+            .iter()
+            .position(|row| row.key.starts_with(key))
+            .expect("a row")
+    };
+    let (node, service) = (at("node/"), at("service/"));
+    let bent = |change: &dyn Fn(&mut Vec<ShownRow>)| {
+        let mut evidence = whole.clone();
+        change(&mut evidence.rows[0].rows);
+        finds(&network, &evidence, "snapshots", Verdict::Invalid);
+    };
+    bent(&|rows| rows[node].row = rows[service].row.clone());
+    bent(&|rows| rows[node].index += 1);
+    bent(&|rows| drop(rows[node].path.pop()));
+    bent(&|rows| rows[service].key.push('x'));
+    bent(&|rows| rows.swap(node, service));
+    let mut withheld = whole.clone();
+    let row = &mut withheld.rows[0].rows[node];
+    row.content = Bytes::copy_from_slice(&domain("jisr.row", &[&row.row]));
+    row.row = Bytes::new();
+    finds(&network, &withheld, "snapshots", Verdict::Indeterminate);
 }
 
 #[test]
@@ -222,7 +286,7 @@ fn what_contradicts_is_invalid() {
     });
     is_wrong("schema", &|evidence| evidence.schema = [SCHEMA, b"x"].concat().into());
     is_wrong("snapshots", &|evidence| {
-        evidence.snapshot_notes[0] = evidence.checkpoints[0].clone()
+        evidence.snapshots[0].note = evidence.checkpoints[0].clone()
     });
 }
 
@@ -243,8 +307,11 @@ fn other(network: &Network, withheld: &[Tag], make: impl Fn(&mut Network)) -> Ev
     make(&mut network);
     let [registry, mol, psd] = &network.logs;
     let note = registry.note(registry.size(), &[]);
-    let mut builder = Builder::new(&network.anchor.instance, &network.exchange, LATER_US)
-        .snapshot(network.snapshot.clone(), network.snapshot_note.clone());
+    let mut builder = Builder::new(&network.anchor.instance, &network.exchange, LATER_US).snapshot(
+        network.snapshot.clone(),
+        network.snapshot_note.clone(),
+        network.shown(),
+    );
     for index in 1..registry.size() {
         builder = builder.registry_entry(registry.piece(index, &note));
     }

@@ -16,6 +16,7 @@ use jisr_ledger::{
     evidence::{Builder, SetBuilder, encode},
     note::{SnapshotText, VerifierKey, assemble, signature_line},
     seal::SealVerifier,
+    snapshot::{Header, ISSUING, Rows, Showing, State, row_bytes},
     statement::{Closed, Draft, PayloadHasher, Tag},
 };
 use jisr_proto::{
@@ -23,7 +24,8 @@ use jisr_proto::{
     evidence::{Evidence, EvidenceSet},
     ident::{ExchangeId, Origin},
     snapshot::{
-        AgreementAct, AgreementRow, Member, Node, NodeAct, Service, ServiceAct, Snapshot, SnapshotAct, Witness,
+        AgreementAct, AgreementRow, Authority, Member, Node, NodeAct, Quorum as QuorumRow, Service, ServiceAct,
+        ShownRows, SnapshotAct, Witness,
     },
     statement::{Agreed, AgreedMethod, AgreedPurpose, Agreement, Core, Kind, Started, Subject, SubjectIdentifier},
 };
@@ -144,7 +146,9 @@ pub(crate) struct Network {
     pub(crate) logs: [Log; 3],
     pub(crate) certificates: [Bytes; 4],
     pub(crate) document: Bytes,
+    /// Canonical bytes of the header.
     pub(crate) snapshot: Bytes,
+    pub(crate) rows: Rows,
     pub(crate) snapshot_note: Bytes,
     pub(crate) key_set_items: Vec<Hash>,
     pub(crate) exchange: ExchangeId,
@@ -161,7 +165,7 @@ impl Network {
             agree(&mut logs[which], which, inputs, &document);
         }
         let nodes = [1, 2].map(|which| node(which, inputs));
-        let snapshot = canonical::encode(&register(&mut logs, &nodes, inputs, &document));
+        let (snapshot, rows) = register(&mut logs, &nodes, inputs, &document);
         let key_set_items = key_set(&nodes);
         let mut network = Self {
             anchor: anchor(inputs),
@@ -175,6 +179,7 @@ impl Network {
             ],
             document,
             snapshot,
+            rows,
             key_set_items,
             exchange: ExchangeId::new_v7(ASKED_US, [7; 10]),
         };
@@ -248,6 +253,13 @@ impl Network {
         self.logs[which].append(close(draft, which, index))
     }
 
+    /// All rows, with proofs.
+    pub(crate) fn shown(&self) -> ShownRows {
+        let mut showing = Showing::new(&self.rows);
+        showing.all("");
+        showing.finish()
+    }
+
     /// The pieces of the evidence, with the officer and the person withheld.
     pub(crate) fn builder(&self) -> Builder {
         let [registry, mol, psd] = &self.logs;
@@ -259,7 +271,7 @@ impl Network {
             .statement(mol.piece(3, &mol_note), &[])
             .statement(psd.piece(2, &psd_note), &[])
             .statement(psd.piece(3, &psd_note), &[])
-            .snapshot(self.snapshot.clone(), self.snapshot_note.clone())
+            .snapshot(self.snapshot.clone(), self.snapshot_note.clone(), self.shown())
             .schema(Bytes::from_static(SCHEMA));
         for index in 1..registry.size() {
             builder = builder.registry_entry(registry.piece(index, &registry_note));
@@ -291,7 +303,7 @@ impl Network {
             builder.statement(&self.exchange, psd.piece(index, &psd_note), &[]);
         }
         builder.statement(&network.exchange, mol.piece(refused, &mol_note), &[]);
-        builder.snapshot(self.snapshot.clone(), self.snapshot_note.clone());
+        builder.snapshot(self.snapshot.clone(), self.snapshot_note.clone(), self.shown());
         builder.schema(Bytes::from_static(SCHEMA));
         for index in 1..registry.size() {
             builder.registry_entry(registry.piece(index, &registry_note));
@@ -379,22 +391,22 @@ fn key_set(nodes: &[Node; 2]) -> Vec<Hash> {
     items
 }
 
-/// The registry's entries; returns the snapshot that the last of them publishes.
-fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &Bytes) -> Snapshot {
+/// The registry's entries; returns header and rows of the snapshot that the last of them publishes.
+fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &Bytes) -> (Bytes, Rows) {
     let agreed = [1, 2].map(|which| logs[which].sealed(1, 2)).to_vec();
     let registry = &mut logs[0];
     let put = |registry: &mut Log, draft: Draft| {
         let index = registry.size();
         registry.append(close(draft, 0, index))
     };
-    let mut rows = Vec::new();
+    let mut listed = Vec::new();
     for node in nodes {
         let act = NodeAct {
             node: Some(node.clone()),
             token: Bytes::from_static(&[9; 32]),
         };
         let entry = put(registry, Draft::new(act_core(Kind::NodeEnrolled, 3500)).act(&act));
-        rows.push(Node { entry, ..node.clone() });
+        listed.push(Node { entry, ..node.clone() });
     }
     let service = Service {
         name: SERVICE.into(),
@@ -406,11 +418,11 @@ fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &
     };
     let act = ServiceAct {
         service: Some(service.clone()),
-        node: rows[1].id.clone(),
+        node: listed[1].id.clone(),
         withdrawn: false,
     };
     let entry = put(registry, Draft::new(act_core(Kind::ServicePublished, 3400)).act(&act));
-    let services = vec![Service { entry, ..service }];
+    let service = Service { entry, ..service };
     let act = AgreementAct {
         document: document.clone(),
         agreed,
@@ -430,35 +442,49 @@ fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &
         name_en: en.into(),
         entry: 0,
     };
-    let snapshot = Snapshot {
-        format: 1,
+    let says = [
+        State::Member(member("JO/GOV/mol", "وزارة العمل", "Ministry of Labour")),
+        State::Member(member("JO/GOV/psd", "مديرية الأمن العام", "Public Security Directorate")),
+        State::Service(service),
+        State::Agreement(row),
+        State::Witness(Witness {
+            name: WITNESSES[0].into(),
+            key: Bytes::copy_from_slice(&public(&pair(&witness_seed(0)))),
+            operator: "JO/registry".into(),
+        }),
+        State::Quorum(QuorumRow {
+            routine: 1,
+            standard: 1,
+            high: 1,
+        }),
+        State::Authority(Authority {
+            kind: ISSUING.into(),
+            certificate: inputs.issuing.clone(),
+        }),
+    ];
+    let rows = says
+        .into_iter()
+        .chain(listed.into_iter().map(State::Node))
+        .map(row_bytes);
+    let (rows, _) = Rows::default().next(rows);
+    let header = Header {
         instance: "JO".into(),
         version: 1,
         created_us: ASKED_US - 2_800_000_000,
         expires_us: ASKED_US + 256_400_000_000,
-        members: vec![
-            member("JO/GOV/mol", "وزارة العمل", "Ministry of Labour"),
-            member("JO/GOV/psd", "مديرية الأمن العام", "Public Security Directorate"),
-        ],
-        nodes: rows,
-        services,
-        agreements: vec![row],
-        witnesses: vec![Witness {
-            name: WITNESSES[0].into(),
-            key: Bytes::copy_from_slice(&public(&pair(&witness_seed(0)))),
-            operator: "JO/registry".into(),
-        }],
-        quorum: vec![1, 1, 1],
-        issuers: vec![inputs.issuing.clone()],
-        ..Snapshot::default()
+        previous: None,
+        rows: rows.len(),
+        root: rows.root(),
+        digest: [0; 32],
     };
+    let bytes = header.encode();
     let act = SnapshotAct {
         version: 1,
-        digest: digest("jisr.snapshot", &canonical::encode(&snapshot)),
-        expires_us: snapshot.expires_us,
+        digest: digest("jisr.snapshot", &bytes),
+        expires_us: header.expires_us,
     };
     put(registry, Draft::new(act_core(Kind::SnapshotPublished, 2800)).act(&act));
-    snapshot
+    (bytes, rows)
 }
 
 fn snapshot_note(snapshot: &Bytes) -> Bytes {

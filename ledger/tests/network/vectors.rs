@@ -11,7 +11,7 @@ use jisr_ledger::{
     statement::leaf_input,
     tree::{Frontier, empty_root, leaf_hash},
 };
-use jisr_proto::{canonical, registry::Token};
+use jisr_proto::{canonical, registry::Token, snapshot::ShownRow};
 use serde_json::{Value, json};
 
 /// File names and contents, all but the inputs.
@@ -116,12 +116,24 @@ fn agreement(network: &Network, inputs: &Inputs) -> Value {
 
 fn snapshot(network: &Network) -> Value {
     json!({
-        "snapshot": hex(&network.snapshot),
+        "header": hex(&network.snapshot),
+        "rows": snapshot_rows(network),
+        "root": hex(&network.rows.root()),
         "digest": hex(&domain("jisr.snapshot", &[&network.snapshot])),
         "key_seed": hex(&network::SNAPSHOT_SEED),
         "key": network::snapshot_key().to_string(),
         "note": text(&network.snapshot_note),
     })
+}
+
+/// Every row with its content digest and path.
+fn snapshot_rows(network: &Network) -> Value {
+    let content = |key: &str| hex(&network.rows.get(key).expect("listed").content);
+    let row = |row: &ShownRow| {
+        let path: Vec<String> = row.path.iter().map(|hash| hex(hash)).collect();
+        json!({"key": row.key, "row": hex(&row.row), "content": content(&row.key), "path": path})
+    };
+    network.shown().rows.iter().map(row).collect()
 }
 
 fn checkpoint(network: &Network) -> Value {

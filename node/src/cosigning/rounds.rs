@@ -134,7 +134,7 @@ fn registry(closets: &Closets, view: &View) -> Option<Witness> {
     let anchor = closets.directory.anchor();
     let (name, operator) = (anchor.instance.witness_name(), anchor.instance.registry());
     let anchored = anchor.witnesses.iter().map(|witness| &witness.key);
-    let listed = view.witnesses.iter().map(|(key, _)| key);
+    let listed = view.witnesses().iter().map(|(key, _)| key);
     let key = anchored.chain(listed).find(|key| key.name() == name)?.clone();
     Some(Witness {
         key,
@@ -150,7 +150,7 @@ fn further(closets: &Closets, view: &View) -> Vec<Witness> {
     let mut rows: Vec<&Arc<NodeRow>> = view.nodes().filter(|row| row.id.member() != own).collect();
     rows.sort_by_cached_key(|row| {
         let name = row.id.witness_name();
-        let is_named = view.witnesses.iter().any(|(key, _)| key.name() == name);
+        let is_named = view.witnesses().iter().any(|(key, _)| key.name() == name);
         let is_peer = closets.owed.seen(&row.origin) > 0;
         let score = digest::sha256(&[closets.origin.as_str().as_bytes(), row.origin.as_str().as_bytes()]);
         (!is_named, !is_peer, score)

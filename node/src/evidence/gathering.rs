@@ -14,7 +14,6 @@ use jisr_ledger::{Verified, note};
 use jisr_proto::ident::{ExchangeId, Origin};
 use jisr_proto::peer::ShowRequest;
 use jisr_proto::reason::Reason;
-use jisr_proto::snapshot::Snapshot;
 use jisr_proto::statement::{Agreement, Core, Kind, Sealed};
 use jisr_proto::status::Fault;
 use prost::Message as _;
@@ -83,9 +82,8 @@ impl Gathered {
 /// The evidence class that the agreement pins for the method, by the snapshot that the statement cites.
 fn class(closets: &Closets, core: &Core) -> QuorumClass {
     let pinned = || {
-        let signed = closets.archive.find(core.snapshot_version)?;
-        let snapshot = Snapshot::decode(signed.snapshot).ok()?;
-        let row = snapshot.agreements.iter().find(|row| row.digest == core.agreement)?;
+        let kept = closets.archive.find(core.snapshot_version)?;
+        let row = kept.listed.agreements.iter().find(|row| row.digest == core.agreement)?;
         let agreement = Agreement::decode(row.document.clone()).ok()?;
         let mut methods = agreement.methods.iter();
         let method = methods.find(|method| method.service == core.service && method.method == core.method)?;

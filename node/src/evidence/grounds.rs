@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_ledger::evidence::{AgreedIn, Needs, Piece};
-use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
-use prost::Message as _;
 
 use super::gathering::Gathered;
 use super::keeping;
+use crate::archive::Excerpt;
 use crate::closets::Closets;
 
 /// What one or many exchanges need.
 #[derive(Default)]
 pub(super) struct Grounds {
     needs: Needs,
-    snapshots: BTreeMap<u64, (SignedSnapshot, Snapshot)>,
+    snapshots: BTreeMap<u64, Excerpt>,
     lacking: HashSet<u64>,
 }
 
@@ -25,8 +24,7 @@ pub(super) struct Grounds {
 pub(super) struct Found {
     pub(super) entries: Vec<Piece>,
     pub(super) certificates: Vec<Bytes>,
-    /// Each with its note.
-    pub(super) snapshots: Vec<(Bytes, Bytes)>,
+    pub(super) snapshots: Vec<Excerpt>,
 }
 
 impl Grounds {
@@ -48,8 +46,8 @@ impl Grounds {
                     }
                 }
             }
-            if let Some((_, snapshot)) = self.snapshots.get(&version) {
-                self.needs.add(snapshot, core);
+            if let Some(kept) = self.snapshots.get(&version) {
+                self.needs.add(&kept.listed, core);
             }
         }
     }
@@ -57,8 +55,8 @@ impl Grounds {
     /// Fetches the entries of the registry's ledger, or takes those that are kept.
     pub(super) async fn collect(mut self, closets: &Arc<Closets>, lacks: &mut Vec<String>) -> Found {
         let mut published = Vec::new();
-        for (signed, _) in self.snapshots.values() {
-            match keeping::of_snapshot(closets, signed) {
+        for kept in self.snapshots.values() {
+            match keeping::of_snapshot(closets, &kept.signed) {
                 Ok(entry) => {
                     self.needs.entries.insert(entry.index);
                     published.push(entry);
@@ -71,11 +69,10 @@ impl Grounds {
         let have: HashSet<u64> = entries.iter().map(|entry| entry.index).collect();
         entries.extend(published.into_iter().filter(|entry| !have.contains(&entry.index)));
         entries.extend(self.list_agreeing(closets, &entries));
-        let snapshots = self.snapshots.into_values();
         Found {
             entries,
             certificates: self.needs.certificates(&closets.issuers),
-            snapshots: snapshots.map(|(signed, _)| (signed.snapshot, signed.note)).collect(),
+            snapshots: self.snapshots.into_values().collect(),
         }
     }
 }
@@ -86,29 +83,26 @@ impl Grounds {
     fn list_agreeing(&mut self, closets: &Closets, entries: &[Piece]) -> Vec<Piece> {
         let mut published = Vec::new();
         for agreed in entries.iter().flat_map(AgreedIn::of) {
-            if self.snapshots.values().any(|(_, snapshot)| agreed.is_listed(snapshot)) {
+            if self.snapshots.values().any(|kept| agreed.is_listed(&kept.listed)) {
                 continue;
             }
             let versions = std::iter::once(agreed.snapshot_version).chain(closets.archive.versions());
             let found = versions
-                .filter_map(|version| Some((version, kept(closets, version).ok()?)))
-                .find(|(_, (_, snapshot))| agreed.is_listed(snapshot));
-            let Some((version, (signed, snapshot))) = found else {
+                .filter_map(|version| Some((version, closets.archive.find(version)?)))
+                .find(|(_, kept)| agreed.is_listed(&kept.listed));
+            let Some((version, kept)) = found else {
                 continue;
             };
-            if let Ok(entry) = keeping::of_snapshot(closets, &signed) {
+            if let Ok(entry) = keeping::of_snapshot(closets, &kept.signed) {
                 published.push(entry);
-                self.snapshots.insert(version, (signed, snapshot));
+                self.snapshots.insert(version, kept);
             }
         }
         published
     }
 }
 
-fn kept(closets: &Closets, version: u64) -> Result<(SignedSnapshot, Snapshot), String> {
-    let signed = closets.archive.find(version);
-    let signed = signed.ok_or_else(|| format!("snapshot {version} is not kept here"))?;
-    let snapshot = Snapshot::decode(signed.snapshot.clone());
-    let snapshot = snapshot.map_err(|_| format!("the copy of snapshot {version} is damaged"))?;
-    Ok((signed, snapshot))
+fn kept(closets: &Closets, version: u64) -> Result<Excerpt, String> {
+    let kept = closets.archive.find(version);
+    kept.ok_or_else(|| format!("snapshot {version} is not kept here, or its copy is damaged"))
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use jisr_ledger::evidence::Piece;
 use jisr_ledger::files::{Disk as _, RealDisk};
 use jisr_proto::registry::EntriesRequest;
-use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
+use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::statement::{Agreement, Sealed};
 use prost::Message as _;
 
 use super::gathering::piece;
+use crate::archive::Excerpt;
 use crate::closets::Closets;
 use crate::setup::Layout;
 
@@ -147,8 +148,7 @@ pub(crate) async fn keep_entries(closets: &Arc<Closets>, done: &Mutex<HashSet<u6
 
 /// Entries that exchanges of this member under that snapshot rest on and that are not kept yet.
 fn lacking(closets: &Closets, version: u64) -> BTreeSet<u64> {
-    let signed = closets.archive.find(version);
-    let Some(snapshot) = signed.and_then(|signed| Snapshot::decode(signed.snapshot).ok()) else {
+    let Some(Excerpt { listed: snapshot, .. }) = closets.archive.find(version) else {
         return BTreeSet::new();
     };
     let own = format!("{}/", closets.node.member());

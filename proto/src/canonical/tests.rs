@@ -179,7 +179,7 @@ proptest! {
         if let Ok(core) = decode::<Core>(&noise) {
             prop_assert!(encode(&core).len() <= noise.len());
         }
-        let _ = decode::<snapshot::Snapshot>(&noise);
+        let _ = decode::<snapshot::Row>(&noise);
         let _ = decode::<peer::ExchangeRequest>(&noise);
         let _ = decode::<Agreement>(&noise);
         let _ = decode::<AgreedMethod>(&noise);

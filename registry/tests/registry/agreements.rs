@@ -158,17 +158,14 @@ async fn the_entry_holds_both_agreed() {
     let document = encode(&agreement());
     parties.provider_agrees(&document).await.unwrap();
     parties.consumer_agrees(&document).await.unwrap();
-    let mut follow = parties
-        .consumer
-        .follow(wire::FollowRequest { version: 0 })
-        .await
-        .unwrap()
-        .into_inner();
-    let signed = follow.message().await.unwrap().unwrap();
-    let snapshot: jisr_proto::snapshot::Snapshot = jisr_proto::canonical::decode(&signed.snapshot).unwrap();
-    assert_eq!(snapshot.agreements[0].document, document);
+    let followed = parties.consumer.follow(wire::FollowRequest::default()).await;
+    let mut follow = followed.unwrap().into_inner();
+    let told = follow.message().await.unwrap().unwrap();
+    let rows = jisr_ledger::snapshot::Rows::default().with(&told.changes).unwrap();
+    let listed: jisr_ledger::snapshot::Listed = rows.read().collect();
+    assert_eq!(listed.agreements[0].document, document);
     let request = wire::EntriesRequest {
-        indexes: vec![snapshot.agreements[0].entry],
+        indexes: vec![listed.agreements[0].entry],
     };
     let entries = parties.consumer.entries(request).await.unwrap().into_inner().entries;
     let key = parties.world.anchor().registry_key;

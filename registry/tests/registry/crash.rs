@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use bytes::Bytes;
 use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
 
@@ -55,6 +56,7 @@ async fn everything_acknowledged_survives_a_crash() {
         .unwrap();
     let held = wire::FollowRequest {
         version: published.snapshot_version,
+        digest: Bytes::new(),
     };
     let newer = registry
         .follow(held)

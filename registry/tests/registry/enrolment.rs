@@ -225,7 +225,7 @@ async fn without_a_certificate_nothing_but_enrolment_is_possible() {
         Reason::CallerUnauthenticated
     );
     assert_eq!(
-        reason(registry.follow(wire::FollowRequest { version: 0 }).await),
+        reason(registry.follow(wire::FollowRequest::default()).await),
         Reason::CallerUnauthenticated
     );
     let large = wire::EnrolRequest {

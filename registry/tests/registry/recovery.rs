@@ -61,11 +61,8 @@ async fn nothing_is_sealed_before_a_node_confirms() {
 
     // What it has it shows: the snapshot, its entries.
     let mut registry = world.call(Some(&mol.identity)).await;
-    let mut follow = registry
-        .follow(wire::FollowRequest { version: 0 })
-        .await
-        .unwrap()
-        .into_inner();
+    let followed = registry.follow(wire::FollowRequest::default()).await;
+    let mut follow = followed.unwrap().into_inner();
     assert!(follow.message().await.unwrap().is_some());
     assert_eq!(entries(&mut registry, &world, Kind::NodeEnrolled).await.len(), 1);
     let silent = hello(&world, &mol, Bytes::new()).await;

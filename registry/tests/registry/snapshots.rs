@@ -4,10 +4,11 @@ use bytes::Bytes;
 use jisr_certs::digest;
 use jisr_ledger::note::{self, VerifierKey};
 use jisr_ledger::seal::SealVerifier;
+use jisr_ledger::snapshot::{Header, Listed, ProvenRows, Rows, Standing, node_key};
 use jisr_ledger::statement::Act;
 use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
-use jisr_proto::snapshot::{SignedSnapshot, Snapshot};
+use jisr_proto::snapshot::{SignedSnapshot, SnapshotUpdate};
 use jisr_proto::status::Fault;
 
 use crate::world::{World, reason};
@@ -15,14 +16,22 @@ use crate::world::{World, reason};
 const MOL: &str = "JO/GOV/mol/node/node1";
 const PSD: &str = "JO/GOV/psd/node/node1";
 
-/// Verifies a snapshot as a node does.
-fn verified(world: &World, signed: &SignedSnapshot) -> Snapshot {
+/// A snapshot as a node has it.
+#[derive(Clone)]
+struct Snapshot {
+    header: Header,
+    rows: Rows,
+    listed: Listed,
+}
+
+/// Verifies a header as a node does.
+fn verified(world: &World, signed: &SignedSnapshot) -> Header {
     let anchor = world.anchor();
     let text = note::open_snapshot(&signed.note, &anchor.snapshot_key).unwrap();
-    assert_eq!(text.digest, digest::domain("jisr.snapshot", &[&signed.snapshot]));
-    let snapshot: Snapshot = jisr_proto::canonical::decode(&signed.snapshot).unwrap();
+    let header = Header::parse(&signed.header).unwrap();
+    assert_eq!(text.digest, header.digest);
     assert_eq!(
-        (snapshot.version, snapshot.expires_us),
+        (header.version, header.expires_us),
         (text.version, text.expires_s * 1_000_000)
     );
     let entry = SealVerifier::new()
@@ -35,19 +44,42 @@ fn verified(world: &World, signed: &SignedSnapshot) -> Snapshot {
         (act.version, act.digest.as_ref()),
         (text.version, text.digest.as_slice())
     );
-    assert!(snapshot.members.is_sorted_by(|one, next| one.id < next.id));
-    assert!(snapshot.nodes.is_sorted_by(|one, next| one.id < next.id));
-    snapshot
+    header
 }
 
-/// What does not differ between two versions of the same state.
-fn rows(snapshot: Snapshot) -> Snapshot {
-    Snapshot {
-        version: 0,
-        created_us: 0,
-        expires_us: 0,
-        previous: Bytes::new(),
-        ..snapshot
+/// The next snapshot of a stream, and how many changes told it.
+async fn next(
+    world: &World,
+    follow: &mut tonic::Streaming<SnapshotUpdate>,
+    held: Option<&Snapshot>,
+) -> Result<(Snapshot, usize), tonic::Status> {
+    let first = follow.message().await?.unwrap();
+    let header = verified(world, first.signed.as_ref().unwrap());
+    let (mut changes, mut more) = (first.changes, first.more);
+    while more {
+        let piece = follow.message().await?.unwrap();
+        assert!(piece.signed.is_none() && piece.base_version == first.base_version);
+        changes.extend(piece.changes);
+        more = piece.more;
+    }
+    let base = match held {
+        _ if first.base_version == 0 => Rows::default(),
+        Some(held) => {
+            assert_eq!(held.header.version, first.base_version);
+            held.rows.clone()
+        }
+        None => panic!("changes to snapshot {}, and none is held", first.base_version),
+    };
+    let rows = base.with(&changes).unwrap();
+    rows.check(&header).unwrap();
+    let listed = rows.read().collect();
+    Ok((Snapshot { header, rows, listed }, changes.len()))
+}
+
+fn holding(held: &Snapshot) -> wire::FollowRequest {
+    wire::FollowRequest {
+        version: held.header.version,
+        digest: Bytes::copy_from_slice(&held.header.digest),
     }
 }
 
@@ -56,24 +88,29 @@ async fn each_version_is_signed_and_stands_in_the_ledger() {
     let world = World::new().await;
     world.member("JO/GOV/psd").await;
     world.member("JO/GOV/mol").await;
-    let first = world.node(PSD).await.response.snapshot.unwrap();
-    let second = world.node(MOL).await.response.snapshot.unwrap();
-    let (before, after) = (verified(&world, &first), verified(&world, &second));
-    assert_eq!(after.version, before.version + 1);
-    assert_eq!(
-        after.previous.as_ref(),
-        digest::domain("jisr.snapshot", &[&first.snapshot])
-    );
-    assert_eq!(after.members.len(), 2);
-    let ids: Vec<_> = after.nodes.iter().map(|node| node.id.as_str()).collect();
+    let psd = world.node(PSD).await;
+    let first = newest(&world, &psd).await;
+    assert_eq!(first.header, verified(&world, psd.response.snapshot.as_ref().unwrap()));
+    let second = world.node(MOL).await.response;
+    let after = newest(&world, &psd).await;
+    assert_eq!(after.header, verified(&world, second.snapshot.as_ref().unwrap()));
+    assert_eq!(after.header.version, first.header.version + 1);
+    assert_eq!(after.header.previous, Some(first.header.digest));
+    let shown = ProvenRows::check(second.row.as_slice(), &after.header).unwrap();
+    assert!(matches!(shown.find(&node_key(MOL)), Standing::Listed(_)));
+    let listed = after.listed;
+    assert_eq!(listed.members.len(), 2);
+    let ids: Vec<_> = listed.nodes.iter().map(|node| node.id.as_str()).collect();
     assert_eq!(ids, [MOL, PSD]);
-    assert_eq!(after.witnesses.len(), 1);
+    assert_eq!(listed.witnesses.len(), 1);
     let witness = VerifierKey::new_witness(
-        &after.witnesses[0].name,
-        after.witnesses[0].key.as_ref().try_into().unwrap(),
+        &listed.witnesses[0].name,
+        listed.witnesses[0].key.as_ref().try_into().unwrap(),
     );
     assert_eq!(witness.unwrap(), world.anchor().witnesses[0].key);
-    assert_eq!(after.quorum, [1, 1, 1]);
+    let quorum = listed.quorum.unwrap();
+    assert_eq!((quorum.routine, quorum.standard, quorum.high), (1, 1, 1));
+    assert_eq!(listed.authorities.len(), 1);
     world.finish(()).await;
 }
 
@@ -82,7 +119,7 @@ async fn rows_name_the_entries_that_made_them() {
     let world = World::new().await;
     world.member("JO/GOV/mol").await;
     let node = world.node(MOL).await;
-    let snapshot = verified(&world, node.response.snapshot.as_ref().unwrap());
+    let snapshot = newest(&world, &node).await.listed;
     let indexes = vec![snapshot.members[0].entry, snapshot.nodes[0].entry];
     let mut registry = world.call(Some(&node.identity)).await;
     let entries = registry
@@ -126,22 +163,16 @@ async fn changes_are_pushed_and_a_revoked_node_is_cut_off() {
     world.member("JO/GOV/psd").await;
     let mol = world.node(MOL).await;
     let mut registry = world.call(Some(&mol.identity)).await;
-    let mut follow = registry
-        .follow(wire::FollowRequest { version: 0 })
-        .await
-        .unwrap()
-        .into_inner();
-    let newest = verified(&world, &follow.message().await.unwrap().unwrap());
-    assert_eq!(newest.nodes.len(), 1);
+    let followed = registry.follow(wire::FollowRequest::default()).await;
+    let mut follow = followed.unwrap().into_inner();
+    let (newest, _) = next(&world, &mut follow, None).await.unwrap();
+    assert_eq!(newest.listed.nodes.len(), 1);
     let psd = world.node(PSD).await;
-    let pushed = verified(&world, &follow.message().await.unwrap().unwrap());
-    assert_eq!(pushed.nodes.len(), 2);
+    let (pushed, changes) = next(&world, &mut follow, Some(&newest)).await.unwrap();
+    assert_eq!((pushed.listed.nodes.len(), changes), (2, 1));
 
-    let held = wire::FollowRequest {
-        version: pushed.version,
-    };
     let mut other = world.call(Some(&psd.identity)).await;
-    let mut psd_follows = other.follow(held).await.unwrap().into_inner();
+    let mut psd_follows = other.follow(holding(&pushed)).await.unwrap().into_inner();
     let revoke = wire::RevokeNodeRequest {
         node: MOL.into(),
         reason: 1,
@@ -154,13 +185,15 @@ async fn changes_are_pushed_and_a_revoked_node_is_cut_off() {
         .await
         .expect_err("the stream of a revoked node must end");
     assert_eq!(Fault::from_tonic(&ended).unwrap().reason, Reason::CertificateRevoked);
-    let told = verified(&world, &psd_follows.message().await.unwrap().unwrap());
+    let (told, changes) = next(&world, &mut psd_follows, Some(&pushed)).await.unwrap();
+    assert_eq!(changes, 3, "a node that went and two certificates that are revoked");
+    let told = told.listed;
     assert_eq!(told.nodes.len(), 1);
     assert_eq!(told.revoked.len(), 2);
     assert!(
         told.revoked
             .iter()
-            .any(|hash| hash.as_ref() == digest::sha256(&[&mol.response.tls_certificate]))
+            .any(|row| row.certificate.as_ref() == digest::sha256(&[&mol.response.tls_certificate]))
     );
     assert_eq!(
         reason(registry.proposals(wire::ProposalsRequest {}).await),
@@ -182,8 +215,21 @@ async fn a_node_that_is_ahead_is_told_that_somebody_went_back() {
     world.member("JO/GOV/mol").await;
     let mol = world.node(MOL).await;
     let mut registry = world.call(Some(&mol.identity)).await;
-    let ahead = wire::FollowRequest { version: 1000 };
+    let ahead = wire::FollowRequest {
+        version: 1000,
+        digest: Bytes::new(),
+    };
     assert_eq!(reason(registry.follow(ahead).await), Reason::SnapshotBehind);
+    let forked = wire::FollowRequest {
+        digest: vec![7; 32].into(),
+        ..holding(&newest(&world, &mol).await)
+    };
+    assert_eq!(reason(registry.follow(forked).await), Reason::SnapshotBehind);
+    let bent = wire::FollowRequest {
+        version: 1,
+        digest: vec![7; 31].into(),
+    };
+    assert_eq!(reason(registry.follow(bent).await), Reason::RequestInvalid);
     world.finish(registry).await;
 }
 
@@ -210,8 +256,16 @@ async fn the_state_is_the_same_after_a_restart() {
         world.restart(Some(&mol)).await;
     }
     let after = newest(&world, &mol).await;
-    assert!(after.version > before.version);
-    assert_eq!(rows(after), rows(before));
+    assert!(after.header.version > before.header.version);
+    assert!(after.rows == before.rows);
+    // Whoever held the one before a restart is told that nothing changed.
+    world.stop().await;
+    world.restart(Some(&mol)).await;
+    let mut registry = world.call(Some(&mol.identity)).await;
+    let mut follow = registry.follow(holding(&after)).await.unwrap().into_inner();
+    let (told, changes) = next(&world, &mut follow, Some(&after)).await.unwrap();
+    assert!(told.rows == before.rows && changes == 0);
+    drop((follow, registry));
     let mut admin = world.admin().await;
     assert_eq!(
         reason(admin.approve(crate::world::approval("JO/GOV/moh", "rania")).await),
@@ -232,12 +286,8 @@ async fn the_state_is_the_same_after_a_restart() {
 
 async fn newest(world: &World, node: &crate::world::Node) -> Snapshot {
     let mut registry = world.call(Some(&node.identity)).await;
-    let mut follow = registry
-        .follow(wire::FollowRequest { version: 0 })
-        .await
-        .unwrap()
-        .into_inner();
-    verified(world, &follow.message().await.unwrap().unwrap())
+    let followed = registry.follow(wire::FollowRequest::default()).await;
+    next(world, &mut followed.unwrap().into_inner(), None).await.unwrap().0
 }
 
 #[tokio::test]
@@ -246,11 +296,8 @@ async fn stopping_ends_open_streams() {
     world.member("JO/GOV/mol").await;
     let mol = world.node(MOL).await;
     let mut registry = world.call(Some(&mol.identity)).await;
-    let mut follow = registry
-        .follow(wire::FollowRequest { version: 0 })
-        .await
-        .unwrap()
-        .into_inner();
+    let followed = registry.follow(wire::FollowRequest::default()).await;
+    let mut follow = followed.unwrap().into_inner();
     follow.message().await.unwrap();
     world.stop().await;
     assert!(follow.message().await.is_err());
