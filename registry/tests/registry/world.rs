@@ -16,7 +16,7 @@ use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, ManualClock};
-use jisr_ledger::ledger::{self, Ledger};
+use jisr_ledger::ledger::{self, Fatal, Ledger};
 use jisr_ledger::note::{Checkpoint, SignedNote, VerifierKey};
 use jisr_ledger::report::Verdict;
 use jisr_ledger::statement::Draft;
@@ -346,6 +346,8 @@ impl NodeDraft {
         let origin: Origin = response.origin.parse().unwrap();
         let config = ledger::Config {
             segment_bytes: SEGMENT_BYTES,
+            // The world's directory may go before the node does; what it would still write nobody reads.
+            fatal: Fatal::dangerous_hook(|_| {}),
             ..ledger::Config::in_data_directory(&self.dir, origin.clone())
         };
         let started = Started {
