@@ -171,3 +171,30 @@ fn are_exchanges(ids: &[Bytes]) -> bool {
 fn decode<M: Message + Default + Name>(bytes: &Bytes) -> Result<M, &'static str> {
     canonical::decode(bytes).map_err(|_| "holds a document that is not canonical")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever seals again after a start names who confirmed it: a RESUMED without is refused by every reader.
+    #[test]
+    fn nobody_confirms_himself_or_more_than_there_is() {
+        let act = Resumed {
+            size: 7,
+            program: "0.1.0".to_owned(),
+            confirmed_by: "JO/GOV/psd/node/node1".to_owned(),
+            confirmed_size: 7,
+        };
+        assert_eq!(resumed(&act), Ok(()));
+        let nobody = Resumed {
+            confirmed_by: String::new(),
+            ..act.clone()
+        };
+        assert!(resumed(&nobody).is_err());
+        let more = Resumed {
+            confirmed_size: 8,
+            ..act
+        };
+        assert!(resumed(&more).is_err());
+    }
+}
