@@ -5,11 +5,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// The contracts, relative to `proto/`.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "jisr/v1/annotations.proto",
     "jisr/statement/v1/statement.proto",
     "jisr/snapshot/v1/snapshot.proto",
     "jisr/catalogue/v1/catalogue.proto",
+    "jisr/snapshot/v1/administration.proto",
     "jisr/peer/v1/peer.proto",
     "jisr/registry/v1/registry.proto",
     "jisr/admin/v1/admin.proto",

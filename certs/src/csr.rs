@@ -36,6 +36,14 @@ pub fn seal_csr(key: &SealKey) -> Result<Vec<u8>, CertError> {
     key.request()
 }
 
+/// The P-256 key that a request (PKCS#10, DER) is for and signed by, as an uncompressed point.
+///
+/// # Errors
+/// [`CertError::Request`].
+pub fn p256_key(request: &[u8]) -> Result<Vec<u8>, CertError> {
+    read(request, KeyKind::P256).map(|key| key.raw)
+}
+
 /// How a seal certificate names its origin: `jisr://JO/GOV/mol/node1/2026`.
 pub(crate) fn seal_uri(origin: &Origin) -> String {
     origin.as_str().replacen('/', "://", 1)

@@ -1,6 +1,6 @@
 //! Who is who: keys, certificate profiles, chains, TLS settings, seal keys.
 //!
-//! - [`keys`] the key store of one machine, and [`tls_key`], [`seal`], [`officer`]: one type per use of a key;
+//! - [`keys`] the key store of one machine, and [`tls_key`], [`seal`], [`officer`], [`administrator`]: one type per use of a key;
 //! - [`ed25519`] public keys that are safe to verify with, [`digest`] SHA-256 and the domain digests;
 //! - [`csr`] signing requests, [`issue`] the authorities that answer them, [`validity`] for how long;
 //! - [`profile`] what a certificate must look like to be believed, [`verified`] the marker of what was checked;
@@ -13,6 +13,7 @@
 //! - A certificate is believed only through [`profile`], which returns [`verified::Verified`] values nobody else can make.
 //! - Time is an argument, in microseconds since 1970; nothing here reads a clock.
 
+pub mod administrator;
 pub mod csr;
 pub mod digest;
 pub mod ed25519;

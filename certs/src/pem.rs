@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::CertError;
@@ -56,6 +56,23 @@ pub fn key_from_pem(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, CertError> {
     Ok(pkcs8)
 }
 
+/// Writes a signing request (PKCS#10, DER) as a `CERTIFICATE REQUEST` block.
+pub fn request_to_pem(der: &[u8]) -> String {
+    block("CERTIFICATE REQUEST", der).as_str().to_owned()
+}
+
+/// Reads the first `CERTIFICATE REQUEST` block of a text; yields DER.
+///
+/// # Errors
+/// [`CertError::Pem`] where there is none or it is malformed.
+pub fn request_from_pem(text: &[u8]) -> Result<Vec<u8>, CertError> {
+    let request = CertificateSigningRequestDer::from_pem_slice(text).map_err(|error| CertError::Pem {
+        rule: error.to_string(),
+        expected: "CERTIFICATE REQUEST",
+    })?;
+    Ok(request.to_vec())
+}
+
 fn block(label: &str, der: &[u8]) -> Zeroizing<String> {
     let encoded = Zeroizing::new(STANDARD.encode(der));
     // The exact capacity, so that growing leaves no copy of a key behind.
@@ -92,6 +109,9 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= LINE_CHARS));
         let key = key_to_pem(&first);
         assert_eq!(key_from_pem(key.as_bytes()).unwrap().as_slice(), first);
+        let request = request_to_pem(&second);
+        assert_eq!(request_from_pem(request.as_bytes()).unwrap(), second);
+        assert!(request_from_pem(text.as_bytes()).is_err());
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub const TIME_STAMP_DAYS: u64 = 2 * 365 + 1;
 /// Days of a local client's, an officer's and a local door's certificate.
 pub const LOCAL_DAYS: u64 = 365;
 
+/// Days of the certificate of an administrator of the registry: 2 years.
+pub const ADMINISTRATOR_DAYS: u64 = 2 * 365;
+
 /// From when until when a certificate is valid, microseconds since 1970, both included; whole seconds in the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {

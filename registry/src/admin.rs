@@ -21,26 +21,26 @@ pub(crate) struct AdminService {
 
 #[tonic::async_trait]
 impl RegistryAdmin for AdminService {
-    async fn admit(&self, request: Request<wire::AdmitRequest>) -> Result<Response<wire::AdmitResponse>, Status> {
-        answer(self.office.admit(request.into_inner()).await)
-    }
-
-    async fn approve(&self, request: Request<wire::ApproveRequest>) -> Result<Response<wire::ApproveResponse>, Status> {
-        answer(self.office.approve(request.into_inner()).await)
-    }
-
-    async fn issue_token(
+    async fn administer(
         &self,
-        request: Request<wire::IssueTokenRequest>,
-    ) -> Result<Response<wire::IssueTokenResponse>, Status> {
-        answer(self.office.issue_token(request.into_inner()).await)
+        request: Request<wire::AdministerRequest>,
+    ) -> Result<Response<wire::AdministerResponse>, Status> {
+        answer(self.office.administer(request.into_inner()).await)
     }
 
-    async fn revoke_node(
+    async fn acts(&self, _: Request<wire::ActsRequest>) -> Result<Response<wire::ActsResponse>, Status> {
+        answer(Ok(self.office.acts()))
+    }
+
+    async fn administrators(
         &self,
-        request: Request<wire::RevokeNodeRequest>,
-    ) -> Result<Response<wire::RevokeNodeResponse>, Status> {
-        answer(self.office.revoke_node(request.into_inner()).await)
+        _: Request<wire::AdministratorsRequest>,
+    ) -> Result<Response<wire::AdministratorsResponse>, Status> {
+        answer(Ok(self.office.administrators()))
+    }
+
+    async fn members(&self, _: Request<wire::MembersRequest>) -> Result<Response<wire::MembersResponse>, Status> {
+        answer(Ok(self.office.members()))
     }
 
     async fn status(
@@ -48,10 +48,6 @@ impl RegistryAdmin for AdminService {
         _: Request<wire::RegistryStatusRequest>,
     ) -> Result<Response<wire::RegistryStatusResponse>, Status> {
         answer(Ok(self.office.status()))
-    }
-
-    async fn confirm(&self, request: Request<wire::ConfirmRequest>) -> Result<Response<wire::ConfirmResponse>, Status> {
-        answer(self.office.confirm(request.into_inner()).await)
     }
 }
 

@@ -197,8 +197,8 @@ impl Terms {
     /// # Errors
     /// NOT_ADMITTED, UNKNOWN_SERVICE or AGREEMENT_INVALID where it names something else than is published.
     pub(crate) fn published(&self, state: &State) -> Result<Published, Refusal> {
-        state.approved(&self.consumer.member())?;
-        state.approved(&self.provider.member())?;
+        state.admitted(&self.consumer.member())?;
+        state.admitted(&self.provider.member())?;
         let mut found = BTreeSet::new();
         for method in &self.agreement.methods {
             let service: ServiceName = method.service.parse()?;

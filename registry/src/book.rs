@@ -33,6 +33,8 @@ pub(crate) struct Book {
     pub(crate) stale: bool,
     /// Time of the newest entry, microseconds: time in the ledger never goes back, whatever the clock does.
     pub(crate) newest_us: u64,
+    /// With whom the registry was founded, until that stands in the ledger.
+    pub(crate) founding: Option<Act>,
 }
 
 impl Book {
@@ -46,30 +48,44 @@ impl Book {
         self.clock.now_us().max(self.newest_us)
     }
 
-    /// Appends a checked act, and applies it once it is durable.
+    /// Appends a checked act with all that follows from it, in one commit, and applies them once they are durable. Returns the act itself.
     ///
     /// # Errors
     /// [`Failed::Refused`] where the ledger took nothing; [`Failed::Fatal`] where the process must end.
     pub(crate) async fn append(&mut self, act: &Act, at_us: u64) -> Result<Sealed, Failed> {
-        let core = Core {
+        let effects = self.look(|state| state.effects(act));
+        let acts: Vec<&Act> = std::iter::once(act).chain(&effects).collect();
+        let core = |act: &Act| Core {
             kind: act.kind().into(),
             instance: self.instance.to_string(),
             created_us: at_us,
             ..Core::default()
         };
-        let closed = act.onto(Draft::new(core)).close();
-        let stands = self.ledger.append(vec![closed.clone()]).await?;
-        let stands = stands
-            .first()
-            .expect("an append of one statement returns where it stands");
+        let closed: Vec<_> = acts.iter().map(|act| act.onto(Draft::new(core(act))).close()).collect();
+        let stand = self.ledger.append(closed.clone()).await?;
         self.newest_us = at_us;
         self.stale |= !matches!(act, Act::Snapshot(_));
-        let index = stands.index;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state
-            .apply(index, at_us, act)
-            .map_err(|cause| Failed::Fatal(Error::State { index, cause }))?;
-        Ok(stands.sealed(&closed))
+        for (act, stands) in acts.iter().zip(&stand) {
+            let index = stands.index;
+            state
+                .apply(index, at_us, act)
+                .map_err(|cause| Failed::Fatal(Error::State { index, cause }))?;
+        }
+        let (first, stands) = closed.first().zip(stand.first()).expect("one statement at least was appended");
+        Ok(stands.sealed(first))
+    }
+
+    /// Where the ledger names no administrators yet: writes down with whom the registry was founded.
+    async fn found(&mut self) -> Result<(), Failed> {
+        let Some(founding) = self.founding.take() else { return Ok(()) };
+        if !self.look(|state| state.administrators().is_empty()) {
+            return Ok(());
+        }
+        let now_us = self.time_us();
+        self.look(|state| state.check(&founding, now_us))
+            .map_err(|refusal| Failed::Fatal(Error::Directory(format!("the founding administrators: {refusal}"))))?;
+        self.append(&founding, now_us).await.map(drop)
     }
 
     /// Publishes the state as the next snapshot: first the entry, durable, then the signed note.
@@ -77,6 +93,7 @@ impl Book {
     /// # Errors
     /// As [`Book::append`].
     pub(crate) async fn publish(&mut self) -> Result<Published, Failed> {
+        self.found().await?;
         let now_us = self.time_us();
         let draft = self.draft(now_us).await?;
         let entry = self.append(&Act::Snapshot(draft.act.clone()), now_us).await?;

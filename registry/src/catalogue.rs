@@ -76,8 +76,8 @@ impl Office {
             service: Some(crate::snapshot::service(name, provider, row)),
             serving: serving.into(),
             since_us,
-            member_ar: member.map(|member| member.name_ar.clone()).unwrap_or_default(),
-            member_en: member.map(|member| member.name_en.clone()).unwrap_or_default(),
+            member_ar: member.map(|member| member.row.name_ar.clone()).unwrap_or_default(),
+            member_en: member.map(|member| member.row.name_en.clone()).unwrap_or_default(),
         }
     }
 

@@ -17,14 +17,11 @@ use jisr_proto::snapshot as wire;
 use crate::office::{Office, SKEW_US};
 use crate::refusal::Refusal;
 use crate::snapshot::Published;
-use crate::state::{Act, EnrolAct, Hash, RevokeNodeAct, State};
+use crate::state::{Act, EnrolAct, Ground, Hash, RevokeNodeAct, SUPERSEDED, State};
 use crate::{text, token};
 
 /// Largest certificate or request that is read, bytes.
 const DER_BYTES_MAX: usize = 8 << 10;
-
-/// RFC 5280 section 5.3.1: superseded.
-const SUPERSEDED: u32 = 4;
 
 /// A request to enrol whose form is right; the token and the keys are still to be checked.
 struct Enrolment {
@@ -122,14 +119,14 @@ impl Office {
         let mut shown = None;
         while self.desk.look(|state| state.superseded().is_some()) {
             let done = self.desk.submit(|state, _| {
-                let (certificate, row) = state
+                let (certificate, node) = state
                     .superseded()
                     .ok_or_else(|| Refusal::invalid("there is no ledger that was succeeded"))?;
                 let act = RevokeNodeAct {
                     certificates: vec![*certificate],
                     reason: SUPERSEDED,
-                    node: row.node.clone(),
-                    administrator: row.administrator.clone(),
+                    node: node.clone(),
+                    ground: Ground::Superseded,
                 };
                 Ok((Act::RevokeNode(act), ()))
             });

@@ -23,6 +23,9 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// With these administrators a registry is not founded.
+    #[error("the founding administrators: {0}")]
+    Founding(String),
     /// Keys or certificates.
     #[error(transparent)]
     Certificates(#[from] CertError),

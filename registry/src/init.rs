@@ -27,6 +27,7 @@ use crate::book::Book;
 use crate::config::Config;
 use crate::door::Settings;
 use crate::error::Error;
+use crate::founding::{self, Founding};
 use crate::kept::{Found, Kept};
 use crate::keys::{Keys, identity};
 use crate::proposals::Proposals;
@@ -82,6 +83,10 @@ impl Layout {
         self.data.join("snapshot")
     }
 
+    fn founding(&self) -> PathBuf {
+        self.data.join("founding")
+    }
+
     pub(crate) fn anchor(&self) -> PathBuf {
         self.data.join("anchor")
     }
@@ -91,23 +96,39 @@ impl Layout {
     }
 }
 
-/// Makes directory, keys and anchor file of a new registry; returns the path of the anchor file. The ledger begins with the first
-/// start: what has not begun needs nobody who confirms it. Blocks.
+/// A registry that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// Path of the anchor file.
+    pub anchor: PathBuf,
+    /// Of each founder, in the order given: DER certificates, the own one, the issuing authority's, the root.
+    pub certificates: Vec<Vec<Bytes>>,
+}
+
+/// Makes directory, keys and anchor file of a new registry, and its first administrators' certificates. The ledger begins with the
+/// first start: what has not begun needs nobody who confirms it. Blocks.
 ///
 /// # Errors
-/// [`Error::Certificates`] where the directory holds a registry already; [`Error::Io`].
-pub fn init(config: &Config, clock: Arc<dyn Clock>) -> Result<PathBuf, Error> {
+/// [`Error::Founding`] where the founders are too few, before anything is made; [`Error::Certificates`] where the directory holds a
+/// registry already; [`Error::Io`].
+pub fn init(config: &Config, founding: &Founding, clock: Arc<dyn Clock>) -> Result<Made, Error> {
+    founding.check()?;
     let layout = Layout::of(config);
     create_directory(&layout.data).map_err(|e| Error::io("make", &layout.data, e))?;
     let keys = Keys::create(&layout.keys(), config, clock.now_us())?;
     // A name that cannot stand in a certificate is found now rather than at the first start.
     identity(&keys.tls, &keys.issuing, &config.names, clock.now_us())?;
+    let (founders, certificates) = founding.issue(&keys.issuing, clock.now_us())?;
     let anchor = keys.anchor(config)?.to_string();
-    let path = layout.anchor();
-    RealDisk
-        .replace(&path, anchor.as_bytes())
-        .map_err(|e| Error::io("write", &path, e))?;
-    Ok(path)
+    for (path, bytes) in [(layout.founding(), founders.as_ref()), (layout.anchor(), anchor.as_bytes())] {
+        RealDisk
+            .replace(&path, bytes)
+            .map_err(|e| Error::io("write", &path, e))?;
+    }
+    Ok(Made {
+        anchor: layout.anchor(),
+        certificates,
+    })
 }
 
 /// An opened registry whose doors are still closed.
@@ -141,6 +162,8 @@ pub(crate) struct Base {
     pub(crate) registry_key: String,
     /// Text of the anchor file.
     pub(crate) anchor: String,
+    /// The state with its founders, where the ledger does not name them yet.
+    pub(crate) founded: Option<State>,
     /// host:port that stands in tokens.
     pub(crate) public: String,
 }
@@ -170,7 +193,9 @@ impl Opened {
             state,
             newest_us,
             published,
-        } = replay(&ledger, &layout.ledger(), &config, (kept.read(&snapshot_key), &frame))?;
+        } = replay(&ledger, &layout.ledger(), &config, &root, (kept.read(&snapshot_key), &frame))?;
+        let founding = founding::read(&layout.founding(), &state)?;
+        let founded = founding::known(founding.as_ref(), &state, now_us);
         let read = |stored: &_| agree::read_stored(stored, &config.instance);
         let proposals = Proposals::open(layout.proposals(), config.limits.proposals_per_member, read)?;
         let witness = WitnessState::open(
@@ -193,6 +218,7 @@ impl Opened {
             key: keys.snapshot,
             frame,
             newest_us,
+            founding,
         };
         let settings = settings(keys.tls, Arc::clone(&issuing), &config, &root, &clock)?;
         let stamper = || Stamper::open(KeyStore::open(layout.keys())?, Arc::clone(&issuing), now_us);
@@ -208,6 +234,7 @@ impl Opened {
             own_key: key(&registry_key)?,
             registry_key,
             anchor,
+            founded,
             ledger: ledger.clone(),
             config,
             clock,
@@ -296,11 +323,12 @@ fn replay(
     ledger: &Ledger,
     directory: &Path,
     config: &Config,
+    root: &Verified<Authority>,
     (mut kept, frame): (Option<Found>, &Frame),
 ) -> Result<Replayed, Error> {
     let failed = |e: ArchiveError| Error::Ledger(e.to_string());
     let mut published = None;
-    let mut state = State::new(config.instance.clone());
+    let mut state = State::new(config.instance.clone(), root.clone());
     let mut newest_us = 0;
     let size = ledger.size();
     let mut next = 0;
@@ -319,7 +347,7 @@ fn replay(
         newest_us = newest_us.max(at_us);
         let wrong = |cause| Error::State { index, cause };
         let Some(act) = statement.act() else { continue };
-        if let Some(act) = Act::take(statement.kind(), act).map_err(wrong)? {
+        if let Some(act) = Act::take(statement.kind(), act, &config.instance).map_err(wrong)? {
             state.apply(index, at_us, &act).map_err(wrong)?;
             if let Act::Snapshot(act) = &act
                 && let Some(found) = kept.take_if(|found| found.is_published_by(act))
@@ -327,6 +355,10 @@ fn replay(
                 published = found.with(Picture::of(&state, frame, &Picture::default()).0);
             }
         }
+    }
+    if !state.is_settled() {
+        let rule = "an act was approved, and not all that it does stands behind it";
+        return Err(Error::Ledger(rule.to_owned()));
     }
     Ok(Replayed {
         state,

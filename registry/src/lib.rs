@@ -5,7 +5,8 @@
 //!
 //! - [`Config`] what it is told, [`init`] how its directory is made, [`Registry`] the running one (`server`);
 //! - `door`, `gate`, `service`, `beside`, `admin` who comes in, and the table of contents of what can be asked;
-//! - `office` and its tasks `admit`, `enrol`, `publish`, `catalogue`, `health`, `agree`, `hello`, `witness`, `report`, `entries`, `follow`, `confirm`;
+//! - [`administration`] what administrators sign; `founding` with whom a registry begins;
+//! - `office` and its tasks `administer`, `status`, `enrol`, `publish`, `catalogue`, `health`, `agree`, `hello`, `witness`, `report`, `entries`, `follow`, `confirm`;
 //! - `standing` whether anything may be sealed, `quarantine` the mark that it may not;
 //! - `desk` and `book` the one writer; `state` the fold over the acts and the rules that they alone decide;
 //! - `snapshot` what is published, `kept` its newest version on disk; `schemas`, `proposals` files beside the ledger;
@@ -14,11 +15,15 @@
 //! Invariants:
 //! - One task changes the state; a caller who hangs up leaves nothing half done.
 //! - A token's secret is nowhere but in the token; the ledger knows its digest.
+//! - An administrator's act bears a signature that stands in the ledger with it; what has none has no effect there.
 //! - Whoever calls is a node that is listed at this moment; only enrolment needs no certificate.
 //! - Nobody is answered before the snapshot that shows the act is published.
 //! - After a start nothing is sealed before a node has shown that it holds nothing newer of the registry's ledger.
 
+pub mod administration;
+
 mod config;
+mod founding;
 mod init;
 mod server;
 
@@ -28,7 +33,7 @@ mod door;
 mod gate;
 mod service;
 
-mod admit;
+mod administer;
 mod agree;
 mod confirm;
 mod enrol;
@@ -41,6 +46,7 @@ mod publish;
 mod catalogue;
 mod health;
 mod report;
+mod status;
 mod witness;
 
 mod book;
@@ -68,7 +74,8 @@ mod state;
 
 pub use config::{Config, Limits};
 pub use error::Error;
-pub use init::init;
+pub use founding::{Founder, Founding};
+pub use init::{Made, init};
 pub use refusal::Refusal;
 pub use server::Registry;
 pub use state::StateError;

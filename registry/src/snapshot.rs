@@ -11,7 +11,7 @@ use jisr_proto::snapshot as wire;
 use crate::history::History;
 use crate::state::{Hash, Service, SnapshotAct, State};
 
-/// Cosigners needed for ROUTINE, STANDARD and HIGH until peers cosign each other.
+/// Cosigners needed for ROUTINE, STANDARD and HIGH as long as administrators say nothing else.
 const QUORUM: wire::Quorum = wire::Quorum {
     routine: 1,
     standard: 1,
@@ -163,8 +163,9 @@ fn rows<'s>(state: &'s State, frame: &'s Frame) -> impl Iterator<Item = Says> + 
             certificate: Bytes::copy_from_slice(certificate),
         })
     });
-    [witness, issuing, Says::Quorum(QUORUM)]
+    [witness, issuing, Says::Quorum(quorum(state))]
         .into_iter()
+        .chain(witnesses(state))
         .chain(revoked)
         .chain(members(state))
         .chain(nodes(state))
@@ -173,15 +174,24 @@ fn rows<'s>(state: &'s State, frame: &'s Frame) -> impl Iterator<Item = Says> + 
 }
 
 fn members(state: &State) -> impl Iterator<Item = Says> {
-    let row = |(id, row): (&MemberId, &crate::state::Member)| {
-        Some(Says::Member(wire::Member {
-            id: id.to_string(),
-            name_ar: row.name_ar.clone(),
-            name_en: row.name_en.clone(),
-            entry: row.approved?,
-        }))
-    };
-    state.members().iter().filter_map(row)
+    state.members().values().map(|member| Says::Member(member.shown()))
+}
+
+/// The witnesses that administrators listed besides the registry's own and the nodes.
+fn witnesses(state: &State) -> impl Iterator<Item = Says> {
+    let listed = state.witness_policy().into_iter().flat_map(|policy| &policy.witnesses);
+    listed.cloned().map(Says::Witness)
+}
+
+fn quorum(state: &State) -> wire::Quorum {
+    match state.witness_policy().map(|policy| policy.quorum.as_slice()) {
+        Some(&[routine, standard, high]) => wire::Quorum {
+            routine,
+            standard,
+            high,
+        },
+        _ => QUORUM,
+    }
 }
 
 fn nodes(state: &State) -> impl Iterator<Item = Says> {

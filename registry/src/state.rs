@@ -2,25 +2,32 @@
 //!
 //! [`State::check`] holds every rule that can be decided from the acts alone, with the time of the entry as the time. It
 //! is asked before an act is appended and again when the ledger is replayed, so a ledger that breaks a rule is not
-//! loaded. What needs a certificate, a schema or a signature is checked where the act comes from, before.
+//! loaded. So are administrators' signatures: what has none has no effect, whoever wrote it. What needs a node's certificate or
+//! a schema is checked where the act comes from, before.
 
 mod act;
+mod administration;
 mod contracts;
 mod rows;
 mod rules;
 
 pub(crate) use act::{
-    Act, AgreementAct, EnrolAct, Hash, MemberAct, RevokeAgreementAct, RevokeNodeAct, SnapshotAct, TokenAct,
+    Act, AgreementAct, ApproveAct, ChangeAct, EnrolAct, Ground, Hash, MemberAct, RevokeAgreementAct, RevokeNodeAct,
+    SnapshotAct, TokenAct,
 };
 pub(crate) use contracts::agreement_digest;
-pub(crate) use rows::{AgreementRow, Member, Node, Service, Superseded, Token};
+pub(crate) use rules::SUPERSEDED;
+pub(crate) use rows::{Administrator, AgreementRow, Member, Node, Pending, Service, Token};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use jisr_certs::digest;
-use jisr_proto::ident::{Epoch, IdentError, Instance, MemberId, NodeId, Origin, ServiceName, SubsystemId};
+use jisr_certs::profile::Authority;
+use jisr_certs::{Verified, digest};
+use jisr_proto::ident::{Code, Epoch, IdentError, Instance, MemberId, NodeId, Origin, ServiceName, SubsystemId};
+use jisr_proto::snapshot as wire;
 
+use crate::administration::{Order, Signed};
 use crate::refusal::Refusal;
 
 /// Why an entry of the ledger cannot be applied: the ledger is not this registry's, or is damaged.
@@ -41,6 +48,18 @@ pub enum StateError {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct State {
     instance: Instance,
+    /// The authority from which administrators' certificates come.
+    root: Verified<Authority>,
+    administrators: BTreeMap<Code, Administrator>,
+    /// Founded with one pair of eyes, and each role is not yet held by two.
+    single: bool,
+    /// Digests of what administrators signed of late, with the time in it: each once.
+    signed: BTreeMap<Hash, u64>,
+    /// Acts that await a second administrator, by digest.
+    pending: BTreeMap<Hash, Pending>,
+    /// What an approval did, in order, and the ledger has still to say: nothing else may come before.
+    owed: VecDeque<Act>,
+    witness_policy: Option<wire::WitnessPolicy>,
     members: BTreeMap<MemberId, Member>,
     tokens: BTreeMap<Hash, Token>,
     nodes: BTreeMap<NodeId, Node>,
@@ -55,7 +74,7 @@ pub(crate) struct State {
     gone: BTreeSet<Hash>,
     revoked: BTreeSet<Hash>,
     /// SHA-256 of seal certificates of ledgers that were succeeded.
-    superseded: BTreeMap<Hash, Superseded>,
+    superseded: BTreeMap<Hash, NodeId>,
     snapshot: Option<SnapshotAct>,
     /// What was found of which ledger: each once.
     findings: BTreeSet<(i32, String)>,
@@ -63,9 +82,16 @@ pub(crate) struct State {
 
 impl State {
     /// Nothing has happened yet.
-    pub(crate) fn new(instance: Instance) -> State {
+    pub(crate) fn new(instance: Instance, root: Verified<Authority>) -> State {
         State {
             instance,
+            root,
+            administrators: BTreeMap::new(),
+            single: false,
+            signed: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            owed: VecDeque::new(),
+            witness_policy: None,
             members: BTreeMap::new(),
             tokens: BTreeMap::new(),
             nodes: BTreeMap::new(),
@@ -88,10 +114,28 @@ impl State {
     /// [`StateError`] where the act breaks a rule; the state is then unchanged.
     pub(crate) fn apply(&mut self, index: u64, at_us: u64, act: &Act) -> Result<(), StateError> {
         self.check(act, at_us)?;
+        let effects = self.effects(act);
+        self.owed.pop_front();
+        self.owed.extend(effects);
         match act {
-            Act::Admit(act) => self.admit(act),
-            Act::Approve(act) => self.approve(index, act),
-            Act::Token(act) => self.issue(act),
+            Act::Propose(signed) => {
+                self.propose(index, at_us, signed);
+                self.remember(signed, at_us);
+            }
+            Act::Approve(act) => self.settle(&act.signed, at_us),
+            Act::Reject(signed) => self.settle(signed, at_us),
+            Act::Administrators(act) => self.set_administrators(act, at_us)?,
+            Act::Admit(act) => self.list(index, &act.row)?,
+            Act::Change(act) => {
+                self.list(index, &act.row)?;
+                self.remember(&act.signed, at_us);
+            }
+            Act::Remove(act) => self.remove(&act.member.parse()?),
+            Act::WitnessPolicy(act) => self.witness_policy.clone_from(&act.policy),
+            Act::Token(act) => {
+                self.issue(act);
+                self.remember(&act.signed, at_us);
+            }
             Act::Enrol(act) => self.enrol(index, act)?,
             Act::Service(act) => self.publish(index, act)?,
             Act::Agreement(act) => self.register(index, act)?,
@@ -99,7 +143,12 @@ impl State {
                 self.agreements.remove(&act.digest);
                 self.gone.insert(act.digest);
             }
-            Act::RevokeNode(act) => self.revoke_node(act),
+            Act::RevokeNode(act) => {
+                self.revoke_node(act);
+                if let Ground::Ordered(signed) = &act.ground {
+                    self.remember(signed, at_us);
+                }
+            }
             Act::Snapshot(act) => self.snapshot = Some(act.clone()),
             Act::Finding(act) => {
                 self.findings.insert((act.kind, act.origin.clone()));
@@ -108,20 +157,27 @@ impl State {
         Ok(())
     }
 
-    fn admit(&mut self, act: &MemberAct) {
-        let row = Member {
-            name_ar: act.name_ar.clone(),
-            name_en: act.name_en.clone(),
-            admitted_by: act.administrator.clone(),
-            approved: None,
-        };
-        self.members.insert(act.member.clone(), row);
+    /// An act was approved or rejected: it waits no more.
+    fn settle(&mut self, signed: &Signed, at_us: u64) {
+        if let Order::Approve(act) | Order::Reject { act, .. } = &signed.order {
+            self.pending.remove(act);
+        }
+        self.remember(signed, at_us);
     }
 
-    fn approve(&mut self, index: u64, act: &MemberAct) {
-        if let Some(member) = self.members.get_mut(&act.member) {
-            member.approved = Some(index);
-        }
+    fn list(&mut self, index: u64, row: &wire::Member) -> Result<(), StateError> {
+        let row = Member {
+            row: row.clone(),
+            entry: index,
+        };
+        self.members.insert(row.row.id.parse()?, row);
+        Ok(())
+    }
+
+    /// Its agreements and the certificates of its nodes were revoked before.
+    fn remove(&mut self, member: &MemberId) {
+        self.members.remove(member);
+        self.services.retain(|(_, provider), _| provider.member() != *member);
     }
 
     fn issue(&mut self, act: &TokenAct) {
@@ -129,7 +185,6 @@ impl State {
             node: act.node.clone(),
             expires_us: act.expires_us,
             used: false,
-            administrator: act.administrator.clone(),
         };
         self.tokens.insert(act.token, row);
     }
@@ -159,7 +214,7 @@ impl State {
         Ok(())
     }
 
-    fn publish(&mut self, index: u64, act: &jisr_proto::snapshot::ServiceAct) -> Result<(), StateError> {
+    fn publish(&mut self, index: u64, act: &wire::ServiceAct) -> Result<(), StateError> {
         let (name, provider, row) = contracts::service(act)?;
         if act.withdrawn {
             self.services.remove(&(name, provider));
@@ -196,14 +251,9 @@ impl State {
             .nodes
             .get(id)
             .filter(|listed| listed.row.seal_key != act.row.seal_key);
-        let token = self.tokens.get(&act.token);
-        if let (Some(listed), Some(token)) = (listed, token) {
-            let row = Superseded {
-                node: id.clone(),
-                administrator: token.administrator.clone(),
-            };
-            self.superseded
-                .insert(digest::sha256(&[&listed.row.seal_certificate]), row);
+        if let Some(listed) = listed {
+            let certificate = digest::sha256(&[&listed.row.seal_certificate]);
+            self.superseded.insert(certificate, id.clone());
         }
     }
 
@@ -236,7 +286,17 @@ impl State {
         &self.instance
     }
 
-    /// Members, approved or not, by id.
+    /// Whether everything that approvals did stands in the ledger.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Who must cosign what, where administrators said so.
+    pub(crate) fn witness_policy(&self) -> Option<&wire::WitnessPolicy> {
+        self.witness_policy.as_ref()
+    }
+
+    /// Members by id.
     pub(crate) fn members(&self) -> &BTreeMap<MemberId, Member> {
         &self.members
     }
@@ -267,7 +327,7 @@ impl State {
     }
 
     /// A seal certificate whose ledger was succeeded, and which is not revoked yet.
-    pub(crate) fn superseded(&self) -> Option<(&Hash, &Superseded)> {
+    pub(crate) fn superseded(&self) -> Option<(&Hash, &NodeId)> {
         self.superseded.first_key_value()
     }
 

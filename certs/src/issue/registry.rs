@@ -1,6 +1,6 @@
 //! The registry's authorities: a root that signs issuing authorities, an issuing authority that signs everything else.
 
-use jisr_proto::ident::{Instance, NodeId, Origin};
+use jisr_proto::ident::{Code, Instance, NodeId, Origin};
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
 use rustls_pki_types::CertificateDer;
 
@@ -170,6 +170,25 @@ impl Issuing {
         let uri = format!("{}/timestamp", instance.registry_spiffe());
         self.signer
             .issue(template::time_stamping(subject, &uri, validity)?, key.pair(), validity)
+    }
+
+    /// Issues the certificate of an administrator of the registry for the key of a request (PKCS#10, DER).
+    ///
+    /// # Errors
+    /// [`CertError::Request`] where the request is not signed by a sound P-256 key; [`CertError::Authority`] for a validity beyond
+    /// the authority's own.
+    pub fn issue_administrator(
+        &self,
+        request: &[u8],
+        name: &Code,
+        validity: Validity,
+    ) -> Result<CertificateDer<'static>, CertError> {
+        let key = csr::read(request, KeyKind::P256)?;
+        let instance = &self.signer.instance;
+        let subject = template::subject(instance, &instance.registry(), &format!("administrator {name}"));
+        let uri = instance.administrator_spiffe(name);
+        self.signer
+            .issue(template::document_signing(subject, &uri, validity)?, &key, validity)
     }
 
     /// Issues the registry's own TLS certificate, for these DNS names and IP addresses.

@@ -1,6 +1,6 @@
 //! Leaves: one function for each profile, one type for what each says.
 
-use jisr_proto::ident::{Instance, NodeId, OfficerId, Origin, SubsystemId};
+use jisr_proto::ident::{Code, Instance, NodeId, OfficerId, Origin, SubsystemId};
 use rustls_pki_types::CertificateDer;
 use webpki::KeyUsage;
 
@@ -46,6 +46,13 @@ const CLIENT: Shape = leaf(
 );
 const OFFICER: Shape = leaf(
     "officer's certificate",
+    KeyKind::P256,
+    Usage::DocumentSigning,
+    true,
+    Names::OneUri,
+);
+const ADMINISTRATOR: Shape = leaf(
+    "administrator's certificate",
     KeyKind::P256,
     Usage::DocumentSigning,
     true,
@@ -133,6 +140,21 @@ pub struct Client {
 pub struct Officer {
     /// The officer.
     pub officer: OfficerId,
+    /// The P-256 key, uncompressed point.
+    pub public_key: Vec<u8>,
+    /// SHA-256 of the certificate.
+    pub sha256: Hash,
+    /// First moment of its validity, microseconds.
+    pub not_before_us: u64,
+    /// Last moment of its validity, microseconds.
+    pub not_after_us: u64,
+}
+
+/// The certificate of an administrator of the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Administrator {
+    /// Who it is.
+    pub name: Code,
     /// The P-256 key, uncompressed point.
     pub public_key: Vec<u8>,
     /// SHA-256 of the certificate.
@@ -325,6 +347,56 @@ pub(crate) fn check_time_stamp(
         .filter_map(|der| Validity::of(der))
         .map(|validity| validity.not_after_us);
     Ok(ends.fold(root.not_after_us, u64::min))
+}
+
+/// Checks the certificate of an administrator of the registry of this instance: leaf first, then the issuing authority; further
+/// certificates are ignored.
+///
+/// # Errors
+/// [`CertError::Refused`] with the rule that is broken.
+pub fn check_administrator(
+    chain: &[CertificateDer<'_>],
+    root: &Verified<Authority>,
+    instance: &Instance,
+    now_us: u64,
+) -> Result<Verified<Administrator>, CertError> {
+    let seen = chain::check(chain, 1, root, &ADMINISTRATOR, DOCUMENT_SIGNING, now_us)?;
+    let name = instance.administrator_of_spiffe(&seen.uri).map_err(|_| {
+        let expected = format!("an administrator of {instance}, {}/administrator/NAME", instance.registry_spiffe());
+        unnamed(&ADMINISTRATOR, &seen.uri, &expected)
+    })?;
+    let Seen {
+        key: public_key,
+        sha256,
+        not_before_us,
+        not_after_us,
+        ..
+    } = seen;
+    Ok(Verified::assertion(Administrator {
+        name,
+        public_key,
+        sha256,
+        not_before_us,
+        not_after_us,
+    }))
+}
+
+/// The instance and the administrator that an administrator's certificate names, unchecked: for the owner of the key beside it.
+///
+/// # Errors
+/// [`CertError::Refused`] where it names none.
+pub fn named_administrator(certificate: &[u8]) -> Result<(Instance, Code), CertError> {
+    let uri = ADMINISTRATOR.uri(certificate)?;
+    let named = || {
+        let (front, _) = uri.strip_prefix("spiffe://")?.split_once('/')?;
+        let instance: Instance = front.to_ascii_uppercase().parse().ok()?;
+        let name = instance.administrator_of_spiffe(&uri).ok()?;
+        Some((instance, name))
+    };
+    named().ok_or_else(|| {
+        let expected = "an administrator, for example spiffe://jo/registry/administrator/huda";
+        unnamed(&ADMINISTRATOR, &uri, expected).into()
+    })
 }
 
 /// The node that a certificate names which a handshake has checked.

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use jisr_proto::{
     canonical,
     snapshot::{
-        AgreementAct, AgreementRevocationAct, CertificateRevocationAct, MemberAct, NodeAct, ServiceAct, SnapshotAct,
-        TokenAct,
+        AdministratorsAct, AgreementAct, AgreementRevocationAct, ApprovedAct, CertificateRevocationAct, MemberAct,
+        MemberRemovalAct, NodeAct, ProposedAct, RejectedAct, ServiceAct, SnapshotAct, TokenAct, WitnessPolicyAct,
     },
     statement::{
         Agreed, Configured, Erased, Finding, Held, Kind, RefusalsSummed, Released, Resumed, Started, TornTailCut,
@@ -37,8 +37,20 @@ pub enum Act {
     Held(Held),
     /// A legal hold ends.
     Released(Released),
-    /// MEMBER_ADMITTED or MEMBER_APPROVED.
-    Member(MemberAct),
+    /// MEMBER_ADMITTED or MEMBER_CHANGED.
+    Member(Box<MemberAct>),
+    /// MEMBER_REMOVED.
+    MemberRemoval(MemberRemovalAct),
+    /// ACT_PROPOSED.
+    Proposed(ProposedAct),
+    /// ACT_APPROVED.
+    Approved(ApprovedAct),
+    /// ACT_REJECTED.
+    Rejected(RejectedAct),
+    /// ADMINISTRATOR_SET.
+    Administrators(AdministratorsAct),
+    /// WITNESS_POLICY_SET.
+    WitnessPolicy(WitnessPolicyAct),
     /// TOKEN_ISSUED.
     Token(TokenAct),
     /// NODE_ENROLLED.
@@ -90,7 +102,13 @@ impl Act {
             Kind::Erased => Self::Erased(decode(content)?),
             Kind::Held => Self::Held(decode(content)?),
             Kind::Released => Self::Released(decode(content)?),
-            Kind::MemberAdmitted | Kind::MemberApproved => Self::Member(decode(content)?),
+            Kind::MemberAdmitted | Kind::MemberChanged => Self::Member(Box::new(decode(content)?)),
+            Kind::MemberRemoved => Self::MemberRemoval(decode(content)?),
+            Kind::ActProposed => Self::Proposed(decode(content)?),
+            Kind::ActApproved => Self::Approved(decode(content)?),
+            Kind::ActRejected => Self::Rejected(decode(content)?),
+            Kind::AdministratorSet => Self::Administrators(decode(content)?),
+            Kind::WitnessPolicySet => Self::WitnessPolicy(decode(content)?),
             Kind::TokenIssued => Self::Token(decode(content)?),
             Kind::NodeEnrolled => Self::Node(Box::new(decode(content)?)),
             Kind::ServicePublished => Self::Service(Box::new(decode(content)?)),

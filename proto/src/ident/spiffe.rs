@@ -3,12 +3,28 @@
 //! Instance and class are upper case in identifiers and lower case in SPIFFE ids; everything else is lower case in both.
 //! So the mapping loses nothing.
 
-use super::{IdentError, Instance, MemberId, NodeId, OfficerId, SubsystemId, quoted};
+use super::{Code, IdentError, Instance, MemberId, NodeId, OfficerId, SubsystemId, quoted};
 
 impl Instance {
     /// SPIFFE id of the registry: `spiffe://jo/registry`.
     pub fn registry_spiffe(&self) -> String {
         format!("spiffe://{}/registry", self.as_str().to_ascii_lowercase())
+    }
+
+    /// SPIFFE id of an administrator of the registry: `spiffe://jo/registry/administrator/huda`.
+    pub fn administrator_spiffe(&self, name: &Code) -> String {
+        format!("{}/administrator/{name}", self.registry_spiffe())
+    }
+
+    /// Reads what [`Instance::administrator_spiffe`] writes for this instance.
+    ///
+    /// # Errors
+    /// [`IdentError::Spiffe`] for anything else.
+    pub fn administrator_of_spiffe(&self, uri: &str) -> Result<Code, IdentError> {
+        uri.strip_prefix(&self.registry_spiffe())
+            .and_then(|rest| rest.strip_prefix("/administrator/"))
+            .and_then(|name| name.parse().ok())
+            .ok_or_else(|| IdentError::Spiffe(quoted(uri), "administrator", "spiffe://jo/registry/administrator/huda"))
     }
 }
 

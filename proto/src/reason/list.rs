@@ -286,14 +286,29 @@ reasons! {
         "The enrolment token's lifetime has ended."
         "Have an administrator issue another.";
     NotAdmitted "NOT_ADMITTED" Caller PermissionDenied:
-        "The member has not been admitted by one administrator and approved by another."
+        "The member has not been admitted: proposed by one administrator and approved by another."
         "Complete `jisr registry admit` and `jisr registry approve`.";
     AlreadyAdmitted "ALREADY_ADMITTED" Caller AlreadyExists:
         "The member was admitted before."
-        "Nothing, or `jisr registry approve` if the approval is still due.";
+        "Nothing; `jisr registry change` changes its names, subsystems and contacts.";
     FourEyes "FOUR_EYES" Caller PermissionDenied:
-        "Whoever admitted a member may not approve it."
-        "A second administrator approves.";
+        "Whoever proposed an act may not approve it."
+        "A second administrator with the same role approves.";
+    AdministratorInvalid "ADMINISTRATOR_INVALID" Caller PermissionDenied:
+        "An administrator's act bears the signature of a certificate that the registry's ledger lists and that is in force."
+        "Sign it with the credential of an administrator; `jisr registry administrator list` shows who is one.";
+    RoleMissing "ROLE_MISSING" Caller PermissionDenied:
+        "Each act takes the role that the detail names."
+        "Have an administrator with that role do it.";
+    TooFewAdministrators "TOO_FEW_ADMINISTRATORS" Caller FailedPrecondition:
+        "Each of the roles admit, certify and publish stays with at least two administrators, or nobody could act any more."
+        "Appoint another administrator with that role first.";
+    ActReplayed "ACT_REPLAYED" Caller AlreadyExists:
+        "An administrator's act is done once."
+        "Nothing was done again; sign a new act.";
+    UnknownAct "UNKNOWN_ACT" Caller NotFound:
+        "No act with this digest awaits a second administrator."
+        "List those that do with `jisr registry acts`; an act that waited for 30 days is proposed again.";
     CsrInvalid "CSR_INVALID" Caller InvalidArgument:
         "A certificate request must be signed by its own key, of the right kind, and name the node that the token is for."
         "Enrol with `jisr node enrol`, which makes keys and requests.";

@@ -3,22 +3,35 @@
 use bytes::Bytes;
 use jisr_ledger::statement::{self, Draft};
 use jisr_proto::canonical;
-use jisr_proto::ident::{MemberId, NodeId};
+use jisr_proto::ident::{Instance, MemberId, NodeId};
 use jisr_proto::snapshot as wire;
 use jisr_proto::statement::{Agreement, Finding, Kind, Sealed};
 
 use super::StateError;
+use crate::administration::Signed;
 
 /// 32-byte digest.
 pub(crate) type Hash = [u8; 32];
 
 /// One act of the registry.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Act {
-    /// An administrator admits a member.
-    Admit(MemberAct),
+    /// An administrator proposes what takes four eyes.
+    Propose(Box<Signed>),
     /// A second administrator approves it.
-    Approve(MemberAct),
+    Approve(Box<ApproveAct>),
+    /// An administrator rejects it.
+    Reject(Box<Signed>),
+    /// Administrators as they are from now on.
+    Administrators(wire::AdministratorsAct),
+    /// A member is admitted.
+    Admit(MemberAct),
+    /// A member's row changes.
+    Change(Box<ChangeAct>),
+    /// A member is removed.
+    Remove(wire::MemberRemovalAct),
+    /// Who must cosign what.
+    WitnessPolicy(wire::WitnessPolicyAct),
     /// A one-time token for a node.
     Token(TokenAct),
     /// A node is enrolled, its certificates and origin are listed.
@@ -37,21 +50,35 @@ pub(crate) enum Act {
     Finding(Finding),
 }
 
-/// Of MEMBER_ADMITTED and MEMBER_APPROVED.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Of ACT_APPROVED.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ApproveAct {
+    /// The approval.
+    pub(crate) signed: Signed,
+    /// What the registry issued for an appointment: the administrator's certificate, the issuing authority's.
+    pub(crate) certificates: Vec<Bytes>,
+}
+
+/// Of MEMBER_ADMITTED.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct MemberAct {
-    /// The member.
-    pub(crate) member: MemberId,
-    /// Its Arabic name.
-    pub(crate) name_ar: String,
-    /// Its English name.
-    pub(crate) name_en: String,
+    /// The row, without `entry`.
+    pub(crate) row: wire::Member,
+    /// Digest of the act that was approved.
+    pub(crate) act: Hash,
+}
+
+/// Of MEMBER_CHANGED.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ChangeAct {
+    /// The row, without `entry`.
+    pub(crate) row: wire::Member,
     /// Who did it.
-    pub(crate) administrator: String,
+    pub(crate) signed: Signed,
 }
 
 /// Of TOKEN_ISSUED.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TokenAct {
     /// The node it is for.
     pub(crate) node: NodeId,
@@ -60,11 +87,11 @@ pub(crate) struct TokenAct {
     /// Valid until, microseconds.
     pub(crate) expires_us: u64,
     /// Who did it.
-    pub(crate) administrator: String,
+    pub(crate) signed: Signed,
 }
 
 /// Of NODE_ENROLLED.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EnrolAct {
     /// The row as it will stand in the snapshot, without `entry`.
     pub(crate) row: wire::Node,
@@ -73,7 +100,7 @@ pub(crate) struct EnrolAct {
 }
 
 /// Of AGREEMENT_REGISTERED.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AgreementAct {
     /// Canonical bytes.
     pub(crate) document: Bytes,
@@ -84,7 +111,7 @@ pub(crate) struct AgreementAct {
 }
 
 /// Of AGREEMENT_REVOKED.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RevokeAgreementAct {
     /// The agreement.
     pub(crate) digest: Hash,
@@ -95,7 +122,7 @@ pub(crate) struct RevokeAgreementAct {
 }
 
 /// Of CERTIFICATE_REVOKED.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RevokeNodeAct {
     /// SHA-256 of its DER certificates.
     pub(crate) certificates: Vec<Hash>,
@@ -103,8 +130,19 @@ pub(crate) struct RevokeNodeAct {
     pub(crate) reason: u32,
     /// The node they belonged to.
     pub(crate) node: NodeId,
-    /// Who did it.
-    pub(crate) administrator: String,
+    /// On what ground.
+    pub(crate) ground: Ground,
+}
+
+/// On what ground certificates are revoked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Ground {
+    /// An administrator says so.
+    Ordered(Box<Signed>),
+    /// The node's member is removed by the act with this digest.
+    Removed(Hash),
+    /// The node's ledger was succeeded.
+    Superseded,
 }
 
 /// Of SNAPSHOT_PUBLISHED.
@@ -123,16 +161,37 @@ impl Act {
     ///
     /// # Errors
     /// [`StateError`] for one that is out of form.
-    pub(crate) fn take(kind: Kind, act: &statement::Act) -> Result<Option<Act>, StateError> {
+    pub(crate) fn take(kind: Kind, act: &statement::Act, instance: &Instance) -> Result<Option<Act>, StateError> {
+        let read = |it: &Option<wire::SignedAct>| signed(it.as_ref(), instance);
         Ok(Some(match (kind, act) {
-            (Kind::MemberAdmitted, statement::Act::Member(act)) => Act::Admit(member(act)?),
-            (Kind::MemberApproved, statement::Act::Member(act)) => Act::Approve(member(act)?),
-            (_, statement::Act::Token(act)) => Act::Token(token(act)?),
+            (_, statement::Act::Proposed(act)) => Act::Propose(Box::new(read(&act.signed)?)),
+            (_, statement::Act::Approved(act)) => Act::Approve(Box::new(ApproveAct {
+                signed: read(&act.signed)?,
+                certificates: act.certificates.clone(),
+            })),
+            (_, statement::Act::Rejected(act)) => Act::Reject(Box::new(read(&act.signed)?)),
+            (_, statement::Act::Administrators(act)) => Act::Administrators(act.clone()),
+            (Kind::MemberChanged, statement::Act::Member(act)) => Act::Change(Box::new(ChangeAct {
+                row: row(act)?,
+                signed: read(&act.signed)?,
+            })),
+            (_, statement::Act::Member(act)) => Act::Admit(MemberAct {
+                row: row(act)?,
+                act: hash(&act.act)?,
+            }),
+            (_, statement::Act::MemberRemoval(act)) => Act::Remove(act.clone()),
+            (_, statement::Act::WitnessPolicy(act)) => Act::WitnessPolicy(act.clone()),
+            (_, statement::Act::Token(act)) => Act::Token(TokenAct {
+                node: act.node.parse()?,
+                token: hash(&act.token)?,
+                expires_us: act.expires_us,
+                signed: read(&act.signed)?,
+            }),
             (_, statement::Act::Node(act)) => Act::Enrol(enrol(act)?),
             (_, statement::Act::Service(act)) => Act::Service(act.as_ref().clone()),
             (_, statement::Act::Agreement(act)) => Act::Agreement(Box::new(registered(act)?)),
             (_, statement::Act::AgreementRevocation(act)) => Act::RevokeAgreement(revoked(act)?),
-            (_, statement::Act::CertificateRevocation(act)) => Act::RevokeNode(node_revoked(act)?),
+            (_, statement::Act::CertificateRevocation(act)) => Act::RevokeNode(node_revoked(act, instance)?),
             (_, statement::Act::Snapshot(act)) => Act::Snapshot(published(act)?),
             (_, statement::Act::Finding(act)) => Act::Finding(act.clone()),
             _ => return Ok(None),
@@ -142,8 +201,14 @@ impl Act {
     /// Kind of the statement that carries it.
     pub(crate) fn kind(&self) -> Kind {
         match self {
+            Act::Propose(_) => Kind::ActProposed,
+            Act::Approve(_) => Kind::ActApproved,
+            Act::Reject(_) => Kind::ActRejected,
+            Act::Administrators(_) => Kind::AdministratorSet,
             Act::Admit(_) => Kind::MemberAdmitted,
-            Act::Approve(_) => Kind::MemberApproved,
+            Act::Change(_) => Kind::MemberChanged,
+            Act::Remove(_) => Kind::MemberRemoved,
+            Act::WitnessPolicy(_) => Kind::WitnessPolicySet,
             Act::Token(_) => Kind::TokenIssued,
             Act::Enrol(_) => Kind::NodeEnrolled,
             Act::Service(_) => Kind::ServicePublished,
@@ -157,23 +222,48 @@ impl Act {
 
     /// Whether the next snapshot differs because of it.
     pub(crate) fn changes_snapshot(&self) -> bool {
-        !matches!(self, Act::Admit(_) | Act::Token(_) | Act::Snapshot(_) | Act::Finding(_))
+        !matches!(
+            self,
+            Act::Propose(_)
+                | Act::Reject(_)
+                | Act::Administrators(_)
+                | Act::Token(_)
+                | Act::Snapshot(_)
+                | Act::Finding(_)
+        )
     }
 
     /// Puts the act onto the statement that will carry it.
     pub(crate) fn onto(&self, draft: Draft) -> Draft {
         match self {
-            Act::Admit(act) | Act::Approve(act) => draft.act(&wire::MemberAct {
-                id: act.member.to_string(),
-                name_ar: act.name_ar.clone(),
-                name_en: act.name_en.clone(),
-                administrator: act.administrator.clone(),
+            Act::Propose(signed) => draft.act(&wire::ProposedAct {
+                signed: Some(signed.wire.clone()),
             }),
+            Act::Approve(act) => draft.act(&wire::ApprovedAct {
+                signed: Some(act.signed.wire.clone()),
+                certificates: act.certificates.clone(),
+            }),
+            Act::Reject(signed) => draft.act(&wire::RejectedAct {
+                signed: Some(signed.wire.clone()),
+            }),
+            Act::Administrators(act) => draft.act(act),
+            Act::Admit(act) => draft.act(&wire::MemberAct {
+                member: Some(act.row.clone()),
+                act: bytes(&act.act),
+                signed: None,
+            }),
+            Act::Change(act) => draft.act(&wire::MemberAct {
+                member: Some(act.row.clone()),
+                act: Bytes::new(),
+                signed: Some(act.signed.wire.clone()),
+            }),
+            Act::Remove(act) => draft.act(act),
+            Act::WitnessPolicy(act) => draft.act(act),
             Act::Token(act) => draft.act(&wire::TokenAct {
                 node: act.node.to_string(),
                 token: bytes(&act.token),
                 expires_us: act.expires_us,
-                administrator: act.administrator.clone(),
+                signed: Some(act.signed.wire.clone()),
             }),
             Act::Enrol(act) => draft.act(&wire::NodeAct {
                 node: Some(act.row.clone()),
@@ -193,7 +283,14 @@ impl Act {
                 certificates: act.certificates.iter().map(bytes).collect(),
                 reason: act.reason,
                 node: act.node.to_string(),
-                administrator: act.administrator.clone(),
+                signed: match &act.ground {
+                    Ground::Ordered(signed) => Some(signed.wire.clone()),
+                    _ => None,
+                },
+                act: match &act.ground {
+                    Ground::Removed(act) => bytes(act),
+                    _ => Bytes::new(),
+                },
             }),
             Act::Snapshot(act) => draft.act(&wire::SnapshotAct {
                 version: act.version,
@@ -205,22 +302,14 @@ impl Act {
     }
 }
 
-fn member(act: &wire::MemberAct) -> Result<MemberAct, StateError> {
-    Ok(MemberAct {
-        member: act.id.parse()?,
-        name_ar: act.name_ar.clone(),
-        name_en: act.name_en.clone(),
-        administrator: act.administrator.clone(),
-    })
+fn signed(act: Option<&wire::SignedAct>, instance: &Instance) -> Result<Signed, StateError> {
+    let missing = || StateError::Act("no administrator signed it".to_owned());
+    Ok(Signed::read(act.ok_or_else(missing)?.clone(), instance)?)
 }
 
-fn token(act: &wire::TokenAct) -> Result<TokenAct, StateError> {
-    Ok(TokenAct {
-        node: act.node.parse()?,
-        token: hash(&act.token)?,
-        expires_us: act.expires_us,
-        administrator: act.administrator.clone(),
-    })
+fn row(act: &wire::MemberAct) -> Result<wire::Member, StateError> {
+    let missing = || StateError::Act("it names no member".to_owned());
+    act.member.clone().ok_or_else(missing)
 }
 
 fn enrol(act: &wire::NodeAct) -> Result<EnrolAct, StateError> {
@@ -251,12 +340,17 @@ fn revoked(act: &wire::AgreementRevocationAct) -> Result<RevokeAgreementAct, Sta
     })
 }
 
-fn node_revoked(act: &wire::CertificateRevocationAct) -> Result<RevokeNodeAct, StateError> {
+fn node_revoked(act: &wire::CertificateRevocationAct, instance: &Instance) -> Result<RevokeNodeAct, StateError> {
+    let ground = match &act.signed {
+        Some(_) => Ground::Ordered(Box::new(signed(act.signed.as_ref(), instance)?)),
+        None if act.act.is_empty() => Ground::Superseded,
+        None => Ground::Removed(hash(&act.act)?),
+    };
     Ok(RevokeNodeAct {
         certificates: act.certificates.iter().map(hash).collect::<Result<_, _>>()?,
         reason: act.reason,
         node: act.node.parse()?,
-        administrator: act.administrator.clone(),
+        ground,
     })
 }
 

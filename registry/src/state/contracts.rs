@@ -65,6 +65,7 @@ impl State {
             );
             return Err(Refusal::new(Reason::SubsystemNotYours, rule));
         }
+        self.check_subsystem(&provider)?;
         let key = (name, provider);
         if act.withdrawn {
             let missing = || Refusal::new(Reason::UnknownService, format!("{} does not publish {}", key.1, key.0));
@@ -128,8 +129,8 @@ impl State {
     pub(super) fn check_agreement(&self, act: &AgreementAct) -> Result<(), Refusal> {
         let consumer: SubsystemId = act.agreement.consumer.parse()?;
         let provider: SubsystemId = act.agreement.provider.parse()?;
-        self.approved(&consumer.member())?;
-        self.approved(&provider.member())?;
+        self.check_subsystem(&consumer)?;
+        self.check_subsystem(&provider)?;
         self.check_unregistered(&agreement_digest(&act.document))?;
         if act.agreed.len() != 2 {
             return Err(Refusal::new(

@@ -1,23 +1,55 @@
 //! The rows of the state.
 
 use bytes::Bytes;
-use jisr_proto::ident::{NodeId, Origin, SubsystemId};
+use jisr_certs::{Verified, profile};
+use jisr_proto::ident::{Code, NodeId, Origin, SubsystemId};
 use jisr_proto::snapshot as wire;
 use jisr_proto::statement::Agreement;
 
 use super::Hash;
+use crate::administration::{Roles, Signed};
 
 /// A member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Member {
-    /// Arabic name.
-    pub(crate) name_ar: String,
-    /// English name.
-    pub(crate) name_en: String,
-    /// Who admitted it; somebody else has to approve.
-    pub(crate) admitted_by: String,
-    /// Index of its MEMBER_APPROVED entry, once there is one.
-    pub(crate) approved: Option<u64>,
+    /// The row as it stands in its act, without `entry`.
+    pub(crate) row: wire::Member,
+    /// Index of its newest MEMBER_ADMITTED or MEMBER_CHANGED entry.
+    pub(crate) entry: u64,
+}
+
+impl Member {
+    /// The row as the snapshot shows it.
+    pub(crate) fn shown(&self) -> wire::Member {
+        wire::Member {
+            entry: self.entry,
+            ..self.row.clone()
+        }
+    }
+}
+
+/// An administrator.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Administrator {
+    /// What they may do.
+    pub(crate) roles: Roles,
+    /// The certificate that counts.
+    pub(crate) certificate: Verified<profile::Administrator>,
+    /// DER: that certificate, then the issuing authority's.
+    pub(crate) chain: Vec<Bytes>,
+}
+
+/// An act that awaits a second administrator.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pending {
+    /// The act.
+    pub(crate) signed: Signed,
+    /// Who proposed it.
+    pub(crate) by: Code,
+    /// Index of its ACT_PROPOSED entry.
+    pub(crate) entry: u64,
+    /// Until when it can be approved, microseconds.
+    pub(crate) expires_us: u64,
 }
 
 /// A one-time token.
@@ -29,8 +61,6 @@ pub(crate) struct Token {
     pub(crate) expires_us: u64,
     /// A node enrolled with it.
     pub(crate) used: bool,
-    /// Who issued it.
-    pub(crate) administrator: String,
 }
 
 /// A listed node.
@@ -42,15 +72,6 @@ pub(crate) struct Node {
     pub(crate) entry: u64,
     /// The row as it stands in its act, without `entry`.
     pub(crate) row: wire::Node,
-}
-
-/// A seal certificate whose node enrolled again, under another origin and key, and which is not revoked yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Superseded {
-    /// The node.
-    pub(crate) node: NodeId,
-    /// Who issued the token with which it enrolled again.
-    pub(crate) administrator: String,
 }
 
 /// A published service.

@@ -2,16 +2,24 @@
 
 use bytes::Bytes;
 use jisr_certs::digest;
-use jisr_proto::ident::{MemberId, NodeId, Origin};
+use jisr_proto::ident::{MemberId, NodeId, Origin, SubsystemId};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::Finding;
 
-use super::{Act, EnrolAct, Hash, Member, MemberAct, RevokeNodeAct, SnapshotAct, State, TokenAct};
+use super::administration::unapproved;
+use super::{Act, ChangeAct, EnrolAct, Ground, Hash, Member, RevokeNodeAct, SnapshotAct, State, TokenAct};
+use crate::administration::{Order, Roles};
+use crate::office::SKEW_US;
 use crate::refusal::Refusal;
 use crate::text;
 
+/// RFC 5280 section 5.3.1: superseded.
+pub(crate) const SUPERSEDED: u32 = 4;
 /// Unused tokens that one node may have at once.
 const OPEN_TOKENS_MAX: usize = 16;
+
+/// Longest lifetime of a token, microseconds: 30 days.
+const TOKEN_LIFETIME_US_MAX: u64 = 30 * 86_400_000_000;
 
 /// A 32-byte value.
 pub(super) fn hash(value: &Bytes, what: &str) -> Result<Hash, Refusal> {
@@ -25,96 +33,95 @@ impl State {
     /// # Errors
     /// The rule that it breaks.
     pub(crate) fn check(&self, act: &Act, at_us: u64) -> Result<(), Refusal> {
+        if let Some(owed) = self.owed.front() {
+            // It was judged when it was approved.
+            let other = || Refusal::new(Reason::Internal, "an approved act has effects that do not stand here first");
+            return (owed == act).then_some(()).ok_or_else(other);
+        }
         match act {
-            Act::Admit(act) => self.check_admission(act),
-            Act::Approve(act) => self.check_approval(act),
+            Act::Propose(signed) => self.check_proposal(signed, at_us),
+            Act::Approve(act) => self.check_approval(act, at_us),
+            Act::Reject(signed) => self.check_rejection(signed, at_us),
+            Act::Administrators(act) => self.check_founding(act, at_us),
+            Act::Admit(_) | Act::Remove(_) => Err(unapproved("a member")),
+            Act::WitnessPolicy(_) => Err(unapproved("witnesses")),
+            Act::Change(act) => self.check_change(act, at_us),
             Act::Token(act) => self.check_token(act, at_us),
             Act::Enrol(act) => self.check_enrolment(act, at_us),
             Act::Service(act) => self.check_service(act, at_us),
             Act::Agreement(act) => self.check_agreement(act),
             Act::RevokeAgreement(act) => self.check_agreement_revocation(act),
-            Act::RevokeNode(act) => self.check_node_revocation(act),
+            Act::RevokeNode(act) => self.check_node_revocation(act, at_us),
             Act::Snapshot(act) => self.check_snapshot(act, at_us),
             Act::Finding(act) => self.check_finding(act),
         }
     }
 
-    /// The member, if it is admitted, approved or not.
-    ///
-    /// # Errors
-    /// NOT_ADMITTED otherwise; which command is due the detail says, for the reason alone means either.
-    pub(crate) fn admitted(&self, member: &MemberId) -> Result<&Member, Refusal> {
-        self.members.get(member).ok_or_else(|| {
-            Refusal::new(
-                Reason::NotAdmitted,
-                format!("{member} was never admitted; an administrator has to run `jisr registry admit` first"),
-            )
-        })
-    }
-
-    /// Where the member was approved, if it is.
+    /// The member, if it is one.
     ///
     /// # Errors
     /// NOT_ADMITTED otherwise.
-    pub(crate) fn approved(&self, member: &MemberId) -> Result<u64, Refusal> {
-        self.admitted(member)?.approved.ok_or_else(|| {
-            Refusal::new(
-                Reason::NotAdmitted,
-                format!(
-                    "{member} is admitted but not approved; a second administrator has to run `jisr registry approve`"
-                ),
-            )
+    pub(crate) fn admitted(&self, member: &MemberId) -> Result<&Member, Refusal> {
+        self.members.get(member).ok_or_else(|| {
+            let rule = format!(
+                "{member} is no member; one administrator runs `jisr registry admit`, another `jisr registry approve`"
+            );
+            Refusal::new(Reason::NotAdmitted, rule)
         })
     }
 
-    fn check_admission(&self, act: &MemberAct) -> Result<(), Refusal> {
-        if act.member.instance() != self.instance {
-            let rule = format!("{} does not belong to the instance {}", act.member, self.instance);
-            return Err(Refusal::invalid(rule));
+    /// Whether a member publishes and agrees under this subsystem: any, where it lists none.
+    ///
+    /// # Errors
+    /// NOT_ADMITTED, SUBSYSTEM_NOT_YOURS.
+    pub(super) fn check_subsystem(&self, subsystem: &SubsystemId) -> Result<(), Refusal> {
+        let listed = &self.admitted(&subsystem.member())?.row.subsystems;
+        if listed.is_empty() || listed.iter().any(|it| it.code == subsystem.code().as_str()) {
+            return Ok(());
         }
-        text::arabic(&act.name_ar).map_err(|e| Refusal::invalid(format!("Arabic name: {e}")))?;
-        text::english(&act.name_en).map_err(|e| Refusal::invalid(format!("English name: {e}")))?;
-        text::administrator(&act.administrator).map_err(Refusal::invalid)?;
-        match self.members.get(&act.member) {
-            Some(row) if row.approved.is_some() => Err(Refusal::new(
-                Reason::AlreadyAdmitted,
-                format!("{} is a member already", act.member),
-            )),
-            // Not approved yet: admitting again corrects the names, and whoever does it is then the one who admitted.
-            _ => Ok(()),
-        }
+        let rule = format!("{subsystem} is none of the subsystems that its member lists; an administrator adds it");
+        Err(Refusal::new(Reason::SubsystemNotYours, rule))
     }
 
-    fn check_approval(&self, act: &MemberAct) -> Result<(), Refusal> {
-        text::administrator(&act.administrator).map_err(Refusal::invalid)?;
-        let row = self.admitted(&act.member)?;
-        if row.approved.is_some() {
-            return Err(Refusal::new(
-                Reason::AlreadyAdmitted,
-                format!("{} is approved already", act.member),
-            ));
+    fn check_change(&self, act: &ChangeAct, at_us: u64) -> Result<(), Refusal> {
+        self.signer(&act.signed, Roles::ADMIT, at_us)?;
+        if act.signed.order != Order::Change(act.row.clone()) {
+            return Err(unapproved("a member"));
         }
-        if row.admitted_by == act.administrator {
-            let rule = format!(
-                "{} admitted {}; somebody else has to approve it",
-                row.admitted_by, act.member
-            );
-            return Err(Refusal::new(Reason::FourEyes, rule));
+        let member: MemberId = act.row.id.parse()?;
+        self.admitted(&member)?;
+        let listed = &act.row.subsystems;
+        let parties = self.agreements.values().flat_map(|row| [&row.consumer, &row.provider]);
+        let mut used = self.services.keys().map(|(_, provider)| provider).chain(parties);
+        let unlisted = |it: &&SubsystemId| {
+            it.member() == member && !listed.is_empty() && listed.iter().all(|row| row.code != it.code().as_str())
+        };
+        match used.find(unlisted) {
+            Some(used) => Err(Refusal::invalid(format!(
+                "services or agreements of {used} stand; it cannot be left out"
+            ))),
+            None => Ok(()),
         }
-        if (&row.name_ar, &row.name_en) != (&act.name_ar, &act.name_en) {
-            return Err(Refusal::invalid(format!(
-                "the approval of {} repeats other names",
-                act.member
-            )));
-        }
-        Ok(())
     }
 
     fn check_token(&self, act: &TokenAct, at_us: u64) -> Result<(), Refusal> {
-        text::administrator(&act.administrator).map_err(Refusal::invalid)?;
-        self.approved(&act.node.member())?;
+        self.signer(&act.signed, Roles::CERTIFY, at_us)?;
+        let ordered = Order::Token {
+            node: act.node.clone(),
+            token: act.token,
+            expires_us: act.expires_us,
+        };
+        if act.signed.order != ordered {
+            return Err(unapproved("a token"));
+        }
+        self.admitted(&act.node.member())?;
         if act.expires_us <= at_us {
             return Err(Refusal::invalid("the token would be expired at once"));
+        }
+        // The signer's clock may be ahead of the registry's.
+        if act.expires_us - at_us > TOKEN_LIFETIME_US_MAX + SKEW_US {
+            let days = TOKEN_LIFETIME_US_MAX / 86_400_000_000;
+            return Err(Refusal::invalid(format!("a token lives at most {days} days")));
         }
         if self.tokens.contains_key(&act.token) {
             return Err(Refusal::invalid("this token exists already"));
@@ -151,7 +158,7 @@ impl State {
                 format!("the token for {node} expired {late_s} s ago by the registry's clock; ask for a new one");
             return Err(Refusal::new(Reason::TokenExpired, rule));
         }
-        self.approved(&node.member()).map(|_| ())
+        self.admitted(&node.member()).map(drop)
     }
 
     fn check_enrolment(&self, act: &EnrolAct, at_us: u64) -> Result<(), Refusal> {
@@ -191,8 +198,20 @@ impl State {
         Ok(())
     }
 
-    fn check_node_revocation(&self, act: &RevokeNodeAct) -> Result<(), Refusal> {
-        text::administrator(&act.administrator).map_err(Refusal::invalid)?;
+    fn check_node_revocation(&self, act: &RevokeNodeAct, at_us: u64) -> Result<(), Refusal> {
+        match &act.ground {
+            Ground::Ordered(signed) => {
+                self.signer(signed, Roles::CERTIFY, at_us)?;
+                self.check_ordered_revocation(act, &signed.order)?;
+            }
+            Ground::Superseded => {
+                let superseded = |it: &Hash| self.superseded.get(it) == Some(&act.node);
+                if act.reason != SUPERSEDED || act.certificates.is_empty() || !act.certificates.iter().all(superseded) {
+                    return Err(unapproved("certificates"));
+                }
+            }
+            Ground::Removed(_) => return Err(unapproved("certificates")),
+        }
         if !self.nodes.contains_key(&act.node) {
             return Err(Refusal::new(Reason::UnknownNode, format!("{} is not listed", act.node)));
         }
@@ -205,6 +224,29 @@ impl State {
             return Err(Refusal::invalid(rule));
         }
         Ok(())
+    }
+
+    fn check_ordered_revocation(&self, act: &RevokeNodeAct, order: &Order) -> Result<(), Refusal> {
+        let Order::Revoke {
+            node,
+            certificates,
+            reason,
+        } = order
+        else {
+            return Err(unapproved("certificates"));
+        };
+        let in_use = self.certificates_of(&act.node);
+        let named = if certificates.is_empty() { &in_use } else { certificates };
+        if (node, named, *reason) != (&act.node, &act.certificates, act.reason) {
+            return Err(unapproved("certificates"));
+        }
+        Ok(())
+    }
+
+    /// SHA-256 of the certificates that a node uses; none where it is not listed.
+    pub(crate) fn certificates_of(&self, node: &NodeId) -> Vec<Hash> {
+        let listed = self.nodes.get(node).map(|listed| [&listed.row.tls_certificate, &listed.row.seal_certificate]);
+        listed.into_iter().flatten().map(|der| digest::sha256(&[der])).collect()
     }
 
     fn check_finding(&self, act: &Finding) -> Result<(), Refusal> {
