@@ -12,7 +12,6 @@ use crate::pem;
 use crate::profile::Administrator;
 use crate::verified::Verified;
 
-
 /// Name of the domain digest of an act (docs/formats.md, Administrative acts). It stands before the document in the bytes that are
 /// signed, so that the hash that is signed is the document's digest.
 const NAME: &str = "jisr.administration";

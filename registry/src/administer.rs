@@ -11,7 +11,7 @@ use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
 use jisr_proto::snapshot as rows;
 
-use crate::administration::{Order, Signed};
+use crate::administration::{Order, Roles, Signed};
 use crate::office::Office;
 use crate::refusal::Refusal;
 use crate::state::{Act, ApproveAct, ChangeAct, Ground, Hash, RevokeNodeAct, State, TokenAct};
@@ -36,7 +36,11 @@ impl Office {
                 let act = Act::Change(Box::new(ChangeAct { row, signed }));
                 self.enter(act, digest).await
             }
-            Order::Token { node, token, expires_us } => self.issue_token(node, token, expires_us, signed).await,
+            Order::Token {
+                node,
+                token,
+                expires_us,
+            } => self.issue_token(node, token, expires_us, signed).await,
             Order::Revoke {
                 node,
                 certificates,
@@ -128,8 +132,13 @@ impl Office {
     ) -> Result<wire::AdministerResponse, Refusal> {
         let about = signed.digest;
         tracing::warn!(%node, reason, "certificates are to be revoked");
-        let done = self.desk.submit(move |state, _| {
-            let certificates = if named.is_empty() { state.certificates_of(&node) } else { named };
+        let done = self.desk.submit(move |state, at_us| {
+            state.signer(&signed, Roles::CERTIFY, at_us)?;
+            let certificates = if named.is_empty() {
+                state.certificates_of(&node)
+            } else {
+                named
+            };
             if certificates.is_empty() {
                 return Err(Refusal::new(Reason::UnknownNode, format!("{node} is not listed")));
             }
@@ -201,5 +210,8 @@ fn appointed(state: &State, act: &Hash, issuing: &Issuing, at_us: u64) -> Result
         .issue_administrator(request, name, validity)
         .map_err(|e| Refusal::new(Reason::CsrInvalid, e.to_string()))?;
     tracing::info!(%name, certificate = crate::text::hex(&digest::sha256(&[&leaf])), "an administrator's certificate is issued");
-    Ok([leaf, issuing.certificate().der.clone()].iter().map(|der| Bytes::copy_from_slice(der)).collect())
+    Ok([leaf, issuing.certificate().der.clone()]
+        .iter()
+        .map(|der| Bytes::copy_from_slice(der))
+        .collect())
 }

@@ -72,13 +72,18 @@ impl Book {
                 .apply(index, at_us, act)
                 .map_err(|cause| Failed::Fatal(Error::State { index, cause }))?;
         }
-        let (first, stands) = closed.first().zip(stand.first()).expect("one statement at least was appended");
+        let (first, stands) = closed
+            .first()
+            .zip(stand.first())
+            .expect("one statement at least was appended");
         Ok(stands.sealed(first))
     }
 
     /// Where the ledger names no administrators yet: writes down with whom the registry was founded.
     async fn found(&mut self) -> Result<(), Failed> {
-        let Some(founding) = self.founding.take() else { return Ok(()) };
+        let Some(founding) = self.founding.take() else {
+            return Ok(());
+        };
         if !self.look(|state| state.administrators().is_empty()) {
             return Ok(());
         }

@@ -40,7 +40,10 @@ impl Office {
             }
             let checkpoint = self.base.ledger.checkpoint();
             if (checkpoint.size, checkpoint.root) != (size, root) {
-                let rule = format!("{by} confirms a ledger of {size} entries, and this one has {}, or another root", checkpoint.size);
+                let rule = format!(
+                    "{by} confirms a ledger of {size} entries, and this one has {}, or another root",
+                    checkpoint.size
+                );
                 return Err(Refusal::invalid(rule));
             }
             let office = Arc::clone(self);

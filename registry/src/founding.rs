@@ -46,7 +46,10 @@ impl Founding {
         for founder in &self.founders {
             let key = csr::p256_key(&founder.request)?;
             if !names.insert(&founder.name) || !keys.insert(key) {
-                return refuse(format!("{} stands there twice, or has the key of another", founder.name));
+                return refuse(format!(
+                    "{} stands there twice, or has the key of another",
+                    founder.name
+                ));
             }
             if founder.roles.is_empty() {
                 return refuse(format!("{} has no role", founder.name));

@@ -120,7 +120,10 @@ pub fn init(config: &Config, founding: &Founding, clock: Arc<dyn Clock>) -> Resu
     identity(&keys.tls, &keys.issuing, &config.names, clock.now_us())?;
     let (founders, certificates) = founding.issue(&keys.issuing, clock.now_us())?;
     let anchor = keys.anchor(config)?.to_string();
-    for (path, bytes) in [(layout.founding(), founders.as_ref()), (layout.anchor(), anchor.as_bytes())] {
+    for (path, bytes) in [
+        (layout.founding(), founders.as_ref()),
+        (layout.anchor(), anchor.as_bytes()),
+    ] {
         RealDisk
             .replace(&path, bytes)
             .map_err(|e| Error::io("write", &path, e))?;

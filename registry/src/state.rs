@@ -16,8 +16,8 @@ pub(crate) use act::{
     SnapshotAct, TokenAct,
 };
 pub(crate) use contracts::agreement_digest;
-pub(crate) use rules::SUPERSEDED;
 pub(crate) use rows::{Administrator, AgreementRow, Member, Node, Pending, Service, Token};
+pub(crate) use rules::SUPERSEDED;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -362,7 +362,10 @@ pub fn check_administrator(
 ) -> Result<Verified<Administrator>, CertError> {
     let seen = chain::check(chain, 1, root, &ADMINISTRATOR, DOCUMENT_SIGNING, now_us)?;
     let name = instance.administrator_of_spiffe(&seen.uri).map_err(|_| {
-        let expected = format!("an administrator of {instance}, {}/administrator/NAME", instance.registry_spiffe());
+        let expected = format!(
+            "an administrator of {instance}, {}/administrator/NAME",
+            instance.registry_spiffe()
+        );
         unnamed(&ADMINISTRATOR, &seen.uri, &expected)
     })?;
     let Seen {

@@ -13,8 +13,8 @@ mod shape;
 
 pub use authority::{Authority, check_issuing, check_local_ca, check_root, root_by_fingerprint};
 pub use leaf::{
-    Administrator, Client, NodeTls, Officer, RegistryTls, SealCertificate, check_administrator, check_client, check_node_tls, check_officer,
-    check_registry_tls, check_seal, check_seal_under, named_administrator,
+    Administrator, Client, NodeTls, Officer, RegistryTls, SealCertificate, check_administrator, check_client,
+    check_node_tls, check_officer, check_registry_tls, check_seal, check_seal_under, named_administrator,
 };
 pub use refused::{Refused, Rule};
 

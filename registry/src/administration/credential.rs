@@ -33,7 +33,10 @@ impl Credential {
     pub fn new(key: &[u8], certificate: &[u8]) -> Result<Credential, CertError> {
         let key = AdministratorKey::from_pem(key)?;
         let certificates = pem::certificates_from_pem(certificate)?;
-        let certificate = certificates.first().map(|der| Bytes::copy_from_slice(der)).unwrap_or_default();
+        let certificate = certificates
+            .first()
+            .map(|der| Bytes::copy_from_slice(der))
+            .unwrap_or_default();
         let (instance, name) = profile::named_administrator(&certificate)?;
         Ok(Credential {
             instance,

@@ -15,7 +15,10 @@ const SUBSYSTEMS_MAX: usize = 256;
 /// # Errors
 /// The rule that it breaks, in words.
 pub fn check(row: &Member, instance: &Instance) -> Result<MemberId, String> {
-    let id: MemberId = row.id.parse().map_err(|e: jisr_proto::ident::IdentError| e.to_string())?;
+    let id: MemberId = row
+        .id
+        .parse()
+        .map_err(|e: jisr_proto::ident::IdentError| e.to_string())?;
     if id.instance() != *instance {
         return Err(format!("{id} does not belong to the instance {instance}"));
     }
@@ -26,7 +29,9 @@ pub fn check(row: &Member, instance: &Instance) -> Result<MemberId, String> {
     }
     subsystems(row, &id)?;
     if !row.contacts.is_sorted_by(|one, next| one.role < next.role) {
-        return Err(format!("{id} has two contacts of one role, or not in the order of roles"));
+        return Err(format!(
+            "{id} has two contacts of one role, or not in the order of roles"
+        ));
     }
     row.contacts
         .iter()

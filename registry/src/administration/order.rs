@@ -126,10 +126,15 @@ impl Signed {
         }
         let act: wire::AdministrativeAct = canonical::decode(&wire.document)?;
         if act.format != 1 || act.nonce.len() != 16 || act.created_us == 0 {
-            return Err(Refusal::invalid("the document lacks format 1, a nonce of 16 bytes or its time"));
+            return Err(Refusal::invalid(
+                "the document lacks format 1, a nonce of 16 bytes or its time",
+            ));
         }
         if act.instance != instance.as_str() {
-            let rule = format!("the document is for the instance {:?}, not for {instance}", act.instance);
+            let rule = format!(
+                "the document is for the instance {:?}, not for {instance}",
+                act.instance
+            );
             return Err(Refusal::invalid(rule));
         }
         Ok(Signed {
@@ -149,14 +154,19 @@ impl Signed {
 
 fn admission(act: wire::Admission, instance: &Instance) -> Result<Order, Refusal> {
     if act.members.is_empty() || act.members.len() > MEMBERS_MAX {
-        let rule = format!("{} members are to be admitted; 1 to {MEMBERS_MAX} are possible", act.members.len());
+        let rule = format!(
+            "{} members are to be admitted; 1 to {MEMBERS_MAX} are possible",
+            act.members.len()
+        );
         return Err(Refusal::invalid(rule));
     }
     for row in &act.members {
         member::check(row, instance).map_err(Refusal::invalid)?;
     }
     if !act.members.is_sorted_by(|one, next| one.id < next.id) {
-        return Err(Refusal::invalid("members are admitted in the order of their ids, each once"));
+        return Err(Refusal::invalid(
+            "members are admitted in the order of their ids, each once",
+        ));
     }
     Ok(Order::Admit(act.members))
 }
@@ -169,7 +179,9 @@ fn removal(act: wire::Removal) -> Result<Order, Refusal> {
 }
 
 fn change(act: wire::MemberChange, instance: &Instance) -> Result<Order, Refusal> {
-    let row = act.member.ok_or_else(|| Refusal::invalid("the change names no member"))?;
+    let row = act
+        .member
+        .ok_or_else(|| Refusal::invalid("the change names no member"))?;
     member::check(&row, instance).map_err(Refusal::invalid)?;
     Ok(Order::Change(row))
 }
@@ -213,7 +225,8 @@ fn appointment(act: wire::Appointment) -> Result<Order, Refusal> {
 
 fn witness_policy(act: wire::WitnessPolicy) -> Result<Order, Refusal> {
     if act.quorum.len() != 3 || !act.quorum.is_sorted() || act.quorum.iter().any(|count| !(1..=16).contains(count)) {
-        let rule = "a policy has three counts, of ROUTINE, STANDARD and HIGH, each 1 to 16 and not below the one before";
+        let rule =
+            "a policy has three counts, of ROUTINE, STANDARD and HIGH, each 1 to 16 and not below the one before";
         return Err(Refusal::invalid(rule));
     }
     let sorted = act.witnesses.is_sorted_by(|one, next| one.name < next.name);

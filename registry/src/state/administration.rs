@@ -9,7 +9,9 @@ use jisr_proto::reason::Reason;
 use jisr_proto::snapshot as wire;
 use rustls_pki_types::CertificateDer;
 
-use super::{Act, Administrator, ApproveAct, Ground, Hash, MemberAct, Pending, RevokeAgreementAct, RevokeNodeAct, State};
+use super::{
+    Act, Administrator, ApproveAct, Ground, Hash, MemberAct, Pending, RevokeAgreementAct, RevokeNodeAct, State,
+};
 use crate::administration::{Order, Roles, Signed};
 use crate::office::SKEW_US;
 use crate::refusal::Refusal;
@@ -166,7 +168,10 @@ impl State {
     fn check_admission(&self, row: &wire::Member) -> Result<(), Refusal> {
         let id: MemberId = row.id.parse()?;
         if self.members.contains_key(&id) {
-            return Err(Refusal::new(Reason::AlreadyAdmitted, format!("{id} is a member already")));
+            return Err(Refusal::new(
+                Reason::AlreadyAdmitted,
+                format!("{id} is a member already"),
+            ));
         }
         Ok(())
     }
@@ -183,7 +188,11 @@ impl State {
         let needed = if self.single { 1 } else { HOLDERS_MIN };
         for role in Roles::NEEDED {
             let in_force = |row: &Administrator| row.roles.hold(role) && row.certificate.not_after_us >= at_us;
-            let others = self.administrators.iter().filter(|(other, row)| *other != name && in_force(row)).count();
+            let others = self
+                .administrators
+                .iter()
+                .filter(|(other, row)| *other != name && in_force(row))
+                .count();
             let before = others + usize::from(self.administrators.get(name).is_some_and(in_force));
             let after = others + usize::from(roles.hold(role));
             if after < before && after < needed {
@@ -196,7 +205,10 @@ impl State {
 
     /// Two names with one key would be four eyes in one head.
     fn check_key_is_nobodys(&self, name: &Code, key: &[u8]) -> Result<(), Refusal> {
-        let other = self.administrators.iter().find(|(other, row)| *other != name && row.certificate.public_key == key);
+        let other = self
+            .administrators
+            .iter()
+            .find(|(other, row)| *other != name && row.certificate.public_key == key);
         match other {
             Some((other, _)) => {
                 let rule = format!("the key is that of {other}; each administrator makes a key of their own");
@@ -211,7 +223,11 @@ impl State {
         let nodes = self.nodes.keys().map(|node| node.member().to_string());
         // The registry's own witness counts for one more.
         let operators = listed.chain(nodes).collect::<BTreeSet<_>>().len() + 1;
-        match policy.quorum.iter().find(|count| usize::try_from(**count).is_ok_and(|count| count > operators)) {
+        match policy
+            .quorum
+            .iter()
+            .find(|count| usize::try_from(**count).is_ok_and(|count| count > operators))
+        {
             Some(count) => Err(Refusal::invalid(format!(
                 "{count} cosigners are asked for, and there are {operators} operators of witnesses"
             ))),
@@ -241,11 +257,7 @@ impl State {
         Ok(())
     }
 
-    fn verified(
-        &self,
-        chain: &[Bytes],
-        at_us: u64,
-    ) -> Result<jisr_certs::Verified<profile::Administrator>, Refusal> {
+    fn verified(&self, chain: &[Bytes], at_us: u64) -> Result<jisr_certs::Verified<profile::Administrator>, Refusal> {
         let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_ref())).collect();
         profile::check_administrator(&chain, &self.root, &self.instance, at_us)
             .map_err(|e| Refusal::new(Reason::AdministratorInvalid, e.to_string()))
@@ -257,7 +269,9 @@ impl State {
             return Err(unapproved("administrators"));
         }
         if !act.administrators.is_sorted_by(|one, next| one.name < next.name) {
-            return Err(Refusal::invalid("administrators stand in the order of their names, each once"));
+            return Err(Refusal::invalid(
+                "administrators stand in the order of their names, each once",
+            ));
         }
         let mut keys = BTreeSet::new();
         for row in &act.administrators {
@@ -270,10 +284,13 @@ impl State {
         }
         let needed = if act.dangerous_single { 1 } else { HOLDERS_MIN };
         for role in Roles::NEEDED {
-            let holds = |row: &&wire::Administrator| Roles::from_number(row.roles).is_some_and(|roles| roles.hold(role));
+            let holds =
+                |row: &&wire::Administrator| Roles::from_number(row.roles).is_some_and(|roles| roles.hold(role));
             let holders = act.administrators.iter().filter(holds).count();
             if holders < needed {
-                let rule = format!("a registry is founded with {needed} or more administrators with the role {role}, not {holders}");
+                let rule = format!(
+                    "a registry is founded with {needed} or more administrators with the role {role}, not {holders}"
+                );
                 return Err(Refusal::new(Reason::TooFewAdministrators, rule));
             }
         }
@@ -288,7 +305,10 @@ impl State {
                 self.administrators.remove(&name);
                 continue;
             }
-            let kept = self.administrators.get(&name).filter(|kept| kept.chain == row.certificates);
+            let kept = self
+                .administrators
+                .get(&name)
+                .filter(|kept| kept.chain == row.certificates);
             // One that only gets other roles keeps its certificate, which may be older than its issuer's successor.
             let certificate = match kept {
                 Some(kept) => kept.certificate.clone(),
@@ -309,7 +329,10 @@ impl State {
 
     pub(super) fn propose(&mut self, index: u64, at_us: u64, signed: &Signed) {
         self.pending.retain(|_, row| row.expires_us > at_us);
-        let by = self.administrators.iter().find(|(_, row)| row.certificate.sha256 == signed.certificate);
+        let by = self
+            .administrators
+            .iter()
+            .find(|(_, row)| row.certificate.sha256 == signed.certificate);
         if let Some((by, _)) = by {
             let row = Pending {
                 signed: signed.clone(),
@@ -323,23 +346,36 @@ impl State {
 
     /// Remembers what was signed for as long as its time would let it pass again.
     pub(super) fn remember(&mut self, signed: &Signed, at_us: u64) {
-        self.signed.retain(|_, created_us| created_us.saturating_add(SKEW_US) >= at_us);
+        self.signed
+            .retain(|_, created_us| created_us.saturating_add(SKEW_US) >= at_us);
         self.signed.insert(signed.digest, signed.created_us);
     }
 
     /// What follows an act in the same commit: of an approval, all that the approved act does.
     pub(crate) fn effects(&self, act: &Act) -> Vec<Act> {
         let Act::Approve(approval) = act else { return Vec::new() };
-        let Order::Approve(digest) = approval.signed.order else { return Vec::new() };
-        let Some(pending) = self.pending.get(&digest) else { return Vec::new() };
+        let Order::Approve(digest) = approval.signed.order else {
+            return Vec::new();
+        };
+        let Some(pending) = self.pending.get(&digest) else {
+            return Vec::new();
+        };
         match &pending.signed.order {
             Order::Admit(rows) => {
-                let admit = |row: &wire::Member| Act::Admit(MemberAct { row: row.clone(), act: digest });
+                let admit = |row: &wire::Member| {
+                    Act::Admit(MemberAct {
+                        row: row.clone(),
+                        act: digest,
+                    })
+                };
                 rows.iter().map(admit).collect()
             }
             Order::Remove { member, reason } => self.removal(member, reason, digest),
             Order::Appoint { name, roles, request } => {
-                let kept = self.administrators.get(name).filter(|_| request.is_empty() && !roles.is_empty());
+                let kept = self
+                    .administrators
+                    .get(name)
+                    .filter(|_| request.is_empty() && !roles.is_empty());
                 let row = wire::Administrator {
                     name: name.to_string(),
                     roles: roles.number(),
@@ -362,22 +398,30 @@ impl State {
     /// A member leaves: its agreements, then its nodes, then itself.
     fn removal(&self, member: &MemberId, reason: &str, digest: Hash) -> Vec<Act> {
         let party = |row: &super::AgreementRow| row.consumer.member() == *member || row.provider.member() == *member;
-        let agreements = self.agreements.iter().filter(|(_, row)| party(row)).map(|(agreement, _)| {
-            Act::RevokeAgreement(RevokeAgreementAct {
-                digest: *agreement,
-                member: member.clone(),
-                reason: reason.to_owned(),
-            })
-        });
-        let nodes = self.nodes.iter().filter(|(node, _)| node.member() == *member).map(|(node, listed)| {
-            let certificates = [&listed.row.tls_certificate, &listed.row.seal_certificate];
-            Act::RevokeNode(RevokeNodeAct {
-                certificates: certificates.iter().map(|der| digest::sha256(&[der])).collect(),
-                reason: CESSATION,
-                node: node.clone(),
-                ground: Ground::Removed(digest),
-            })
-        });
+        let agreements = self
+            .agreements
+            .iter()
+            .filter(|(_, row)| party(row))
+            .map(|(agreement, _)| {
+                Act::RevokeAgreement(RevokeAgreementAct {
+                    digest: *agreement,
+                    member: member.clone(),
+                    reason: reason.to_owned(),
+                })
+            });
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|(node, _)| node.member() == *member)
+            .map(|(node, listed)| {
+                let certificates = [&listed.row.tls_certificate, &listed.row.seal_certificate];
+                Act::RevokeNode(RevokeNodeAct {
+                    certificates: certificates.iter().map(|der| digest::sha256(&[der])).collect(),
+                    reason: CESSATION,
+                    node: node.clone(),
+                    ground: Ground::Removed(digest),
+                })
+            });
         let last = Act::Remove(wire::MemberRemovalAct {
             member: member.to_string(),
             reason: reason.to_owned(),

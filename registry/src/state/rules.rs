@@ -35,7 +35,12 @@ impl State {
     pub(crate) fn check(&self, act: &Act, at_us: u64) -> Result<(), Refusal> {
         if let Some(owed) = self.owed.front() {
             // It was judged when it was approved.
-            let other = || Refusal::new(Reason::Internal, "an approved act has effects that do not stand here first");
+            let other = || {
+                Refusal::new(
+                    Reason::Internal,
+                    "an approved act has effects that do not stand here first",
+                )
+            };
             return (owed == act).then_some(()).ok_or_else(other);
         }
         match act {
@@ -245,7 +250,10 @@ impl State {
 
     /// SHA-256 of the certificates that a node uses; none where it is not listed.
     pub(crate) fn certificates_of(&self, node: &NodeId) -> Vec<Hash> {
-        let listed = self.nodes.get(node).map(|listed| [&listed.row.tls_certificate, &listed.row.seal_certificate]);
+        let listed = self
+            .nodes
+            .get(node)
+            .map(|listed| [&listed.row.tls_certificate, &listed.row.seal_certificate]);
         listed.into_iter().flatten().map(|der| digest::sha256(&[der])).collect()
     }
 

@@ -91,7 +91,7 @@ fn agreement() -> Agreement {
         instance: "JO".into(),
         consumer: "JO/GOV/mol/permits".into(),
         provider: "JO/GOV/psd/residency".into(),
-        methods: vec![method("Status"), method("Admit")],
+        methods: vec![method("Status"), method("Administer")],
         purposes: vec![AgreedPurpose {
             code: "work-permit-renewal".into(),
             legal_basis: "قانون العمل، المادة 12".into(),
@@ -460,12 +460,7 @@ async fn a_revoked_node_s_agreed_does_not_count_any_more() {
     let mut parties = Parties::new().await;
     let document = encode(&agreement());
     parties.consumer_agrees(&document).await.unwrap();
-    let revoke = wire::RevokeNodeRequest {
-        node: parties.mol.id.to_string(),
-        reason: 1,
-        administrator: "rania".into(),
-    };
-    parties.world.admin().await.revoke_node(revoke).await.unwrap();
+    parties.world.revoke(parties.mol.id.as_str(), 1).await.unwrap();
     assert_eq!(reason(parties.provider_agrees(&document).await), Reason::SealInvalid);
     parties.finish().await;
 }

@@ -8,7 +8,7 @@ use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
 
 use crate::catalogue::publication;
-use crate::world::{NodeDraft, World, admission, approval, reason};
+use crate::world::{NOON_US, NodeDraft, World, admission, approval, reason};
 
 /// Copies what lies on disk at this moment, as a crash would leave it; the socket included.
 pub(crate) fn copy(from: &Path, to: &Path) {
@@ -95,35 +95,23 @@ async fn a_token_that_two_use_at_once_enrols_one() {
 #[tokio::test]
 async fn acts_that_come_together_share_snapshots() {
     let world = World::new().await;
-    let before = world
-        .admin()
-        .await
-        .status(wire::RegistryStatusRequest {})
-        .await
-        .unwrap()
-        .into_inner();
+    let before = world.status().await;
     let admin = world.admin().await;
+    let signed = |name: &str, act| {
+        let act = world.administrators[name].sign(act, NOON_US).unwrap();
+        let (mut admin, request) = (admin.clone(), wire::AdministerRequest { act: Some(act) });
+        async move { admin.administer(request).await.unwrap().into_inner().act }
+    };
     let mut admissions = tokio::task::JoinSet::new();
     for number in 0..40 {
-        let mut admin = admin.clone();
-        let id = format!("JO/GOV/m{number}");
-        admissions.spawn(async move { admin.admit(admission(&id)).await.map(|_| id) });
+        admissions.spawn(signed("rania", admission(&format!("JO/GOV/m{number}"))));
     }
     let mut approvals = tokio::task::JoinSet::new();
-    while let Some(admitted) = admissions.join_next().await {
-        let (mut admin, id) = (admin.clone(), admitted.unwrap().unwrap());
-        approvals.spawn(async move { admin.approve(approval(&id, "omar")).await });
+    while let Some(proposed) = admissions.join_next().await {
+        approvals.spawn(signed("omar", approval(&proposed.unwrap())));
     }
-    while let Some(approved) = approvals.join_next().await {
-        approved.unwrap().unwrap();
-    }
-    let after = world
-        .admin()
-        .await
-        .status(wire::RegistryStatusRequest {})
-        .await
-        .unwrap()
-        .into_inner();
+    approvals.join_all().await;
+    let after = world.status().await;
     assert_eq!(after.members.len(), 40);
     let versions = after.snapshot_version - before.snapshot_version;
     assert!((1..=40).contains(&versions), "{versions}");
@@ -133,20 +121,16 @@ async fn acts_that_come_together_share_snapshots() {
 #[tokio::test]
 async fn a_caller_who_hangs_up_leaves_nothing_half_done() {
     let world = World::new().await;
-    let mut admin = world.admin().await;
     for number in 0..20 {
-        let admit = admin.admit(admission(&format!("JO/GOV/m{number}")));
+        let admit = world.does("rania", admission(&format!("JO/GOV/m{number}")));
         let _ = tokio::time::timeout(std::time::Duration::from_micros(300 * number), admit).await;
     }
-    let mut other = world.admin().await;
-    let listed = other
-        .status(wire::RegistryStatusRequest {})
-        .await
-        .unwrap()
-        .into_inner()
-        .members;
-    for id in listed {
-        other.approve(approval(&id, "omar")).await.unwrap();
+    let mut admin = world.admin().await;
+    let waiting = admin.acts(wire::ActsRequest {}).await.unwrap().into_inner().acts;
+    for act in waiting {
+        let document = act.signed.unwrap().document;
+        let digest = jisr_certs::administrator::digest(&document).to_vec();
+        world.does("omar", approval(&digest.into())).await.unwrap();
     }
-    world.finish((admin, other)).await;
+    world.finish(admin).await;
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
+mod administrators;
 mod agreements;
 mod catalogue;
 mod crash;

@@ -1,99 +1,207 @@
-//! Admission takes two people, and names in both languages.
+//! Who belongs: members come, change and go by what administrators signed.
 
 use std::os::unix::fs::PermissionsExt;
 
 use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
+use jisr_proto::snapshot as rows;
+use jisr_proto::snapshot::AdministrativeAct;
 use jisr_proto::status::Fault;
 
-use crate::world::{World, admission, approval, reason};
+use crate::catalogue::publication;
+use crate::world::{World, admission, approval, founding, reason, row, token_order};
+
+const MOL: &str = "JO/GOV/mol";
+
+fn removal(id: &str) -> AdministrativeAct {
+    AdministrativeAct {
+        removal: Some(rows::Removal {
+            member: id.into(),
+            reason: "merged with another ministry".into(),
+        }),
+        ..AdministrativeAct::default()
+    }
+}
+
+fn change(member: rows::Member) -> AdministrativeAct {
+    AdministrativeAct {
+        change: Some(rows::MemberChange { member: Some(member) }),
+        ..AdministrativeAct::default()
+    }
+}
+
+async fn members(world: &World) -> Vec<rows::Member> {
+    let mut admin = world.admin().await;
+    admin
+        .members(wire::MembersRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .members
+}
 
 #[tokio::test]
 async fn a_member_needs_two_administrators() {
     let world = World::new().await;
-    let mut admin = world.admin().await;
-    admin.admit(admission("JO/GOV/mol")).await.unwrap();
+    let proposed = world.does("rania", admission(MOL)).await.unwrap();
+    assert!(proposed.pending);
     assert_eq!(
-        reason(admin.approve(approval("JO/GOV/mol", "rania")).await),
+        reason(world.does("rania", approval(&proposed.act)).await),
         Reason::FourEyes
     );
     assert_eq!(
-        reason(admin.approve(approval("JO/GOV/mol", "RANIA")).await),
-        Reason::FourEyes
+        reason(world.does("laila", approval(&proposed.act)).await),
+        Reason::RoleMissing,
+        "whoever audits does not admit"
     );
-    // With a Cyrillic letter that looks like an `a`, it is still one person.
-    assert_eq!(
-        reason(admin.approve(approval("JO/GOV/mol", "rani\u{430}")).await),
-        Reason::RequestInvalid
-    );
-    let never = admin.approve(approval("JO/GOV/psd", "omar")).await.unwrap_err();
+    assert!(members(&world).await.is_empty());
+    let token = token_order("JO/GOV/mol/node/node1", &[7; 32]);
+    let never = world.does("rania", token.clone()).await.unwrap_err();
     let never = Fault::from_tonic(&never).unwrap();
     assert_eq!(never.reason, Reason::NotAdmitted);
-    assert!(
-        never.detail.contains("run `jisr registry admit` first"),
-        "{}",
-        never.detail
-    );
-    let token = wire::IssueTokenRequest {
-        node: "JO/GOV/mol/node/node1".into(),
-        lifetime_s: 0,
-        administrator: "rania".into(),
-    };
-    assert_eq!(reason(admin.issue_token(token.clone()).await), Reason::NotAdmitted);
-    admin.approve(approval("JO/GOV/mol", "omar")).await.unwrap();
+    assert!(never.detail.contains("`jisr registry admit`"), "{}", never.detail);
+    world.does("omar", approval(&proposed.act)).await.unwrap();
     assert_eq!(
-        reason(admin.approve(approval("JO/GOV/mol", "laila")).await),
-        Reason::AlreadyAdmitted
+        reason(world.does("omar", approval(&proposed.act)).await),
+        Reason::UnknownAct,
+        "it waits no more"
     );
     assert_eq!(
-        reason(admin.admit(admission("JO/GOV/mol")).await),
+        reason(world.does("rania", admission(MOL)).await),
         Reason::AlreadyAdmitted
     );
-    admin.issue_token(token).await.unwrap();
-    world.finish(admin).await;
+    world.does("rania", token).await.unwrap();
+    world.finish(()).await;
 }
 
 #[tokio::test]
 async fn names_are_clean_and_in_both_languages() {
     let world = World::new().await;
-    let mut admin = world.admin().await;
-    let breaks: [fn(&mut wire::AdmitRequest); 8] = [
-        |request| request.name_ar.clear(),
-        |request| request.name_en.clear(),
-        |request| request.name_ar = "Ministry of Labour".into(),
-        |request| request.name_ar.push('\u{202E}'),
-        |request| request.name_en.push('\u{2066}'),
-        |request| request.member = "JO/GOV/Mol".into(),
-        |request| request.member = "SY/GOV/mol".into(),
-        |request| request.administrator = String::new(),
+    let breaks: [fn(&mut rows::Member); 9] = [
+        |row| row.name_ar.clear(),
+        |row| row.name_en.clear(),
+        |row| row.name_ar = "Ministry of Labour".into(),
+        |row| row.name_ar.push('\u{202E}'),
+        |row| row.name_en.push('\u{2066}'),
+        |row| row.name_en.insert(0, '='),
+        |row| row.id = "JO/GOV/Mol".into(),
+        |row| row.id = "SY/GOV/mol".into(),
+        |row| row.entry = 7,
     ];
     for (at, break_it) in breaks.iter().enumerate() {
-        let mut request = admission("JO/GOV/mol");
-        break_it(&mut request);
-        assert_eq!(reason(admin.admit(request).await), Reason::RequestInvalid, "rule {at}");
+        let mut bad = row(MOL);
+        break_it(&mut bad);
+        let act = AdministrativeAct {
+            admission: Some(rows::Admission {
+                members: vec![row("JO/GOV/gid"), bad],
+            }),
+            ..AdministrativeAct::default()
+        };
+        assert_eq!(
+            reason(world.does("rania", act).await),
+            Reason::RequestInvalid,
+            "rule {at}"
+        );
     }
-    let status = admin.status(wire::RegistryStatusRequest {}).await.unwrap().into_inner();
-    assert!(status.members.is_empty());
+    let status = world.status().await;
+    assert!(status.members.is_empty() && status.pending_acts == 0);
     assert_eq!(status.origin, "jisr/JO/registry/2026");
-    world.finish(admin).await;
+    world.finish(()).await;
 }
 
 #[tokio::test]
-async fn a_pending_admission_is_corrected_by_admitting_again() {
+async fn many_members_come_in_by_one_act() {
     let world = World::new().await;
-    let mut admin = world.admin().await;
-    admin.admit(admission("JO/GOV/mol")).await.unwrap();
-    let corrected = wire::AdmitRequest {
-        administrator: "omar".into(),
-        ..admission("JO/GOV/mol")
+    let codes = ["gid", "moh", "mol", "psd"].map(|code| format!("JO/GOV/{code}"));
+    let act = AdministrativeAct {
+        admission: Some(rows::Admission {
+            members: codes.iter().map(|id| row(id)).collect(),
+        }),
+        ..AdministrativeAct::default()
     };
-    admin.admit(corrected).await.unwrap();
+    let proposed = world.does("rania", act).await.unwrap();
+    // One of them is admitted by another act meanwhile: then none of this one comes in.
+    world.member("JO/GOV/moh").await;
     assert_eq!(
-        reason(admin.approve(approval("JO/GOV/mol", "omar")).await),
-        Reason::FourEyes
+        reason(world.does("omar", approval(&proposed.act)).await),
+        Reason::AlreadyAdmitted
     );
-    admin.approve(approval("JO/GOV/mol", "rania")).await.unwrap();
-    world.finish(admin).await;
+    assert_eq!(members(&world).await.len(), 1);
+    let gone = world.does("omar", removal("JO/GOV/moh")).await.unwrap();
+    world.does("rania", approval(&gone.act)).await.unwrap();
+    world.does("omar", approval(&proposed.act)).await.unwrap();
+    let found: Vec<String> = members(&world).await.into_iter().map(|row| row.id).collect();
+    assert_eq!(found, codes);
+    world.finish(()).await;
+}
+
+#[tokio::test]
+async fn a_member_that_lists_subsystems_publishes_under_those_only() {
+    let world = World::new().await;
+    world.member("JO/GOV/psd").await;
+    let psd = world.node("JO/GOV/psd/node/node1").await;
+    let listing = |codes: &[&str]| {
+        let subsystem = |code: &&str| rows::Subsystem {
+            code: (*code).to_owned(),
+            name_ar: "الإقامة".into(),
+            name_en: "Residence".into(),
+        };
+        rows::Member {
+            subsystems: codes.iter().map(subsystem).collect(),
+            ..row("JO/GOV/psd")
+        }
+    };
+    let changed = world.does("rania", change(listing(&["borders"]))).await.unwrap();
+    assert!(!changed.pending && changed.snapshot_version > 0);
+    let mut registry = world.call(Some(&psd.identity)).await;
+    let residency = || publication("JO/GOV/psd/residency");
+    assert_eq!(reason(registry.publish(residency()).await), Reason::SubsystemNotYours);
+    world
+        .does("rania", change(listing(&["borders", "residency"])))
+        .await
+        .unwrap();
+    registry.publish(residency()).await.unwrap();
+    assert_eq!(
+        reason(world.does("rania", change(listing(&["borders"]))).await),
+        Reason::RequestInvalid,
+        "a service stands under the other one"
+    );
+    assert_eq!(reason(world.does("rania", change(row(MOL))).await), Reason::NotAdmitted);
+    assert_eq!(
+        reason(world.does("laila", change(listing(&[]))).await),
+        Reason::RoleMissing
+    );
+    let shown = members(&world).await.remove(0);
+    assert_eq!(shown.subsystems.len(), 2);
+    assert!(shown.entry > 0);
+    world.finish(registry).await;
+}
+
+#[tokio::test]
+async fn a_member_that_is_removed_takes_its_nodes_and_services_along() {
+    let mut world = World::new().await;
+    world.member(MOL).await;
+    world.member("JO/GOV/psd").await;
+    let mol = world.node("JO/GOV/mol/node/node1").await;
+    let psd = world.node("JO/GOV/psd/node/node1").await;
+    let mut registry = world.call(Some(&psd.identity)).await;
+    registry.publish(publication("JO/GOV/psd/residency")).await.unwrap();
+    let proposed = world.does("omar", removal("JO/GOV/psd")).await.unwrap();
+    assert_eq!(world.status().await.nodes.len(), 2, "it is proposed only");
+    world.does("rania", approval(&proposed.act)).await.unwrap();
+    let status = world.status().await;
+    assert_eq!(
+        (status.members.len(), status.nodes.len(), status.services.len()),
+        (1, 1, 0)
+    );
+    let cut = registry.proposals(wire::ProposalsRequest {}).await;
+    assert_eq!(reason(cut), Reason::CertificateRevoked);
+    drop(registry);
+    world.stop().await;
+    world.restart(Some(&mol)).await;
+    assert_eq!(world.status().await.members, [MOL]);
+    world.member("JO/GOV/psd").await;
+    world.finish(()).await;
 }
 
 #[tokio::test]
@@ -103,8 +211,9 @@ async fn only_the_owner_reaches_keys_and_admin_socket() {
     assert_eq!(mode(world.registry().admin_socket()), 0o600);
     assert_eq!(mode(&world.config.data), 0o700);
     assert_eq!(mode(&world.config.data.join("keys")), 0o700);
+    let (again, _) = founding(&[("omar", "admit,certify,publish"), ("rania", "admit,certify,publish")]);
     assert!(
-        jisr_registry::init(&world.config, world.clock.clone()).is_err(),
+        jisr_registry::init(&world.config, &again, world.clock.clone()).is_err(),
         "a second registry in one directory"
     );
     world.finish(()).await;

@@ -31,8 +31,8 @@ async fn hello(world: &World, node: &Node, yours: Bytes) -> wire::HelloResponse 
     registry.hello(node.hello(yours)).await.unwrap().into_inner()
 }
 
-async fn admits(world: &World, id: &str) -> Result<tonic::Response<wire::AdmitResponse>, tonic::Status> {
-    world.admin().await.admit(admission(id)).await
+async fn admits(world: &World, id: &str) -> Result<wire::AdministerResponse, tonic::Status> {
+    world.does("rania", admission(id)).await
 }
 
 #[tokio::test]
@@ -47,14 +47,8 @@ async fn nothing_is_sealed_before_a_node_confirms() {
     assert_eq!((waiting.state.as_str(), waiting.size), ("RECOVERING", before.size));
     assert_eq!(waiting.snapshot_version, before.snapshot_version);
     assert_eq!(reason(admits(&world, "JO/GOV/moh").await), Reason::Recovering);
-    let administrator = "rania".into();
-    let confirmed = world
-        .admin()
-        .await
-        .confirm(wire::ConfirmRequest { administrator })
-        .await;
     assert_eq!(
-        reason(confirmed),
+        reason(world.confirm("rania").await),
         Reason::Recovering,
         "a node knows better than an administrator"
     );
@@ -107,22 +101,22 @@ async fn an_administrator_confirms_where_no_node_is_enrolled() {
     );
     world.stop().await;
     world.start().await;
-    let nameless = wire::ConfirmRequest {
-        administrator: String::new(),
-    };
     assert_eq!(
-        reason(world.admin().await.confirm(nameless).await),
-        Reason::RequestInvalid
+        reason(world.confirm("laila").await),
+        Reason::RoleMissing,
+        "who looks does not vouch"
     );
+    let status = world.status().await;
+    let other = jisr_proto::snapshot::AdministrativeAct {
+        confirmation: Some(jisr_proto::snapshot::Confirmation {
+            size: status.size + 1,
+            root: status.root,
+        }),
+        ..Default::default()
+    };
+    assert_eq!(reason(world.does("rania", other).await), Reason::RequestInvalid);
     assert_eq!(world.status().await.state, "RECOVERING");
-    world
-        .admin()
-        .await
-        .confirm(wire::ConfirmRequest {
-            administrator: "Rania".into(),
-        })
-        .await
-        .unwrap();
+    world.confirm("rania").await.unwrap();
     admits(&world, "JO/GOV/mol").await.unwrap();
     world.finish(()).await;
 }

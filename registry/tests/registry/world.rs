@@ -1,10 +1,12 @@
 //! A registry on loopback, and nodes that talk to it as real ones do.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use jisr_certs::administrator::AdministratorKey;
 use jisr_certs::csr;
 use jisr_certs::issue::{Credential, LocalCa};
 use jisr_certs::keys::KeyStore;
@@ -27,9 +29,12 @@ use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
 use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
 use jisr_proto::registry::registry_client::RegistryClient;
+use jisr_proto::snapshot as rows;
+use jisr_proto::snapshot::AdministrativeAct;
 use jisr_proto::statement::{Agreed, Core, Kind, Sealed, Started};
 use jisr_proto::status::Fault;
-use jisr_registry::{Config, Limits, Registry};
+use jisr_registry::administration;
+use jisr_registry::{Config, Founder, Founding, Limits, Registry};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
@@ -49,6 +54,7 @@ pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: Config,
+    pub(crate) administrators: BTreeMap<String, administration::Credential>,
     running: Option<(Registry, oneshot::Sender<()>)>,
 }
 
@@ -60,6 +66,17 @@ impl World {
 
     /// A fresh registry that bears so much.
     pub(crate) async fn limited(limits: Limits) -> World {
+        let mut world = World::unfounded();
+        world.config.limits = limits;
+        let (founding, keys) = founding(&FOUNDERS);
+        let made = jisr_registry::init(&world.config, &founding, world.clock.clone()).unwrap();
+        world.administrators = credentials(&founding, &keys, &made.certificates);
+        world.start().await;
+        world
+    }
+
+    /// A directory in which no registry is yet.
+    pub(crate) fn unfounded() -> World {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(NOON_US));
         let listen = "127.0.0.1:0".parse().unwrap();
@@ -68,16 +85,13 @@ impl World {
         let mut config = Config::new("JO".parse().unwrap(), "2026".parse().unwrap(), data, listen, names);
         config.segment_bytes = SEGMENT_BYTES;
         config.confirm_wait = std::time::Duration::from_millis(300);
-        config.limits = limits;
-        jisr_registry::init(&config, clock.clone()).unwrap();
-        let mut world = World {
+        World {
             dir,
             clock,
             config,
+            administrators: BTreeMap::new(),
             running: None,
-        };
-        world.start().await;
-        world
+        }
     }
 
     pub(crate) async fn start(&mut self) {
@@ -118,12 +132,7 @@ impl World {
                 self.until_running().await;
             }
             None => {
-                let administrator = "rania".into();
-                self.admin()
-                    .await
-                    .confirm(wire::ConfirmRequest { administrator })
-                    .await
-                    .unwrap();
+                self.confirm("rania").await.unwrap();
             }
         }
     }
@@ -217,29 +226,57 @@ impl World {
             .to_vec()
     }
 
-    /// Admits and approves a member.
-    pub(crate) async fn member(&self, id: &str) {
-        let mut admin = self.admin().await;
-        admin.admit(admission(id)).await.unwrap();
-        admin.approve(approval(id, "omar")).await.unwrap();
+    /// An administrator signs an act and hands it in.
+    pub(crate) async fn does(
+        &self,
+        name: &str,
+        act: AdministrativeAct,
+    ) -> Result<wire::AdministerResponse, tonic::Status> {
+        let signed = self.administrators[name].sign(act, self.clock.now_us()).unwrap();
+        self.submits(signed).await
     }
 
-    /// Issues a token and takes it apart.
-    pub(crate) async fn token(&self, node: &str) -> wire::Token {
-        let request = wire::IssueTokenRequest {
-            node: node.into(),
-            lifetime_s: 0,
-            administrator: "rania".into(),
+    /// Somebody hands in what was signed, if it was.
+    pub(crate) async fn submits(&self, signed: rows::SignedAct) -> Result<wire::AdministerResponse, tonic::Status> {
+        let request = wire::AdministerRequest { act: Some(signed) };
+        self.admin()
+            .await
+            .administer(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    /// Admits a member: one proposes it, another approves it.
+    pub(crate) async fn member(&self, id: &str) {
+        let proposed = self.does("rania", admission(id)).await.unwrap();
+        assert!(proposed.pending);
+        self.does("omar", approval(&proposed.act)).await.unwrap();
+    }
+
+    /// Vouches for the ledger as it is.
+    pub(crate) async fn confirm(&self, name: &str) -> Result<wire::AdministerResponse, tonic::Status> {
+        let status = self.status().await;
+        let confirmation = rows::Confirmation {
+            size: status.size,
+            root: status.root,
         };
-        let text = self
-            .admin()
-            .await
-            .issue_token(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .token;
-        take_apart(&text)
+        let act = AdministrativeAct {
+            confirmation: Some(confirmation),
+            ..AdministrativeAct::default()
+        };
+        self.does(name, act).await
+    }
+
+    /// Revokes the certificates of a node.
+    pub(crate) async fn revoke(&self, node: &str, reason: u32) -> Result<wire::AdministerResponse, tonic::Status> {
+        self.does("rania", revocation(node, reason)).await
+    }
+
+    /// Orders a token and takes it apart.
+    pub(crate) async fn token(&self, node: &str) -> wire::Token {
+        let (secret, digest) = administration::draw_secret().unwrap();
+        let ordered = self.does("rania", token_order(node, &digest)).await.unwrap();
+        take_apart(&administration::token_text(ordered.token.unwrap(), secret))
     }
 
     /// A node that is enrolled.
@@ -257,19 +294,92 @@ impl World {
     }
 }
 
-pub(crate) fn admission(id: &str) -> wire::AdmitRequest {
-    wire::AdmitRequest {
-        member: id.into(),
+/// Who the registry is founded with, and with which roles.
+const FOUNDERS: [(&str, &str); 3] = [
+    ("omar", "admit,certify,publish"),
+    ("rania", "admit,certify,publish"),
+    ("laila", "audit"),
+];
+
+/// Keys and requests of founders.
+pub(crate) fn founding(who: &[(&str, &str)]) -> (Founding, Vec<AdministratorKey>) {
+    let keys: Vec<_> = who.iter().map(|_| AdministratorKey::generate().unwrap()).collect();
+    let founder = |((name, roles), key): (&(&str, &str), &AdministratorKey)| {
+        let name = name.parse().unwrap();
+        Founder {
+            request: key.request(&"JO".parse().unwrap(), &name).unwrap(),
+            roles: roles.parse().unwrap(),
+            name,
+        }
+    };
+    let founding = Founding {
+        founders: who.iter().zip(&keys).map(founder).collect(),
+        dangerous_single_administrator: false,
+    };
+    (founding, keys)
+}
+
+/// Founders' credentials by name.
+pub(crate) fn credentials(
+    founding: &Founding,
+    keys: &[AdministratorKey],
+    certificates: &[Vec<Bytes>],
+) -> BTreeMap<String, administration::Credential> {
+    let each = founding.founders.iter().zip(keys).zip(certificates);
+    each.map(|((founder, key), chain)| (founder.name.to_string(), credential(key, chain)))
+        .collect()
+}
+
+/// A key with the certificates that the registry issued for it.
+pub(crate) fn credential(key: &AdministratorKey, chain: &[Bytes]) -> administration::Credential {
+    let chain = jisr_certs::pem::certificates_to_pem(chain.iter().map(Bytes::as_ref));
+    administration::Credential::new(key.pem().as_bytes(), chain.as_bytes()).unwrap()
+}
+
+pub(crate) fn row(id: &str) -> rows::Member {
+    rows::Member {
+        id: id.into(),
         name_ar: "وزارة العمل".into(),
         name_en: "Ministry of Labour".into(),
-        administrator: "rania".into(),
+        ..rows::Member::default()
     }
 }
 
-pub(crate) fn approval(id: &str, administrator: &str) -> wire::ApproveRequest {
-    wire::ApproveRequest {
-        member: id.into(),
-        administrator: administrator.into(),
+pub(crate) fn admission(id: &str) -> AdministrativeAct {
+    AdministrativeAct {
+        admission: Some(rows::Admission { members: vec![row(id)] }),
+        ..AdministrativeAct::default()
+    }
+}
+
+pub(crate) fn approval(act: &Bytes) -> AdministrativeAct {
+    AdministrativeAct {
+        approval: Some(rows::ActApproval { act: act.clone() }),
+        ..AdministrativeAct::default()
+    }
+}
+
+pub(crate) fn revocation(node: &str, reason: u32) -> AdministrativeAct {
+    let order = rows::RevocationOrder {
+        node: node.into(),
+        certificates: Vec::new(),
+        reason,
+    };
+    AdministrativeAct {
+        revocation: Some(order),
+        ..AdministrativeAct::default()
+    }
+}
+
+pub(crate) fn token_order(node: &str, digest: &[u8; 32]) -> AdministrativeAct {
+    let order = rows::TokenOrder {
+        node: node.into(),
+        token: Bytes::copy_from_slice(digest),
+        expires_us: NOON_US + 24 * 3600 * 1_000_000,
+    };
+    AdministrativeAct {
+        token: Some(order),
+        ..AdministrativeAct::default()
     }
 }
 
