@@ -34,11 +34,28 @@ fn said(output: &Output) -> String {
 /// A directory with a new registry in `reg`.
 fn registry() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let init = "registry init --dir reg --instance JO --listen 127.0.0.1:0 --public localhost:7300";
-    let made = jisr(dir.path(), init);
+    for name in ["huda", "samir"] {
+        let new = jisr(
+            dir.path(),
+            &format!("registry administrator new {name} --instance JO --out {name}"),
+        );
+        assert_eq!(
+            (code(&new), printed(&new)),
+            (0, format!("{name}/request.csr\n")),
+            "{}",
+            said(&new)
+        );
+    }
+    let who = |name: &str| format!("--administrator {name}=admit,certify,publish:{name}/request.csr");
+    let place = "registry init --dir reg --instance JO --listen 127.0.0.1:0 --public localhost:7300";
+    let alone = jisr(dir.path(), &format!("{place} {}", who("huda")));
+    assert_eq!(code(&alone), 64, "{}", said(&alone));
+    assert!(said(&alone).contains("2 or more are needed"), "{}", said(&alone));
+    let init = format!("{place} {} {}", who("huda"), who("samir"));
+    let made = jisr(dir.path(), &init);
     assert_eq!(code(&made), 0, "{}", said(&made));
     assert_eq!(printed(&made), "reg/anchor\n");
-    assert_eq!(code(&jisr(dir.path(), init)), 64, "a registry is never replaced");
+    assert_eq!(code(&jisr(dir.path(), &init)), 64, "a registry is never replaced");
     dir
 }
 
@@ -287,18 +304,47 @@ fn members_come_in_by_four_eyes_and_tokens_stand_alone_on_a_line() {
     );
     let running = Running::start(dir.path());
     let ask = |line: &str| jisr(dir.path(), line);
-    let admit = "registry admit JO/GOV/mol --dir reg --name-ar العمل --name-en Labour --administrator Huda";
-    assert_eq!(code(&ask(admit)), 0);
-    let alone = ask("registry approve JO/GOV/mol --dir reg --administrator Huda");
+    let admit = "registry admit JO/GOV/mol --dir reg --name-ar العمل --name-en Labour --administrator huda";
+    let act = printed(&ask(admit));
+    assert_eq!(act.trim().len(), 64);
+    let waiting = printed(&ask("registry acts --dir reg"));
+    assert!(
+        waiting.contains(act.trim()) && waiting.contains("admits JO/GOV/mol العمل · Labour"),
+        "{waiting}"
+    );
+    let alone = ask(&format!(
+        "registry approve {} --dir reg --administrator huda",
+        act.trim()
+    ));
     assert_eq!(code(&alone), 1);
     for part in ["FOUR_EYES", "party:", "rule:", "remedy:"] {
         assert!(said(&alone).contains(part), "{}", said(&alone));
     }
-    assert_eq!(
-        code(&ask("registry approve JO/GOV/mol --dir reg --administrator Samir")),
-        0
+    let short = act.get(..8).unwrap();
+    let approved = ask(&format!("registry approve {short} --dir reg --administrator samir"));
+    assert_eq!(code(&approved), 0, "{}", said(&approved));
+    assert!(said(&approved).contains("admits JO/GOV/mol"), "what is signed is shown");
+    assert_eq!(printed(&ask("registry acts --dir reg")), "");
+    std::fs::write(
+        dir.path().join("members.csv"),
+        "member,name_ar,name_en\nJO/GOV/psd,الأمن,PSD\nJO/GOV/moh,Health,Health\n",
+    )
+    .unwrap();
+    let wrong = ask("registry admit --csv members.csv --dir reg --administrator huda");
+    assert_eq!(code(&wrong), 66);
+    assert!(
+        said(&wrong).contains("line 3: Arabic name of JO/GOV/moh"),
+        "{}",
+        said(&wrong)
     );
-    let token = ask("registry token JO/GOV/mol/node/node1 --dir reg --administrator Huda --lifetime 1h");
+    assert_eq!(
+        code(&ask(
+            "registry reject 00000000 --dir reg --administrator huda --reason no"
+        )),
+        1
+    );
+    assert_eq!(code(&ask("registry administrator list --dir reg")), 0);
+    let token = ask("registry token JO/GOV/mol/node/node1 --dir reg --administrator huda --lifetime 1h");
     assert_eq!(printed(&token).lines().count(), 1);
     assert!(printed(&token).starts_with("jisr1-"));
     let status = ask("registry status --dir reg --json");

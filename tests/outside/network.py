@@ -82,7 +82,11 @@ class Network:
         self.registry_address = f"127.0.0.1:{port}"
         where.mkdir()
         listen = ["--listen", self.registry_address, "--public", self.registry_address]
-        command("registry", "init", "--dir", self._registry, "--instance", INSTANCE, *listen)
+        administrators = []
+        for name in ("huda", "samir"):
+            command("registry", "administrator", "new", name, "--instance", INSTANCE, "--out", where / name)
+            administrators += ["--administrator", f"{name}=admit,certify,publish:{where / name}/request.csr"]
+        command("registry", "init", "--dir", self._registry, "--instance", INSTANCE, *listen, *administrators)
         self._start("registry", self._registry)
 
     @property
@@ -101,9 +105,10 @@ class Network:
         """Admits a member and brings up its node; `init` are further options of `jisr node init`."""
         member, node, where = f"{INSTANCE}/GOV/{code}", f"{INSTANCE}/GOV/{code}/node/node1", self.dir / code
         names = ["--name-ar", "جهة", "--name-en", code]
-        command("registry", "admit", member, "--dir", self._registry, *names, "--administrator", "huda")
-        command("registry", "approve", member, "--dir", self._registry, "--administrator", "samir")
-        token = command("registry", "token", node, "--dir", self._registry, "--administrator", "huda").strip()
+        huda, samir = (["--dir", self._registry, "--administrator", self.dir / name] for name in ("huda", "samir"))
+        act = command("registry", "admit", member, *names, *huda).strip()
+        command("registry", "approve", act, *samir)
+        token = command("registry", "token", node, *huda).strip()
         self.ports[code], peer = free_ports(2)
         doors = ["--local", f"127.0.0.1:{self.ports[code]}", "--peer", f"127.0.0.1:{peer}", "--public", f"127.0.0.1:{peer}"]
         command("node", "init", "--dir", where, "--node", node, "--registry", self.registry_address, *doors, *init)

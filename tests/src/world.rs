@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use jisr_certs::administrator::AdministratorKey;
 use jisr_certs::issue::Credential;
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, SystemClock};
@@ -18,8 +19,10 @@ use jisr_proto::admin::admin_client::AdminClient;
 use jisr_proto::catalogue::catalogue_client::CatalogueClient;
 use jisr_proto::ident::{MemberId, SubsystemId};
 use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
-use jisr_proto::registry::{AdmitRequest, ApproveRequest, IssueTokenRequest, RevokeNodeRequest};
-use jisr_registry::Registry;
+use jisr_proto::registry::{AdministerRequest, AdministerResponse};
+use jisr_proto::snapshot::{ActApproval, AdministrativeAct, Admission, Member, RevocationOrder, TokenOrder};
+use jisr_registry::administration;
+use jisr_registry::{Founder, Founding, Registry};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
@@ -66,6 +69,45 @@ fn node_of(name: &str) -> String {
     format!("{}/node/node1", member(name))
 }
 
+/// The admission of that member.
+#[must_use]
+pub fn admission(name: &str) -> AdministrativeAct {
+    let row = Member {
+        id: member(name).to_string(),
+        name_ar: "جهة حكومية".to_owned(),
+        name_en: name.to_uppercase(),
+        ..Member::default()
+    };
+    AdministrativeAct {
+        admission: Some(Admission { members: vec![row] }),
+        ..AdministrativeAct::default()
+    }
+}
+
+/// Makes the registry's directory, with two administrators who may do everything.
+fn found(config: &jisr_registry::Config, clock: &Arc<dyn Clock>) -> BTreeMap<String, administration::Credential> {
+    let keys = ["first", "second"].map(|name| (name, AdministratorKey::generate().expect("a key can be made")));
+    let founder = |(name, key): &(&str, AdministratorKey)| {
+        let name = name.parse().expect("a code");
+        Founder {
+            request: key.request(&config.instance, &name).expect("a key signs"),
+            roles: "admit,certify,publish".parse().expect("roles"),
+            name,
+        }
+    };
+    let founding = Founding {
+        founders: keys.iter().map(founder).collect(),
+        dangerous_single_administrator: false,
+    };
+    let made = jisr_registry::init(config, &founding, Arc::clone(clock)).expect("a registry can be made");
+    let credential = |((name, key), chain): (&(&str, AdministratorKey), &Vec<bytes::Bytes>)| {
+        let chain = jisr_certs::pem::certificates_to_pem(chain.iter().map(AsRef::as_ref));
+        let credential = administration::Credential::new(key.pem().as_bytes(), chain.as_bytes());
+        ((*name).to_owned(), credential.expect("the registry issued it"))
+    };
+    keys.iter().zip(&made.certificates).map(credential).collect()
+}
+
 /// Registry, nodes, backends. Members are named as `mol`, or with their class as `CHM/amman`.
 pub struct World {
     /// Everything lies in here.
@@ -74,6 +116,8 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// Members by code.
     pub parties: BTreeMap<String, Party>,
+    /// The registry's administrators by name: `first` and `second`, who may do everything.
+    pub administrators: BTreeMap<String, administration::Credential>,
     registry: Option<(Registry, watch::Sender<bool>)>,
     registry_config: jisr_registry::Config,
 }
@@ -102,11 +146,12 @@ impl World {
         config.segment_bytes = 1 << 20;
         config.confirm_wait = Duration::from_secs(2);
         config.limits.enrolments_per_minute = 10_000;
-        jisr_registry::init(&config, Arc::clone(&clock)).expect("a registry can be made");
+        let administrators = found(&config, &clock);
         let mut world = World {
             dir,
             clock,
             parties: BTreeMap::new(),
+            administrators,
             registry: None,
             registry_config: config,
         };
@@ -185,40 +230,50 @@ impl World {
         self.start_node(code).await;
     }
 
+    /// An administrator signs an act, and the registry does or proposes it.
+    ///
+    /// # Errors
+    /// What the registry refuses.
+    pub async fn does(&self, name: &str, act: AdministrativeAct) -> Result<AdministerResponse, tonic::Status> {
+        let by = self.administrators.get(name).expect("an administrator of the story");
+        let signed = by.sign(act, self.clock.now_us()).expect("a key signs");
+        let request = AdministerRequest { act: Some(signed) };
+        let mut admin = self.registry_admin().await;
+        admin.administer(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// The first administrator proposes an act, the second approves it.
+    ///
+    /// # Errors
+    /// What the registry refuses.
+    pub async fn both(&self, act: AdministrativeAct) -> Result<AdministerResponse, tonic::Status> {
+        let proposed = self.does("first", act).await?;
+        let approval = AdministrativeAct {
+            approval: Some(ActApproval { act: proposed.act }),
+            ..AdministrativeAct::default()
+        };
+        self.does("second", approval).await
+    }
+
     /// Admits a member.
     pub async fn admit(&self, code: &str) {
-        let member = member(code).to_string();
-        let mut admin = self.registry_admin().await;
-        let admit = AdmitRequest {
-            member: member.clone(),
-            name_ar: "جهة حكومية".to_owned(),
-            name_en: code.to_uppercase(),
-            administrator: "first".to_owned(),
-        };
-        admin.admit(admit).await.expect("the member is new");
-        admin
-            .approve(ApproveRequest {
-                member,
-                administrator: "second".to_owned(),
-            })
-            .await
-            .expect("a second administrator");
+        self.both(admission(code)).await.expect("the member is new");
     }
 
     /// A one-time token for the member's node.
     pub async fn token(&self, code: &str) -> String {
-        let request = IssueTokenRequest {
+        let (secret, digest) = administration::draw_secret().expect("random bytes");
+        let order = TokenOrder {
             node: node_of(code),
-            lifetime_s: 3600,
-            administrator: "first".to_owned(),
+            token: digest.to_vec().into(),
+            expires_us: self.clock.now_us() + 3_600_000_000,
         };
-        self.registry_admin()
-            .await
-            .issue_token(request)
-            .await
-            .expect("the member is admitted")
-            .into_inner()
-            .token
+        let act = AdministrativeAct {
+            token: Some(order),
+            ..AdministrativeAct::default()
+        };
+        let ordered = self.does("first", act).await.expect("the member is admitted");
+        administration::token_text(ordered.token.expect("a token"), secret)
     }
 
     /// Writes the node's directory and configuration; `extra` is added to the TOML.
@@ -374,18 +429,16 @@ impl World {
 
     /// Revokes a node's certificates.
     pub async fn revoke(&self, code: &str) {
-        let request = RevokeNodeRequest {
+        let order = RevocationOrder {
             node: node_of(code),
+            certificates: Vec::new(),
             reason: 1,
-            administrator: "first".to_owned(),
         };
-        let revoked = self
-            .registry_admin()
-            .await
-            .revoke_node(request)
-            .await
-            .expect("the node is listed")
-            .into_inner();
+        let act = AdministrativeAct {
+            revocation: Some(order),
+            ..AdministrativeAct::default()
+        };
+        let revoked = self.does("first", act).await.expect("the node is listed");
         self.until_all_hold(revoked.snapshot_version).await;
     }
 

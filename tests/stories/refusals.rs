@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jisr_ledger::clock::{Clock as _, ManualClock, SystemClock};
 use jisr_proto::canonical;
 use jisr_proto::reason::Reason;
-use jisr_proto::registry::RevokeNodeRequest;
+use jisr_proto::snapshot::{AdministrativeAct, RevocationOrder};
 use jisr_proto::statement::{Agreement, Kind};
 use jisr_tests::{CONSUMER, Caller, Grant, PROVIDER, Question, Relay, World, refused, until};
 
@@ -262,17 +262,16 @@ async fn a_revoked_node_is_refused_on_its_next_call_over_an_open_connection() {
     let caller = world.caller();
     let version = world.party("psd").status().await.snapshot_version;
     let node = "JO/GOV/mol/node/node1";
-    let revoke = RevokeNodeRequest {
+    let order = RevocationOrder {
         node: node.to_owned(),
+        certificates: Vec::new(),
         reason: 1,
-        administrator: "first".to_owned(),
     };
-    world
-        .registry_admin()
-        .await
-        .revoke_node(revoke)
-        .await
-        .expect("the node is listed");
+    let revoke = AdministrativeAct {
+        revocation: Some(order),
+        ..AdministrativeAct::default()
+    };
+    world.does("first", revoke).await.expect("the node is listed");
     until(async || world.party("psd").status().await.snapshot_version > version).await;
     let told = refused(caller.ask("Write", &question()).await, Reason::CertificateRevoked);
     assert_eq!(world.kinds("psd", &told.exchange), []);

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use jisr_proto::reason::Reason;
-use jisr_proto::registry::{AdmitRequest, RegistryStatusRequest, RegistryStatusResponse};
+use jisr_proto::registry::{RegistryStatusRequest, RegistryStatusResponse};
 use jisr_proto::status::Fault;
-use jisr_tests::{Question, World, until};
+use jisr_tests::{Question, World, admission, until};
 
 use crate::quick;
 use crate::recovering::copy;
@@ -16,13 +16,7 @@ async fn status(world: &World) -> RegistryStatusResponse {
 }
 
 async fn admit(world: &World, code: &str) -> Result<(), Reason> {
-    let request = AdmitRequest {
-        member: format!("JO/GOV/{code}"),
-        name_ar: "وزارة".to_owned(),
-        name_en: "A ministry".to_owned(),
-        administrator: "rania".to_owned(),
-    };
-    let admitted = world.registry_admin().await.admit(request).await;
+    let admitted = world.does("first", admission(code)).await;
     admitted
         .map(drop)
         .map_err(|status| Fault::from_tonic(&status).unwrap().reason)

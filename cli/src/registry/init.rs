@@ -2,13 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
 use jisr_ledger::clock::{Clock, SystemClock};
-use jisr_proto::ident::{Epoch, Instance};
-use jisr_registry::Config;
+use jisr_proto::ident::{Code, Epoch, Instance};
+use jisr_registry::administration::{RoleError, Roles};
+use jisr_registry::{Config, Founder, Founding};
 
+use super::signing::CERTIFICATE;
 use crate::failure::Failure;
 use crate::{instant, output};
 
@@ -38,29 +41,101 @@ pub(crate) struct Init {
     /// Epoch of the ledgers [default: this year]
     #[arg(long, value_name = "YEAR")]
     epoch: Option<Epoch>,
+    /// A first administrator: roles admit, certify, publish, audit, parted by commas, and the request that `administrator new` made;
+    /// repeatable. cert.pem is written beside the request
+    #[arg(long = "administrator", value_name = "NAME=ROLES:PEM", required = true)]
+    administrators: Vec<First>,
+    /// One administrator is enough, who approves what they proposed, until each role is held by two
+    #[arg(long)]
+    dangerous_single_administrator: bool,
+}
+
+/// A first administrator as typed.
+#[derive(Debug, Clone)]
+struct First {
+    name: Code,
+    roles: Roles,
+    request: PathBuf,
+}
+
+impl FromStr for First {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<First, String> {
+        let form = || format!("{text:?} is not NAME=ROLES:PEM, such as huda=admit,certify,publish:huda/request.csr");
+        let (name, rest) = text.split_once('=').ok_or_else(form)?;
+        let (roles, request) = rest.split_once(':').ok_or_else(form)?;
+        Ok(First {
+            name: name.parse().map_err(|e: jisr_proto::ident::IdentError| e.to_string())?,
+            roles: roles.parse().map_err(|e: RoleError| e.to_string())?,
+            request: PathBuf::from(request),
+        })
+    }
+}
+
+impl First {
+    fn founder(&self) -> Result<Founder, Failure> {
+        Ok(Founder {
+            name: self.name.clone(),
+            roles: self.roles,
+            request: super::request(&self.request)?,
+        })
+    }
+
+    /// Where the certificate goes.
+    fn certificate(&self) -> PathBuf {
+        self.request.with_file_name(CERTIFICATE)
+    }
 }
 
 const HELP: &str = "\
 Example:
-  jisr registry init --dir /var/lib/jisr-registry --instance JO --public registry.jo:7300
+  jisr registry administrator new huda --instance JO --out ./huda
+  jisr registry administrator new samir --instance JO --out ./samir
+  jisr registry init --dir /var/lib/jisr-registry --instance JO --public registry.jo:7300 \\
+      --administrator huda=admit,certify,publish:huda/request.csr \\
+      --administrator samir=admit,certify,publish:samir/request.csr
   jisr registry run --dir /var/lib/jisr-registry
 
 Exit codes: 0 made · 64 wrong usage, or there is a registry already · 70 it cannot be written";
 
 impl Init {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let founders: Result<_, Failure> = self.administrators.iter().map(First::founder).collect();
+        let founding = Founding {
+            founders: founders?,
+            dangerous_single_administrator: self.dangerous_single_administrator,
+        };
+        if let Some(taken) = self
+            .administrators
+            .iter()
+            .map(First::certificate)
+            .find(|path| path.exists())
+        {
+            return Err(Failure::usage(
+                format!("{} exists already", taken.display()),
+                "give each administrator a directory of their own, and make a new key and request",
+            ));
+        }
         output::private_dir(&self.dir)?;
         let path = self.dir.join("registry.toml");
         output::write_new(&path, self.text()?.as_bytes())?;
-        let made = Config::load(&path).and_then(|config| jisr_registry::init(&config, Arc::new(SystemClock)));
-        match made {
-            Ok(_anchor) => output::line(self.dir.join("anchor").display()),
+        let made =
+            Config::load(&path).and_then(|config| jisr_registry::init(&config, &founding, Arc::new(SystemClock)));
+        let made = match made {
+            Ok(made) => made,
             Err(error) => {
                 // A file that no registry was made from must not look as if one had been.
                 std::fs::remove_file(&path).map_err(|error| Failure::unwritable(&path, error))?;
                 return Err(super::failure(error));
             }
+        };
+        for (first, chain) in self.administrators.iter().zip(&made.certificates) {
+            let text = jisr_certs::pem::certificates_to_pem(chain.iter().map(AsRef::as_ref));
+            output::write_new(&first.certificate(), text.as_bytes())?;
+            output::say(format!("{}: {}", first.name, first.certificate().display()));
         }
+        output::line(self.dir.join("anchor").display());
         output::say(format!("next: jisr registry run --dir {}", self.dir.display()));
         Ok(())
     }

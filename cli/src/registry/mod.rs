@@ -1,29 +1,43 @@
 //! `jisr registry`: the central server and its administration.
 
+mod acts;
+mod administrator;
 mod confirm;
+mod csv;
 mod init;
 mod members;
+mod nodes;
 mod serve;
+mod signing;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use jisr_proto::registry::AdministerResponse;
 use jisr_proto::registry::registry_admin_client::RegistryAdminClient;
 use tonic::transport::Channel;
 
 use crate::admin::{self, Server};
 use crate::failure::Failure;
+use crate::{output, pem};
 
 /// Commands of a registry.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(Box<init::Init>),
     Run(serve::Run),
-    Admit(members::Admit),
-    Approve(members::Approve),
-    Token(members::Token),
-    Revoke(members::Revoke),
+    Admit(Box<members::Admit>),
+    Change(Box<members::Change>),
+    Remove(members::Remove),
+    Members(members::Members),
+    Acts(acts::Acts),
+    Approve(acts::Approve),
+    Reject(acts::Reject),
+    Token(nodes::Token),
+    Revoke(nodes::Revoke),
+    #[command(subcommand)]
+    Administrator(administrator::Command),
     Status(status::Status),
     Confirm(confirm::Confirm),
     Anchor(serve::Anchor),
@@ -43,9 +57,15 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Init(init) => init.run(),
         Command::Run(run) => run.run(),
         Command::Admit(admit) => admit.run(),
+        Command::Change(change) => change.run(),
+        Command::Remove(remove) => remove.run(),
+        Command::Members(members) => members.run(),
+        Command::Acts(acts) => acts.run(),
         Command::Approve(approve) => approve.run(),
+        Command::Reject(reject) => reject.run(),
         Command::Token(token) => token.run(),
         Command::Revoke(revoke) => revoke.run(),
+        Command::Administrator(command) => command.run(),
         Command::Status(status) => status.run(),
         Command::Confirm(confirm) => confirm.run(),
         Command::Anchor(anchor) => anchor.run(),
@@ -57,6 +77,28 @@ impl Command {
     pub(crate) fn serves(&self) -> bool {
         matches!(self, Command::Run(_))
     }
+}
+
+/// Prints the id of an act that waits, and what is due.
+fn tell_pending(answer: &AdministerResponse) {
+    let id = output::hex(&answer.act);
+    output::line(&id);
+    let short: String = id.chars().take(12).collect();
+    output::say(format!(
+        "it awaits a second administrator: jisr registry approve {short}, or reject {short} --reason TEXT"
+    ));
+}
+
+/// Reads a request for a certificate (PEM) as DER.
+fn request(path: &Path) -> Result<Vec<u8>, Failure> {
+    let text = output::read(path, pem::PEM_BYTES_MAX)?;
+    jisr_certs::pem::request_from_pem(&text).map_err(|error| {
+        Failure::unusable(
+            path,
+            error,
+            "name request.csr as `jisr registry administrator new` wrote it",
+        )
+    })
 }
 
 async fn client(registry: &Dir) -> Result<RegistryAdminClient<Channel>, Failure> {

@@ -46,6 +46,7 @@ impl Status {
                 "cosigned_size": status.cosigned_size,
                 "stamped_size": status.stamped_size,
                 "stamped_us": status.stamped_us,
+                "pending_acts": status.pending_acts,
             }));
         }
         output::line(format!("instance    {}", status.instance));
@@ -59,6 +60,12 @@ impl Status {
             at => format!("size {} at {}", status.stamped_size, instant::show(at)),
         };
         output::line(format!("stamped     {stamped}"));
+        if status.pending_acts > 0 {
+            output::line(format!(
+                "acts        {} await a second administrator",
+                status.pending_acts
+            ));
+        }
         let because = if status.state_text.is_empty() { "" } else { ": " };
         output::line(format!("state       {}{because}{}", status.state, status.state_text));
         let expires = instant::show(status.snapshot_expires_us);

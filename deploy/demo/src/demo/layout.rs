@@ -84,6 +84,11 @@ impl Layout {
 /// Data directory of the registry.
 pub(super) const REGISTRY: &str = "registry";
 
+/// Credential of an administrator of the registry.
+pub(super) fn administrator(name: &str) -> String {
+    format!("administrators/{name}")
+}
+
 /// Data directory of a node.
 pub(super) fn node(agency: Agency) -> String {
     format!("nodes/{agency}")

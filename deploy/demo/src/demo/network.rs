@@ -72,12 +72,17 @@ impl Network {
             start_backend(processes, addresses, world)?;
         }
 
-        let step = screen::step("registry: keys, ledger, anchor");
+        let step = screen::step("registry: keys, ledger, anchor, two administrators");
         start_registry(jisr, layout, processes, registry).await?;
         step.done();
 
-        let step = screen::step("members: admitted by one administrator, approved by another, nodes enrolled by token");
-        let enrolled = each(&plan, |addresses| members::enrol(jisr.clone(), addresses, registry));
+        let step = screen::step(
+            "members: sixteen admitted by one administrator, approved by another; nodes enrolled by token",
+        );
+        let enrolled = async {
+            members::admit(jisr, layout).await?;
+            each(&plan, |addresses| members::enrol(jisr.clone(), addresses, registry)).await
+        };
         processes.meanwhile(enrolled).await?;
         step.done();
 
@@ -210,20 +215,7 @@ async fn start_registry(
     processes: &mut Processes,
     address: SocketAddr,
 ) -> Result<(), DemoError> {
-    let address = address.to_string();
-    let init = [
-        "registry",
-        "init",
-        "--dir",
-        REGISTRY,
-        "--instance",
-        "JO",
-        "--listen",
-        &address,
-        "--public",
-        &address,
-    ];
-    jisr.run(&init).await?;
+    members::found(jisr, address).await?;
     processes.start("registry", &["registry", "run", "--dir", REGISTRY])?;
     let status = ["registry", "status", "--dir", REGISTRY, "--json"];
     processes
