@@ -118,6 +118,7 @@ fn failure(error: jisr_registry::Error) -> Failure {
             what: error.to_string(),
             remedy: String::new(),
         },
+        jisr_registry::Error::Founding(_) => Failure::usage(error.to_string(), ""),
         error => Failure::fault(error.to_string(), ""),
     }
 }
