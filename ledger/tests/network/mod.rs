@@ -441,6 +441,7 @@ fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &
         name_ar: ar.into(),
         name_en: en.into(),
         entry: 0,
+        ..Member::default()
     };
     let says = [
         State::Member(member("JO/GOV/mol", "وزارة العمل", "Ministry of Labour")),
