@@ -196,7 +196,13 @@ impl Opened {
             state,
             newest_us,
             published,
-        } = replay(&ledger, &layout.ledger(), &config, &root, (kept.read(&snapshot_key), &frame))?;
+        } = replay(
+            &ledger,
+            &layout.ledger(),
+            &config,
+            &root,
+            (kept.read(&snapshot_key), &frame),
+        )?;
         let founding = founding::read(&layout.founding(), &state)?;
         let founded = founding::known(founding.as_ref(), &state, now_us);
         let read = |stored: &_| agree::read_stored(stored, &config.instance);

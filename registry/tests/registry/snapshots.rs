@@ -18,10 +18,10 @@ const PSD: &str = "JO/GOV/psd/node/node1";
 
 /// A snapshot as a node has it.
 #[derive(Clone)]
-struct Snapshot {
+pub(crate) struct Snapshot {
     header: Header,
     rows: Rows,
-    listed: Listed,
+    pub(crate) listed: Listed,
 }
 
 /// Verifies a header as a node does.
@@ -272,7 +272,7 @@ async fn the_state_is_the_same_after_a_restart() {
     world.finish(nobody).await;
 }
 
-async fn newest(world: &World, node: &crate::world::Node) -> Snapshot {
+pub(crate) async fn newest(world: &World, node: &crate::world::Node) -> Snapshot {
     let mut registry = world.call(Some(&node.identity)).await;
     let followed = registry.follow(wire::FollowRequest::default()).await;
     next(world, &mut followed.unwrap().into_inner(), None).await.unwrap().0
