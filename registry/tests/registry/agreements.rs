@@ -371,7 +371,7 @@ async fn another_schema_is_refused_while_an_agreement_names_this_one() {
     parties.provider_agrees(&document).await.unwrap();
     // Without the method that is agreed on.
     let changed = wire::PublishRequest {
-        schema: altered(|methods| methods.retain(|method| method.name() != "Admit")),
+        schema: altered(|methods| methods.retain(|method| method.name() != "Administer")),
         ..publication("JO/GOV/psd/residency")
     };
     let check = wire::PublishRequest {
@@ -422,7 +422,7 @@ async fn a_schema_that_breaks_nothing_goes_on_with_the_agreement() {
     parties.consumer_agrees(&document).await.unwrap();
     parties.provider_agrees(&document).await.unwrap();
     // What nobody agreed on may go.
-    let schema = altered(|methods| methods.retain(|method| method.name() != "RevokeNode"));
+    let schema = altered(|methods| methods.retain(|method| method.name() != "Administrators"));
     let changed = wire::PublishRequest {
         schema,
         ..publication("JO/GOV/psd/residency")

@@ -331,6 +331,7 @@ async fn a_node_compares_and_reports_so_often_a_minute() {
         .unwrap();
     world.clock.advance(60_000_000);
     registry.hello(mol.hello(mol.held())).await.unwrap();
+    world.finish(registry).await;
 }
 
 #[tokio::test]

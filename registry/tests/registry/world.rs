@@ -125,6 +125,7 @@ impl World {
     /// Starts again; a node shows what it holds of the registry's ledger, or where there is none an administrator confirms it.
     pub(crate) async fn restart(&mut self, node: Option<&Node>) {
         self.start().await;
+        let before = self.status().await.snapshot_version;
         match node {
             Some(node) => {
                 let mut registry = self.call(Some(&node.identity)).await;
@@ -135,6 +136,15 @@ impl World {
                 self.confirm("rania").await.unwrap();
             }
         }
+        // What it publishes when it runs again is there.
+        let published = async {
+            while self.status().await.snapshot_version <= before {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), published)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn until_running(&self) {
