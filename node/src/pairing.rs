@@ -331,6 +331,36 @@ mod tests {
         assert!(steps <= 84, "{steps}");
     }
 
+    /// docs/vectors/reconciliation.json: items, their leaf inputs, and the roots over the first ones.
+    #[test]
+    fn the_vector_is_what_the_code_makes() {
+        let items: Vec<Item> = (0..5u8)
+            .map(|nth| Item {
+                exchange: ExchangeId::new_v7(1_790_000_000_000_000 + u64::from(nth) * 1_000, [nth; 10]),
+                asked: [0xa0 + nth; 32],
+                closing: (nth != 2).then_some([0xc0 + nth; 32]),
+            })
+            .collect();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let listed = items.iter().map(|item| {
+            serde_json::json!({
+                "exchange_id": hex(item.exchange.as_bytes()),
+                "asked": hex(&item.asked),
+                "closing": item.closing.map(|leaf| hex(&leaf)).unwrap_or_default(),
+                "input": hex(&item.input()),
+            })
+        });
+        let roots = (0..=items.len()).map(|count| hex(&Sum::of(&items[..count]).root));
+        let made = serde_json::json!({
+            "items": listed.collect::<Vec<_>>(),
+            "roots_of_the_first": roots.collect::<Vec<_>>(),
+        });
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/vectors/reconciliation.json");
+        let kept = std::fs::read_to_string(path).expect("the vector is there");
+        let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+        assert!(kept == made, "{made:#}");
+    }
+
     #[test]
     fn an_item_comes_as_it_went_and_one_out_of_form_does_not() {
         let item = Item {
