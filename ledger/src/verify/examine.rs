@@ -38,6 +38,8 @@ struct Following<'a> {
     cited: Option<CitationView<'a>>,
     /// Month that it was made in, while it or the PEER_STATEMENT has a PAYLOAD part and no PAYLOAD record came.
     payload: Option<u16>,
+    /// The PAYLOAD record came: a PEER_STATEMENT that follows brings no other.
+    has_payload: bool,
 }
 
 /// A stored statement, taken apart.
@@ -111,6 +113,7 @@ impl<'a> Examiner<'a> {
         *following = Following {
             cited: view.citation,
             payload: view.has(Tag::Payload).then(|| month_of(core.created_us)),
+            has_payload: false,
         };
         let mut statement = Statement {
             created_us: core.created_us,
@@ -244,7 +247,7 @@ fn cited<'b>(data: &'b [u8], body: &'b Bytes, following: &mut Following<'b>) -> 
             cited.origin
         )));
     }
-    if following.payload.is_none() && read.view.has(Tag::Payload) {
+    if following.payload.is_none() && !following.has_payload && read.view.has(Tag::Payload) {
         following.payload = Some(month_of(read.view.core.created_us));
     }
     Ok(shown)
@@ -273,6 +276,7 @@ fn payload(data: &[u8], following: &mut Following<'_>) -> Result<Item, Fault> {
     let wrong = |text: String| Fault::new("statements", text);
     let stored = StoredPayload::parse(data).map_err(|error| wrong(error.to_string()))?;
     let made = following.payload.take();
+    following.has_payload = true;
     let made = made.ok_or_else(|| wrong("a stored payload follows a statement that commits to none".into()))?;
     match stored {
         StoredPayload::Encrypted { month, .. } if month != made => Err(wrong(
