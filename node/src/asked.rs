@@ -56,6 +56,7 @@ impl Asked {
             Some(response) => self.conclude(closets, &to, response).await,
             None => {
                 let fault = Fault::new(Reason::PeerUnreachable, text);
+                closets.refusals.failed(to.id.as_str(), fault.reason);
                 self.close_alone(closets, Kind::Failed, &fault);
                 settling::learn_later(closets, self, to);
                 Err(fault)

@@ -1,5 +1,6 @@
 //! Configuration: one TOML file, read into `RawConfig`, checked into [`Config`].
 
+mod admin;
 mod mirror;
 mod reconcile;
 mod stamp;
@@ -17,6 +18,7 @@ pub use reconcile::{ReceiptTimes, Reconcile};
 pub use stamp::{Stamping, Way};
 pub use watch::{Away, Watch};
 
+use admin::AdminRaw;
 use mirror::MirrorRaw;
 use reconcile::{ReceiptsRaw, ReconcileRaw};
 use stamp::StampRaw;
@@ -77,6 +79,8 @@ struct RawConfig {
     reconcile: ReconcileRaw,
     #[serde(default)]
     mirror: Vec<MirrorRaw>,
+    #[serde(default)]
+    admin: AdminRaw,
     #[serde(default)]
     timestamp: StampRaw,
 }
@@ -187,6 +191,8 @@ pub struct Config {
     pub receipts: ReceiptTimes,
     /// When nodes compare what they hold about each other.
     pub reconcile: Reconcile,
+    /// Where the numbers for monitoring are served, besides the admin socket: a loopback address.
+    pub metrics: Option<SocketAddr>,
     /// Where the ledger is mirrored.
     pub mirrors: Vec<crate::mirroring::Mirror>,
     /// Who stamps the own checkpoints.
@@ -335,6 +341,7 @@ impl Reader<'_> {
             receipts: raw.receipts.check().map_err(|(key, rule)| self.wrong(key, rule))?,
             reconcile: raw.reconcile.check().map_err(|(key, rule)| self.wrong(key, rule))?,
             mirrors: self.mirrors(raw.mirror, data)?,
+            metrics: raw.admin.check().map_err(|(key, rule)| self.wrong(key, rule))?,
             stamping: raw.timestamp.check(data).map_err(|(key, rule)| self.wrong(key, rule))?,
             node,
             digest,

@@ -301,6 +301,7 @@ async fn attempt(
         Some(Ok(response)) => own.conclude(closets, &to, response).await,
         Some(Err(PeerError::Unsent(text))) => {
             let fault = Fault::new(Reason::NotSent, text);
+            closets.refusals.failed(to.id.as_str(), Reason::PeerUnreachable);
             own.close_alone(closets, Kind::NotSent, &fault);
             Err(fault)
         }
@@ -309,6 +310,7 @@ async fn attempt(
             Box::pin(own.settle(closets, to, fault.to_string(), allowed.call.deadline)).await
         }
         Some(Err(PeerError::Refused(fault))) => {
+            closets.refusals.failed(to.id.as_str(), fault.reason);
             own.close_alone(closets, Kind::Failed, &fault);
             Err(fault)
         }

@@ -21,14 +21,14 @@ use tonic_health::server::HealthReporter;
 use crate::closets::Closets;
 use crate::config::Config;
 use crate::doors::local::Callers;
-use crate::doors::{Door, Stopped, admin, local, peer};
+use crate::doors::{Door, Stopped, admin, local, metrics, peer};
 use crate::error::StartError;
 use crate::opening::{self, Material};
 use crate::setup::Layout;
 use crate::workers::Workers;
 use crate::{
-    away, cosigning, erasing, evidence, findings, liveness, proofs, receipts, reconciling, recovering, registry_link,
-    stamping, watching,
+    away, cosigning, erasing, evidence, fading, findings, liveness, proofs, receipts, reconciling, recovering,
+    registry_link, stamping, watching,
 };
 
 /// How long exchanges in flight may take to end once the node stops.
@@ -65,6 +65,7 @@ pub struct Node {
     stop: watch::Sender<bool>,
     local_address: SocketAddr,
     peer_address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
 }
 
 impl std::fmt::Debug for Node {
@@ -95,6 +96,11 @@ impl Node {
         let local_listener = bind(closets.config.local_door.listen).await?;
         let peer_listener = bind(closets.config.peer_door.listen).await?;
         let (local_address, peer_address) = (local_listener.local_addr()?, peer_listener.local_addr()?);
+        let metrics_listener = match closets.config.metrics {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         // A new ledger needs nobody's word.
         if closets.ledger.is_confirmed() {
             recovering::settle(&closets, &opened)
@@ -113,6 +119,7 @@ impl Node {
             stop,
             local_address,
             peer_address,
+            metrics_address,
         };
         node.open_local_door(local_listener, callers, health.clone());
         node.open_peer_door(peer_listener, acceptor);
@@ -123,6 +130,10 @@ impl Node {
         };
         node.tasks
             .spawn(admin::serve(Arc::clone(&node.closets), admin, addresses, stopped));
+        if let Some(listener) = metrics_listener {
+            let (closets, stopped) = (Arc::clone(&node.closets), node.stop.subscribe());
+            node.tasks.spawn(metrics::serve(closets, listener, addresses, stopped));
+        }
         node.keep_house(opened, health);
         tracing::info!(node = %node.closets.node, origin = %node.closets.origin, local = %local_address, peer = %peer_address, "node is open");
         Ok(node)
@@ -143,6 +154,12 @@ impl Node {
     #[must_use]
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
+    }
+
+    /// Where the numbers for monitoring are served, besides the admin socket.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Stops accepting, lets what is in flight end, closes the ledger with its last checkpoint.
@@ -226,6 +243,7 @@ impl Node {
         self.tend("comparing with the registry", cosigning::compare_with_registry);
         self.tend("comparing with peers", watching::watch);
         self.tend("witnesses", away::look);
+        self.tend("life of the snapshot", fading::watch);
         self.tend("findings", findings::record);
         self.tend("collecting proofs", proofs::collect);
         self.tend("sending receipts", receipts::send);

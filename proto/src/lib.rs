@@ -12,6 +12,7 @@
 //! - [`metadata`]: the `jisr-` metadata of a call, and what of other metadata passes through.
 //! - [`annotations`]: what a published schema says, and the persons that a request names.
 //! - [`browse`]: what the catalogue answers.
+//! - [`exposition`]: numbers for a monitoring system, as text.
 //! - [`breaking`]: whether a new version of a schema breaks what was agreed on an old one.
 //!
 //! Invariants:
@@ -24,6 +25,7 @@ pub mod annotations;
 pub mod breaking;
 pub mod browse;
 pub mod canonical;
+pub mod exposition;
 mod generated;
 pub mod ident;
 pub mod listing;

@@ -18,6 +18,7 @@ mod first_exchange;
 mod forks;
 mod limits;
 mod metadata;
+mod metrics;
 mod mirror;
 mod receipts;
 mod reconciliation;

@@ -55,6 +55,30 @@ async fn exchanges_go_on_until_the_snapshot_expires_and_resume_with_the_registry
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_node_says_how_long_the_snapshot_holds_while_the_registry_is_away() {
+    let clock = Arc::new(ManualClock::new(SystemClock.now_us()));
+    let mut world = World::with_lifetime(clock.clone(), Duration::from_secs(72 * 3600)).await;
+    world.join("mol").await;
+    let alarm = async |world: &World| world.party("mol").status().await.snapshot_alarm;
+    until(async || alarm(&world).await == "OK").await;
+    world.stop_registry().await;
+    for (hours, told) in [(25, "48H"), (36, "12H"), (10, "1H"), (2, "EXPIRED")] {
+        clock.advance(hours * 3_600_000_000);
+        until(async || alarm(&world).await == told).await;
+    }
+    world.start_registry().await;
+    until(async || alarm(&world).await == "OK").await;
+    let status = world.party("mol").status().await;
+    let named: Vec<_> = status.certificates.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(named, ["tls", "seal", "issuing", "root"]);
+    assert!(
+        status.disk_free_bytes > 0 && status.disk_reserve_bytes > 0,
+        "{status:?}"
+    );
+    world.end().await;
+}
+
 /// A network in which psd's line to the registry can be cut.
 async fn provider_cut_off(clock: Arc<ManualClock>) -> (World, Relay) {
     let mut world = World::with_lifetime(clock, Duration::from_secs(3600)).await;

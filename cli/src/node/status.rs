@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jisr_proto::admin::admin_client::AdminClient;
-use jisr_proto::admin::{MirrorStatus, PeerStatus, StatusRequest, StatusResponse};
+use jisr_proto::admin::{CertificateStatus, MirrorStatus, PeerStatus, StatusRequest, StatusResponse};
 use serde_json::{Value, json};
 
 use super::Dir;
@@ -122,11 +122,44 @@ fn stamped(status: &StatusResponse) -> String {
     }
 }
 
-fn lines(status: &StatusResponse) -> [(&'static str, String); 15] {
+/// The snapshot in force, and what its end means while the registry is away.
+fn snapshot(status: &StatusResponse) -> String {
+    let left_us = status.snapshot_expires_us.saturating_sub(status.now_us);
+    let (hours, minutes) = (left_us / 3_600_000_000, left_us / 60_000_000 % 60);
+    let expires = show(status.snapshot_expires_us);
+    let told = format!(
+        "{}, expires {expires}, {hours} h {minutes} min left",
+        status.snapshot_version
+    );
+    match status.snapshot_alarm.as_str() {
+        "OK" => told,
+        "EXPIRED" => format!("{told}: EXPIRED, every exchange is refused"),
+        alarm => format!("{told}: ALARM {alarm}, then every exchange is refused"),
+    }
+}
+
+fn certificates(status: &StatusResponse) -> String {
+    let row = |row: &CertificateStatus| {
+        let days = row.expires_us.saturating_sub(status.now_us) / 86_400_000_000;
+        format!("{} {days} days", row.name)
+    };
+    let rows: Vec<String> = status.certificates.iter().map(row).collect();
+    rows.join(", ")
+}
+
+fn disk(status: &StatusResponse) -> String {
+    let reserve = match status.disk_reserve_bytes {
+        0 => "NO reserve: nothing new is let in once the segment is full".to_owned(),
+        bytes => format!("{} MiB in reserve", bytes >> 20),
+    };
+    format!("{} MiB free, {reserve}", status.disk_free_bytes >> 20)
+}
+
+fn lines(status: &StatusResponse) -> [(&'static str, String); 17] {
     let registry = if status.registry_connected {
         "connected"
     } else {
-        "not connected: the snapshot holds until it expires"
+        "not connected: exchanges go on until the snapshot expires"
     };
     let exchanges = format!(
         "{} answered, {} refused, {} failed, {} open",
@@ -157,20 +190,12 @@ fn lines(status: &StatusResponse) -> [(&'static str, String); 15] {
         ("witnesses", witnesses(status)),
         ("stamped", stamped(status)),
         ("registry", registry.to_owned()),
-        (
-            "snapshot",
-            format!(
-                "{}, expires {}",
-                status.snapshot_version,
-                show(status.snapshot_expires_us)
-            ),
-        ),
-        (
-            "certificate",
-            format!("expires {}", show(status.tls_certificate_expires_us)),
-        ),
+        ("snapshot", snapshot(status)),
+        ("certificates", certificates(status)),
+        ("disk", disk(status)),
         ("exchanges", exchanges),
         ("proofs owed", status.proofs_owed.to_string()),
+        ("receipts owed", status.receipts_owed.to_string()),
         ("findings", status.findings.to_string()),
     ]
 }
@@ -198,8 +223,19 @@ fn object(status: &StatusResponse) -> Value {
                 "refused": peer.refused,
                 "checked_size": peer.checked_size,
                 "checked_us": peer.checked_us,
+                "receipts_owed": peer.receipts_owed,
             })
         })
+        .collect();
+    let certificates: serde_json::Map<String, Value> = status
+        .certificates
+        .iter()
+        .map(|row| (row.name.clone(), json!(row.expires_us)))
+        .collect();
+    let failures: Vec<Value> = status
+        .failures
+        .iter()
+        .map(|row| json!({ "peer": row.peer, "reason": row.reason, "count": row.count }))
         .collect();
     let stamp = status.stamp.clone().unwrap_or_default();
     json!({
@@ -225,7 +261,14 @@ fn object(status: &StatusResponse) -> Value {
         "local_address": status.local_address,
         "peer_address": status.peer_address,
         "proofs_owed": status.proofs_owed,
+        "receipts_owed": status.receipts_owed,
         "findings": status.findings,
+        "now_us": status.now_us,
+        "snapshot_alarm": status.snapshot_alarm,
+        "certificates_expire_us": certificates,
+        "disk_free_bytes": status.disk_free_bytes,
+        "disk_reserve_bytes": status.disk_reserve_bytes,
+        "failures": failures,
         "peers": peers,
         "mirrors": mirrors,
         "stamped_size": stamp.size,

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status};
 
-use super::{Stopped, catalogue, status, tiles};
+use super::{Stopped, catalogue, metrics, status, tiles};
 use crate::closets::Closets;
 use crate::{agreeing, erasing, evidence, roles};
 
@@ -55,6 +55,7 @@ pub(crate) fn bind(path: &Path) -> std::io::Result<UnixListener> {
 /// Serves until `stopped`.
 pub(crate) async fn serve(closets: Arc<Closets>, listener: UnixListener, addresses: Addresses, mut stopped: Stopped) {
     let log = tiles::Beside(closets.ledger.clone());
+    let numbers = metrics::Beside(Arc::clone(&closets), addresses);
     let shelf = catalogue::Shelf {
         closets: Arc::clone(&closets),
     };
@@ -63,7 +64,10 @@ pub(crate) async fn serve(closets: Arc<Closets>, listener: UnixListener, address
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let served = tonic::transport::Server::builder()
+        // For `curl --unix-socket` and what fetches numbers.
+        .accept_http1(true)
         .layer(log)
+        .layer(numbers)
         .add_service(service)
         .add_service(shelf)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
@@ -103,7 +107,7 @@ fn relay(status: Status) -> Status {
 #[tonic::async_trait]
 impl Admin for Door {
     async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::StatusResponse>, Status> {
-        Ok(Response::new(status::tell(&self.closets, self.addresses)))
+        Ok(Response::new(status::of(&self.closets, self.addresses).await))
     }
 
     async fn publish(

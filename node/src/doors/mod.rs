@@ -5,6 +5,7 @@ pub(crate) mod admin;
 mod catalogue;
 pub(crate) mod local;
 pub(crate) mod peer;
+pub(crate) mod metrics;
 mod reflection;
 mod status;
 mod tiles;

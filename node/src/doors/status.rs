@@ -1,16 +1,35 @@
 //! How the node is, as its operator reads it.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use jisr_proto::admin::{PeerStatus, StampStatus, StatusResponse};
+use jisr_proto::admin::{FailureCount, PeerStatus, StampStatus, StatusResponse};
 
 use super::admin::Addresses;
 use crate::closets::Closets;
+use crate::fading;
+use crate::machine::Machine;
 
-/// Tells how the node is.
-pub(super) fn tell(closets: &Closets, addresses: Addresses) -> StatusResponse {
+/// Tells how the node is, with what its machine says. What cannot be read is 0, or absent.
+pub(crate) async fn of(closets: &Arc<Closets>, addresses: Addresses) -> StatusResponse {
+    let closets = Arc::clone(closets);
+    let data = closets.config.data.clone();
+    let machine = tokio::task::spawn_blocking(move || Machine::look(&data)).await;
+    let machine = machine.unwrap_or_default();
+    StatusResponse {
+        certificates: machine.certificates,
+        disk_free_bytes: machine.disk_free_bytes,
+        disk_reserve_bytes: machine.disk_reserve_bytes,
+        ..tell(&closets, addresses)
+    }
+}
+
+fn tell(closets: &Closets, addresses: Addresses) -> StatusResponse {
     let view = closets.directory.newest();
     let checkpoint = closets.ledger.checkpoint();
-    let peers = peers(closets);
+    let failures = failures(closets);
+    let peers = peers(closets, &failures);
     let (state, mut state_text) = closets.standing.told();
     if let Some(lost) = closets.watching.witness.lost() {
         let part = if state_text.is_empty() { "" } else { "; " };
@@ -44,7 +63,22 @@ pub(super) fn tell(closets: &Closets, addresses: Addresses) -> StatusResponse {
         findings: closets.findings.count(),
         mirrors: closets.mirrors.status(checkpoint.size, closets.now_us()),
         stamp: Some(stamp(closets)),
+        now_us: closets.now_us(),
+        failures,
+        snapshot_alarm: fading::now(closets).name().to_owned(),
+        ..StatusResponse::default()
     }
+}
+
+fn failures(closets: &Closets) -> Vec<FailureCount> {
+    let counted = closets.refusals.totals().into_iter();
+    counted
+        .map(|(peer, reason, count)| FailureCount {
+            peer,
+            reason: reason.to_owned(),
+            count,
+        })
+        .collect()
 }
 
 fn stamp(closets: &Closets) -> StampStatus {
@@ -59,11 +93,15 @@ fn stamp(closets: &Closets) -> StampStatus {
 }
 
 /// Listed nodes that this node has spoken with, or whose ledger it has checked.
-fn peers(closets: &Closets) -> Vec<PeerStatus> {
-    let owed: std::collections::HashMap<_, _> = closets.owed.counts().into_iter().collect();
+fn peers(closets: &Closets, counted: &[FailureCount]) -> Vec<PeerStatus> {
+    let owed: HashMap<_, _> = closets.owed.counts().into_iter().collect();
     let Some(view) = closets.directory.newest() else {
         return Vec::new();
     };
+    let mut failed: HashMap<&str, u64> = HashMap::new();
+    for row in counted {
+        *failed.entry(&row.peer).or_default() += row.count;
+    }
     let mut peers: Vec<PeerStatus> = view
         .nodes()
         .filter(|row| row.id != closets.node)
@@ -73,7 +111,12 @@ fn peers(closets: &Closets) -> Vec<PeerStatus> {
             let receipts_owed = closets.receipts_owed.by(&row.id);
             let owes_too_many = closets.receipts_owed.admits(&row.id).err().map(|fault| fault.reason);
             let refused = closets.trust.reason(&row.origin).or(owes_too_many);
-            if checked.is_none() && owes.is_none() && refused.is_none() && receipts_owed == 0 {
+            if checked.is_none()
+                && owes.is_none()
+                && refused.is_none()
+                && receipts_owed == 0
+                && !failed.contains_key(row.id.as_str())
+            {
                 return None;
             }
             let (checked_size, checked_us) = checked.unwrap_or_default();
@@ -81,7 +124,7 @@ fn peers(closets: &Closets) -> Vec<PeerStatus> {
                 node: row.id.to_string(),
                 connected: closets.peers.connected(&row.id),
                 proofs_owed: owes.copied().unwrap_or_default(),
-                failures: closets.refusals.of(row.id.as_str()),
+                failures: failed.get(row.id.as_str()).copied().unwrap_or_default(),
                 refused: refused.map_or_else(String::new, |reason| reason.as_str().to_owned()),
                 checked_size,
                 checked_us,
