@@ -1,13 +1,17 @@
-//! Entries of the registry's ledger, as any enrolled node may ask for them, with proofs under one checkpoint.
+//! Entries of the registry's ledger, as any enrolled node may ask for them, with proofs under one checkpoint. What concerns an
+//! agreement is shown to its parties only.
 
 use bytes::Bytes;
 use jisr_ledger::ledger::{Ledger, ReadError};
-use jisr_ledger::statement::{self, Parsed};
+use jisr_ledger::statement::{self, Act, Parsed};
+use jisr_proto::ident::{MemberId, SubsystemId};
 use jisr_proto::reason::Reason;
 use jisr_proto::registry::{EntriesRequest, EntriesResponse};
-use jisr_proto::statement::{Part, Seal, Sealed, Statement};
+use jisr_proto::statement::{Agreement, Part, Seal, Sealed, Statement};
+use prost::Message as _;
 
-use crate::office::Office;
+use crate::desk::Desk;
+use crate::office::{Caller, Office};
 use crate::refusal::Refusal;
 
 /// Entries in one answer.
@@ -22,7 +26,7 @@ impl Office {
     ///
     /// # Errors
     /// REQUEST_INVALID for too many, UNKNOWN_ENTRY for one that is not there.
-    pub(crate) async fn entries(&self, request: EntriesRequest) -> Result<EntriesResponse, Refusal> {
+    pub(crate) async fn entries(&self, caller: &Caller, request: EntriesRequest) -> Result<EntriesResponse, Refusal> {
         if request.indexes.len() > ENTRIES_MAX {
             let rule = format!(
                 "{} entries are asked for, {ENTRIES_MAX} are possible",
@@ -30,12 +34,16 @@ impl Office {
             );
             return Err(Refusal::invalid(rule));
         }
-        let ledger = self.base.ledger.clone();
+        let reader = Reader {
+            ledger: self.base.ledger.clone(),
+            desk: self.desk.clone(),
+            member: caller.member.clone(),
+        };
         let last = request.indexes.iter().copied().max().unwrap_or_default();
         let head = self.head(last)?;
-        let read = tokio::task::spawn_blocking(move || read(&ledger, &head, &request.indexes));
+        let read = tokio::task::spawn_blocking(move || reader.read(&head, &request.indexes));
         let stopped = |_| Refusal::new(Reason::Internal, "the ledger's reader stopped unexpectedly");
-        read.await.map_err(stopped)?.map(|entries| EntriesResponse { entries })
+        read.await.map_err(stopped)?
     }
 }
 
@@ -59,41 +67,71 @@ impl Office {
     }
 }
 
-fn read(ledger: &Ledger, checkpoint: &Head, indexes: &[u64]) -> Result<Vec<Sealed>, Refusal> {
-    let mut bytes = 0;
-    let mut entries = Vec::with_capacity(indexes.len());
-    for index in indexes {
+/// Reads entries for one member.
+struct Reader {
+    ledger: Ledger,
+    desk: Desk,
+    member: MemberId,
+}
+
+impl Reader {
+    fn read(&self, checkpoint: &Head, indexes: &[u64]) -> Result<EntriesResponse, Refusal> {
+        let (mut bytes, mut told) = (0, EntriesResponse::default());
+        for index in indexes {
+            let Some(entry) = self.entry(checkpoint, *index)? else {
+                told.withheld.push(*index);
+                continue;
+            };
+            let parts = entry.statement.iter().flat_map(|statement| &statement.parts);
+            bytes += parts.map(|part| part.content.len() + PART_BYTES).sum::<usize>();
+            if bytes > BYTES_MAX {
+                let rule = format!("these entries are more than {BYTES_MAX} bytes; ask for fewer at once");
+                return Err(Refusal::invalid(rule));
+            }
+            told.entries.push(entry);
+        }
+        Ok(told)
+    }
+
+    /// None: it is not for this member.
+    fn entry(&self, checkpoint: &Head, index: u64) -> Result<Option<Sealed>, Refusal> {
         let missing = || {
             let rule = format!("the registry's ledger has {} entries, none at {index}", checkpoint.size);
             Refusal::new(Reason::UnknownEntry, rule)
         };
-        let entry = ledger
-            .entry(*index)
-            .map_err(unreadable)?
-            .filter(|_| *index < checkpoint.size)
-            .ok_or_else(missing)?;
-        let path = ledger.prove(*index, checkpoint.size).ok_or_else(missing)?;
-        let statement = shown(&entry.statement);
-        bytes += statement
-            .parts
-            .iter()
-            .map(|part| part.content.len() + PART_BYTES)
-            .sum::<usize>();
-        if bytes > BYTES_MAX {
-            let rule = format!("these entries are more than {BYTES_MAX} bytes; ask for fewer at once");
-            return Err(Refusal::invalid(rule));
+        let entry = self.ledger.entry(index).map_err(unreadable)?;
+        let entry = entry.filter(|_| index < checkpoint.size).ok_or_else(missing)?;
+        let path = self.ledger.prove(index, checkpoint.size).ok_or_else(missing)?;
+        if !self.may_see(&entry.statement) {
+            return Ok(None);
         }
         let seal = Seal {
-            index: *index,
+            index,
             path: path.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
             checkpoint: checkpoint.note.clone(),
         };
-        entries.push(Sealed {
-            statement: Some(statement),
+        Ok(Some(Sealed {
+            statement: Some(shown(&entry.statement)),
             seal: Some(seal),
-        });
+        }))
     }
-    Ok(entries)
+
+    /// Whether the statement concerns no agreement, or one to which the member is party.
+    fn may_see(&self, statement: &Parsed) -> bool {
+        match statement.act() {
+            Some(Act::Agreement(act)) => {
+                let document = Agreement::decode(act.document.clone()).unwrap_or_default();
+                let parties = [&document.consumer, &document.provider].map(|party| party.parse::<SubsystemId>());
+                parties.iter().flatten().any(|party| party.member() == self.member)
+            }
+            Some(Act::AgreementRevocation(act)) => {
+                let digest = act.digest.as_ref().try_into().ok();
+                let parties = digest.and_then(|digest| self.desk.look(|state| state.parties_of(&digest)));
+                parties.is_some_and(|parties| parties.contains(&self.member))
+            }
+            _ => true,
+        }
+    }
 }
 
 fn unreadable(error: ReadError) -> Refusal {

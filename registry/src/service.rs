@@ -72,8 +72,8 @@ impl Registry for NodeService {
     }
 
     async fn entries(&self, request: Request<wire::EntriesRequest>) -> Result<Response<wire::EntriesResponse>, Status> {
-        self.caller(&request)?;
-        answer(self.office.entries(request.into_inner()).await)
+        let caller = self.caller(&request)?;
+        answer(self.office.entries(&caller, request.into_inner()).await)
     }
 
     async fn hello(&self, request: Request<wire::HelloRequest>) -> Result<Response<wire::HelloResponse>, Status> {

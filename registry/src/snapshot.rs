@@ -42,10 +42,10 @@ impl Picture {
     /// The picture of this state, and the keys at which it differs from `before`.
     pub(crate) fn of(state: &State, frame: &Frame, before: &Picture) -> (Picture, Vec<Arc<str>>) {
         let (rows, changed) = before.rows.next(rows(state, frame).map(row_bytes));
-        let parties = state.agreements().iter().map(|(digest, row)| {
-            let parties = [row.consumer.member(), row.provider.member()];
-            (Arc::from(format::agreement_key(digest)), parties)
-        });
+        let parties = state
+            .agreements()
+            .iter()
+            .map(|(digest, row)| (Arc::from(format::agreement_key(digest)), row.parties()));
         let parties = parties.collect();
         (Picture { rows, parties }, changed)
     }

@@ -70,8 +70,8 @@ pub(crate) struct State {
     keys: BTreeMap<Bytes, Origin>,
     services: BTreeMap<(ServiceName, SubsystemId), Service>,
     agreements: BTreeMap<Hash, AgreementRow>,
-    /// Agreements that were registered and are revoked.
-    gone: BTreeSet<Hash>,
+    /// Members of both parties of agreements that were registered and are revoked.
+    gone: BTreeMap<Hash, [MemberId; 2]>,
     revoked: BTreeSet<Hash>,
     /// SHA-256 of seal certificates of ledgers that were succeeded.
     superseded: BTreeMap<Hash, NodeId>,
@@ -100,7 +100,7 @@ impl State {
             keys: BTreeMap::new(),
             services: BTreeMap::new(),
             agreements: BTreeMap::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
             revoked: BTreeSet::new(),
             superseded: BTreeMap::new(),
             snapshot: None,
@@ -140,8 +140,8 @@ impl State {
             Act::Service(act) => self.publish(index, act)?,
             Act::Agreement(act) => self.register(index, act)?,
             Act::RevokeAgreement(act) => {
-                self.agreements.remove(&act.digest);
-                self.gone.insert(act.digest);
+                let row = self.agreements.remove(&act.digest);
+                self.gone.extend(row.map(|row| (act.digest, row.parties())));
             }
             Act::RevokeNode(act) => {
                 self.revoke_node(act);
@@ -318,7 +318,13 @@ impl State {
 
     /// Whether an agreement with this digest was registered once and is revoked.
     pub(crate) fn is_gone(&self, agreement: &Hash) -> bool {
-        self.gone.contains(agreement)
+        self.gone.contains_key(agreement)
+    }
+
+    /// Members of both parties of an agreement that is registered, or was.
+    pub(crate) fn parties_of(&self, agreement: &Hash) -> Option<[MemberId; 2]> {
+        let row = self.agreements.get(agreement).map(AgreementRow::parties);
+        row.or_else(|| self.gone.get(agreement).cloned())
     }
 
     /// SHA-256 of revoked certificates.

@@ -27,14 +27,17 @@ const ENTRIES_AT_ONCE: usize = 64;
 /// The entries with these indexes: as the registry shows them now, all under one checkpoint; else as they are kept here.
 pub(super) async fn entries(closets: &Arc<Closets>, indexes: &BTreeSet<u64>, lacks: &mut Vec<String>) -> Vec<Piece> {
     let wanted: Vec<u64> = indexes.iter().copied().collect();
-    let (mut found, mut silent) = (Vec::new(), None);
+    let (mut found, mut silent, mut withheld) = (Vec::new(), None, BTreeSet::new());
     for some in wanted.chunks(ENTRIES_AT_ONCE) {
         let shown = match &silent {
             None => fetch(closets, some).await,
-            Some(_) => Ok(Vec::new()),
+            Some(_) => Ok(Fetched::default()),
         };
         match shown {
-            Ok(shown) => found.extend(shown),
+            Ok(shown) => {
+                found.extend(shown.entries);
+                withheld.extend(shown.withheld);
+            }
             Err(error) => silent = Some(error),
         }
     }
@@ -43,8 +46,17 @@ pub(super) async fn entries(closets: &Arc<Closets>, indexes: &BTreeSet<u64>, lac
     for index in indexes.difference(&have.into_iter().collect()) {
         match kept(closets, *index) {
             Some(entry) => found.push(entry),
+            None if withheld.contains(index) => {}
             None => missing.push(index.to_string()),
         }
+    }
+    withheld.retain(|index| found.iter().all(|entry| entry.index != *index));
+    if !withheld.is_empty() {
+        let withheld: Vec<String> = withheld.iter().map(u64::to_string).collect();
+        lacks.push(format!(
+            "entries {} of the registry's ledger: they concern agreements of others, whose parties alone are shown them",
+            withheld.join(", ")
+        ));
     }
     if !missing.is_empty() {
         let why = silent.unwrap_or_else(|| "it did not show them".to_owned());
@@ -56,8 +68,16 @@ pub(super) async fn entries(closets: &Arc<Closets>, indexes: &BTreeSet<u64>, lac
     found
 }
 
+/// What the registry showed.
+#[derive(Default)]
+struct Fetched {
+    entries: Vec<Piece>,
+    /// Indexes of entries that are not for this member.
+    withheld: Vec<u64>,
+}
+
 /// Fetches entries from the registry, verifies and keeps them.
-async fn fetch(closets: &Arc<Closets>, indexes: &[u64]) -> Result<Vec<Piece>, String> {
+async fn fetch(closets: &Arc<Closets>, indexes: &[u64]) -> Result<Fetched, String> {
     let request = EntriesRequest {
         indexes: indexes.to_vec(),
     };
@@ -75,7 +95,10 @@ async fn fetch(closets: &Arc<Closets>, indexes: &[u64]) -> Result<Vec<Piece>, St
             found.push(entry);
         }
     }
-    Ok(found)
+    Ok(Fetched {
+        entries: found,
+        withheld: response.withheld,
+    })
 }
 
 fn verified(closets: &Closets, sealed: &Sealed) -> Result<Piece, String> {

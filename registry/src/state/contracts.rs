@@ -170,7 +170,7 @@ impl State {
     /// # Errors
     /// AGREEMENT_REVOKED or AGREEMENT_INVALID where it was registered before.
     pub(crate) fn check_unregistered(&self, digest: &Hash) -> Result<(), Refusal> {
-        if self.gone.contains(digest) {
+        if self.gone.contains_key(digest) {
             let rule = "this agreement was revoked; conclude one with another nonce".to_owned();
             return Err(Refusal::new(Reason::AgreementRevoked, rule));
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jisr_certs::{Verified, profile};
-use jisr_proto::ident::{Code, NodeId, Origin, SubsystemId};
+use jisr_proto::ident::{Code, MemberId, NodeId, Origin, SubsystemId};
 use jisr_proto::snapshot as wire;
 use jisr_proto::statement::Agreement;
 
@@ -104,4 +104,11 @@ pub(crate) struct AgreementRow {
     pub(crate) agreement: Agreement,
     /// Index of its AGREEMENT_REGISTERED entry.
     pub(crate) entry: u64,
+}
+
+impl AgreementRow {
+    /// Members of both parties.
+    pub(crate) fn parties(&self) -> [MemberId; 2] {
+        [self.consumer.member(), self.provider.member()]
+    }
 }

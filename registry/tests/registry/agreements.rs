@@ -464,3 +464,48 @@ async fn a_revoked_node_s_agreed_does_not_count_any_more() {
     assert_eq!(reason(parties.provider_agrees(&document).await), Reason::SealInvalid);
     parties.finish().await;
 }
+
+#[tokio::test]
+async fn what_concerns_an_agreement_is_shown_to_its_parties_only() {
+    let mut parties = Parties::new().await;
+    let document = encode(&agreement());
+    parties.consumer_agrees(&document).await.unwrap();
+    let registered = parties.provider_agrees(&document).await.unwrap();
+    let followed = parties.consumer.follow(wire::FollowRequest::default()).await;
+    let told = followed.unwrap().into_inner().message().await.unwrap().unwrap();
+    let rows = jisr_ledger::snapshot::Rows::default().with(&told.changes).unwrap();
+    let listed: jisr_ledger::snapshot::Listed = rows.read().collect();
+    let revoked = wire::RevokeAgreementRequest {
+        digest: registered.digest,
+        reason: "the purpose is over".into(),
+    };
+    parties.consumer.revoke_agreement(revoked).await.unwrap();
+    let registered = listed.agreements[0].entry;
+    // The snapshot that shows the agreement follows it, then comes the revocation.
+    let indexes = vec![0, registered, registered + 1, registered + 2];
+    let request = wire::EntriesRequest { indexes };
+    for party in [&mut parties.consumer, &mut parties.provider] {
+        let shown = party.entries(request.clone()).await.unwrap().into_inner();
+        assert_eq!((shown.entries.len(), shown.withheld.len()), (4, 0));
+    }
+    parties.world.member("JO/GOV/cspd").await;
+    let third = parties.world.node("JO/GOV/cspd/node/node1").await;
+    let mut outsider = parties.world.call(Some(&third.identity)).await;
+    let shown = outsider.entries(request.clone()).await.unwrap().into_inner();
+    let at: Vec<u64> = shown
+        .entries
+        .iter()
+        .map(|entry| entry.seal.as_ref().unwrap().index)
+        .collect();
+    assert_eq!(at, [0, registered + 1]);
+    assert_eq!(shown.withheld, [registered, registered + 2]);
+    drop(outsider);
+
+    // Who the parties were is known after a restart too.
+    parties.world.stop().await;
+    parties.world.restart(Some(&parties.mol)).await;
+    parties.provider = parties.world.call(Some(&parties.psd.identity)).await;
+    let shown = parties.provider.entries(request).await.unwrap().into_inner();
+    assert_eq!((shown.entries.len(), shown.withheld.len()), (4, 0));
+    parties.finish().await;
+}
