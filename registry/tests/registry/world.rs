@@ -242,7 +242,12 @@ impl World {
         name: &str,
         act: AdministrativeAct,
     ) -> Result<wire::AdministerResponse, tonic::Status> {
-        let signed = self.administrators[name].sign(act, self.clock.now_us()).unwrap();
+        let signed = self
+            .administrators
+            .get(name)
+            .unwrap()
+            .sign(act, self.clock.now_us())
+            .unwrap();
         self.submits(signed).await
     }
 

@@ -3,6 +3,7 @@
 use jisr_proto::ident::MemberId;
 
 use super::*;
+use crate::administrator::AdministratorKey;
 use crate::csr;
 use crate::fixture::{DAY_US, Network};
 use crate::officer::OfficerKey;
@@ -124,4 +125,34 @@ fn the_registrys_ledger_has_a_seal_certificate_too() {
         .unwrap();
     let found = check_seal(&network.chain(leaf), network.root.certificate(), NOW_US).unwrap();
     assert_eq!(found.origin, origin);
+}
+
+#[test]
+fn an_administrator_signs_acts_and_is_nobody_else() {
+    let network = Network::new();
+    let (instance, name) = ("JO".parse().unwrap(), "huda".parse().unwrap());
+    let key = AdministratorKey::generate().unwrap();
+    let request = key.request(&instance, &name).unwrap();
+    let issue = |validity| network.issuing.issue_administrator(&request, &name, validity).unwrap();
+    let chain = network.chain(issue(Validity::days(NOW_US, LOCAL_DAYS)));
+    let root = network.root.certificate();
+    let found = check_administrator(&chain, root, &instance, NOW_US).unwrap();
+    assert_eq!(found.name, name);
+    assert_eq!(
+        named_administrator(&chain[0]).unwrap(),
+        (instance.clone(), name.clone())
+    );
+    let signature = key.sign(b"act").unwrap();
+    found.verify(b"act", &signature).unwrap();
+    assert!(found.verify(b"another", &signature).is_err());
+    let read = AdministratorKey::from_pem(key.pem().as_bytes()).unwrap();
+    found.verify(b"act", &read.sign(b"act").unwrap()).unwrap();
+    assert_eq!(
+        rule(check_administrator(&chain, root, &"SY".parse().unwrap(), NOW_US)),
+        Rule::SubjectAltName
+    );
+    assert_eq!(rule(check_node_tls(&chain, root, NOW_US)), Rule::ExtendedKeyUsage);
+    assert!(check_seal(&chain, root, NOW_US).is_err(), "its key seals nothing");
+    let late = NOW_US + 400 * 86_400_000_000;
+    assert_eq!(rule(check_administrator(&chain, root, &instance, late)), Rule::Expired);
 }
