@@ -11,13 +11,18 @@ use rustls_pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 
 use crate::issue::{Issuing, LocalCa, Root};
-use crate::keys::KeyStore;
+use crate::keys::{KeySecret, KeyStore};
 use crate::profile::{Authority, check_root};
 use crate::verified::Verified;
 
 /// 2026-11-23T12:00:00Z.
 pub(crate) const NOW_US: u64 = 1_795_435_200_000_000;
 pub(crate) const DAY_US: u64 = 86_400_000_000;
+
+/// Under which the key stores of tests lie.
+pub(crate) fn secret() -> KeySecret {
+    KeySecret::from_bytes(&[7; 32], "a test's secret")
+}
 
 /// Registry and member as the product makes them.
 pub(crate) struct Network {
@@ -30,8 +35,8 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn new() -> Network {
         let dir = tempfile::tempdir().unwrap();
-        let registry = KeyStore::create(dir.path().join("registry")).unwrap();
-        let node = KeyStore::create(dir.path().join("node")).unwrap();
+        let registry = KeyStore::create(dir.path().join("registry"), &secret()).unwrap();
+        let node = KeyStore::create(dir.path().join("node"), &secret()).unwrap();
         let root = Root::create(&registry, &"JO".parse().unwrap(), NOW_US).unwrap();
         let issuing = Issuing::create(&registry, &root, NOW_US).unwrap();
         let local = LocalCa::create(&node, &"JO/GOV/mol".parse().unwrap(), NOW_US).unwrap();
@@ -48,7 +53,7 @@ impl Network {
     }
 
     pub(crate) fn store(&self, name: &str) -> KeyStore {
-        KeyStore::create(self.dir.path().join(name)).unwrap()
+        KeyStore::create(self.dir.path().join(name), &secret()).unwrap()
     }
 
     pub(crate) fn chain(&self, leaf: CertificateDer<'static>) -> Vec<CertificateDer<'static>> {

@@ -1,31 +1,46 @@
-//! The key store: one directory that only its owner may enter, files that only its owner may read.
+//! The key store: one directory that only its owner may enter, files that only its owner may read and that lie encrypted under a
+//! secret kept elsewhere: who has the disk has no key.
 //!
 //! A file is written under another name, synced, renamed, and the directory synced: after a crash there is the old file or the
-//! new one. Modes and owner are checked each time on the opened file itself, never following a symbolic link.
+//! new one. Modes and owner are checked each time on the opened file itself, never following a symbolic link. Content is bound to
+//! its name and its store. That a file was put back as it once was under the same name, or taken away, no key store can tell.
 
-use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+mod access;
+mod header;
+mod rekey;
+mod sealed;
+mod secret;
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rustix::fs::OFlags;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use access::{OPEN_FLAGS, check_access, io, refuse};
+use header::{HEADER, Header};
+pub use rekey::rekey;
+use sealed::DataKey;
+pub use secret::{KeySecret, SecretPlaces, SecretSource};
 
 use crate::error::CertError;
 use crate::pem;
 
-/// Largest file that is read from a key store, bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-/// A link is not followed, and a pipe does not make us wait.
-const OPEN_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
 /// Longest name of a file.
 const NAME_BYTES_MAX: usize = 128;
+/// Files that end like this hold no secret: others write, beside a key, that its work has begun. They lie in the clear.
+const MARK: &str = ".begun";
 
-/// A directory of keys, mode 0700, with files of mode 0600.
+/// A directory of keys, mode 0700, with files of mode 0600, encrypted. Cheap to clone.
+#[derive(Clone)]
 pub struct KeyStore {
     dir: PathBuf,
+    /// What stands before the names of files in what they are bound to: `vault/` in the folder `vault`.
+    folder: String,
+    key: Arc<DataKey>,
 }
 
 /// 32 random bytes. `Debug` shows nothing of them.
@@ -33,36 +48,72 @@ pub struct KeyStore {
 pub struct Secret32([u8; 32]);
 
 impl KeyStore {
-    /// Makes the directory (mode 0700) where it does not exist yet, and opens it.
+    /// Makes the directory (mode 0700), and in it the key under which its files lie, where they do not exist yet; opens it.
     ///
     /// # Errors
     /// [`CertError::Io`]; [`CertError::KeyStore`] as for [`KeyStore::open`].
-    pub fn create(dir: impl Into<PathBuf>) -> Result<KeyStore, CertError> {
+    pub fn create(dir: impl Into<PathBuf>, secret: &KeySecret) -> Result<KeyStore, CertError> {
         let dir = dir.into();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&dir)
-            .map_err(io("create", &dir))?;
-        KeyStore::open(dir)
+        make_directory(&dir)?;
+        let path = dir.join(HEADER);
+        // Beside files that are there already a new key would be another store's: they are told of by `open`.
+        if access::read(&path)?.is_none() && names_in(&dir)?.is_empty() {
+            access::write_once(&path, Header::wrap(&DataKey::make()?, secret)?.to_text().as_bytes())?;
+        }
+        KeyStore::open(dir, secret)
+    }
+
+    /// As [`KeyStore::create`], under the secret from `source`; where that is to lie beside the data directory it is made with the
+    /// store. Whether it was.
+    ///
+    /// # Errors
+    /// As [`KeyStore::create`] and [`SecretSource::read`].
+    pub fn create_from(dir: impl Into<PathBuf>, source: &SecretSource) -> Result<(KeyStore, bool), CertError> {
+        let dir = dir.into();
+        // For a store that is there no other secret can be right than the one it was made with.
+        let made = !dir.join(HEADER).exists() && source.make()?;
+        Ok((KeyStore::create(dir, &source.read()?)?, made))
+    }
+
+    /// As [`KeyStore::open`], under the secret from `source`.
+    ///
+    /// # Errors
+    /// As [`KeyStore::open`] and [`SecretSource::read`].
+    pub fn open_from(dir: impl Into<PathBuf>, source: &SecretSource) -> Result<KeyStore, CertError> {
+        let dir = dir.into();
+        check_directory(&dir)?;
+        KeyStore::open(dir, &source.read()?)
     }
 
     /// Opens an existing directory.
     ///
     /// # Errors
-    /// [`CertError::Io`]; [`CertError::KeyStore`] where it is no directory, is owned by somebody else, or others may enter it.
-    pub fn open(dir: impl Into<PathBuf>) -> Result<KeyStore, CertError> {
+    /// [`CertError::Io`]; [`CertError::KeyStore`] where it is no directory, is owned by somebody else, or others may enter it; where
+    /// it is no key store, or does not open under this secret.
+    pub fn open(dir: impl Into<PathBuf>, secret: &KeySecret) -> Result<KeyStore, CertError> {
         let dir = dir.into();
-        let meta = std::fs::symlink_metadata(&dir).map_err(io("open", &dir))?;
-        if !meta.is_dir() {
-            return Err(refuse(
-                &dir,
-                "it is no directory",
-                "name the directory itself, not a link to it".to_owned(),
-            ));
-        }
-        check_access(&dir, meta.uid(), meta.mode(), 0o700)?;
-        Ok(KeyStore { dir })
+        check_directory(&dir)?;
+        let key = rekey::settle(&dir.join(HEADER), secret)?;
+        Ok(KeyStore {
+            dir,
+            folder: String::new(),
+            key: Arc::new(key),
+        })
+    }
+
+    /// A directory in it whose files lie under the same key; made where there is none. `name` has no `/`.
+    ///
+    /// # Errors
+    /// [`CertError::Io`]; [`CertError::KeyStore`] as for [`KeyStore::open`].
+    pub fn folder(&self, name: &str) -> Result<KeyStore, CertError> {
+        let dir = self.file(name)?;
+        make_directory(&dir)?;
+        check_directory(&dir)?;
+        Ok(KeyStore {
+            dir,
+            folder: format!("{}{name}/", self.folder),
+            key: Arc::clone(&self.key),
+        })
     }
 
     /// The directory.
@@ -74,34 +125,22 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`CertError::Io`]; [`CertError::KeyStore`] where the name is not one of `[A-Za-z0-9._-]{1,128}`, or the file is no plain
-    /// file of ours with mode 0600 or narrower, or is larger than 1 MiB.
+    /// file of ours with mode 0600 or narrower, is larger than 1 MiB, or was not written by this store under this name.
     pub fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, CertError> {
         let path = self.file(name)?;
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(OPEN_FLAGS.bits().cast_signed())
-            .open(&path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io("open", &path)(error)),
+        let Some(file) = access::read(&path)? else {
+            return Ok(None);
         };
-        let meta = file.metadata().map_err(io("look at", &path))?;
-        if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
-            return Err(refuse(
-                &path,
-                "it is no plain file of at most 1 MiB",
-                "restore it from the backup".to_owned(),
-            ));
+        if name.ends_with(MARK) {
+            return Ok(Some(file));
         }
-        check_access(&path, meta.uid(), meta.mode(), 0o600)?;
-        // One byte more than the file has, so that reading its end does not make the buffer grow and leave a copy.
-        let capacity = usize::try_from(meta.len()).unwrap_or(0).saturating_add(64);
-        let mut content = Zeroizing::new(Vec::with_capacity(capacity));
-        file.take(FILE_BYTES_MAX)
-            .read_to_end(&mut content)
-            .map_err(io("read", &path))?;
-        Ok(Some(content))
+        match self.key.open(&self.bound(name), &file) {
+            Some(content) => Ok(Some(content)),
+            None => Err(self.broken(
+                name,
+                "it was not written by this key store under this name, or was changed since",
+            )),
+        }
     }
 
     /// Writes a file, whole or not at all, in place of the one that may be there.
@@ -110,28 +149,21 @@ impl KeyStore {
     /// [`CertError::Io`]; [`CertError::KeyStore`] for a name that [`KeyStore::read`] would refuse.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), CertError> {
         let path = self.file(name)?;
-        let mut suffix = [0; 8];
-        random(&mut suffix)?;
-        let temporary = self.dir.join(format!(".{name}.{:016x}", u64::from_be_bytes(suffix)));
-        let written = write_synced(&temporary, content)
-            .and_then(|()| std::fs::rename(&temporary, &path).map_err(io("rename", &path)));
-        if written.is_err() {
-            // The first error is the one to report; what is left behind is unreadable to others and never read.
-            let _ = std::fs::remove_file(&temporary);
+        if name.ends_with(MARK) {
+            return access::replace(&path, content);
         }
-        written?;
-        self.sync()
+        access::replace(&path, &self.key.seal(&self.bound(name), content)?)
     }
 
     /// Destroys a file: overwritten with zeros, synced, removed. False where there was none.
     ///
     /// # Errors
-    /// [`CertError::Io`]; [`CertError::KeyStore`] as for [`KeyStore::read`].
+    /// [`CertError::Io`]; [`CertError::KeyStore`] as for [`KeyStore::read`], but its content need not open.
     pub fn destroy(&self, name: &str) -> Result<bool, CertError> {
-        let Some(content) = self.read(name)? else {
+        let path = self.file(name)?;
+        let Some(content) = access::read(&path)? else {
             return Ok(false);
         };
-        let path = self.file(name)?;
         let mut file = OpenOptions::new()
             .write(true)
             .custom_flags(OPEN_FLAGS.bits().cast_signed())
@@ -141,22 +173,16 @@ impl KeyStore {
             .map_err(io("overwrite", &path))?;
         file.sync_all().map_err(io("sync", &path))?;
         std::fs::remove_file(&path).map_err(io("remove", &path))?;
-        self.sync()?;
+        access::sync_parent(&path)?;
         Ok(true)
     }
 
-    /// Names of the files, ascending.
+    /// Names of the files, ascending, without the store's own `keystore.toml`.
     ///
     /// # Errors
     /// [`CertError::Io`].
     pub fn names(&self) -> Result<Vec<String>, CertError> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.dir).map_err(io("list", &self.dir))? {
-            let name = entry.map_err(io("list", &self.dir))?.file_name();
-            names.extend(name.to_str().filter(|name| is_name(name)).map(str::to_owned));
-        }
-        names.sort();
-        Ok(names)
+        names_in(&self.dir)
     }
 
     /// The secret `NAME.secret`; made at random and stored where there is none.
@@ -217,14 +243,13 @@ impl KeyStore {
         Err(refuse(
             &self.dir,
             &rule,
-            "use letters, digits, `.`, `-` and `_`, not starting with `.`".to_owned(),
+            "use letters, digits, `.`, `-` and `_`, not starting with `.`, and not keystore.toml".to_owned(),
         ))
     }
 
-    fn sync(&self) -> Result<(), CertError> {
-        File::open(&self.dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(io("sync", &self.dir))
+    /// What the content of a file is bound to.
+    fn bound(&self, name: &str) -> String {
+        format!("{}{name}", self.folder)
     }
 }
 
@@ -256,63 +281,37 @@ pub(crate) fn random(buffer: &mut [u8]) -> Result<(), CertError> {
 
 fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && name != HEADER && name.bytes().all(plain)
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> Result<(), CertError> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io("create", path))?;
-    file.write_all(content).map_err(io("write", path))?;
-    file.sync_all().map_err(io("sync", path))
+fn names_in(dir: &Path) -> Result<Vec<String>, CertError> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io("list", dir))? {
+        let name = entry.map_err(io("list", dir))?.file_name();
+        names.extend(name.to_str().filter(|name| is_name(name)).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
 }
 
-/// Refuses what somebody else owns or what is wider than `mode_max` (0700 or 0600).
-fn check_access(path: &Path, owner: u32, mode: u32, mode_max: u32) -> Result<(), CertError> {
-    let own = rustix::process::geteuid().as_raw();
-    if owner != own {
-        let rule = format!("it belongs to user {owner}, not to user {own} who runs this");
+fn make_directory(dir: &Path) -> Result<(), CertError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(io("create", dir))
+}
+
+fn check_directory(dir: &Path) -> Result<(), CertError> {
+    let meta = std::fs::symlink_metadata(dir).map_err(io("open", dir))?;
+    if !meta.is_dir() {
         return Err(refuse(
-            path,
-            &rule,
-            format!("run: chown {own} {}", shell_quoted(path.as_os_str())),
+            dir,
+            "it is no directory",
+            "name the directory itself, not a link to it".to_owned(),
         ));
     }
-    if mode & 0o7777 & !mode_max != 0 {
-        let rule = format!("its mode {:04o} is wider than {mode_max:04o}", mode & 0o7777);
-        return Err(refuse(
-            path,
-            &rule,
-            format!("run: chmod {mode_max:o} {}", shell_quoted(path.as_os_str())),
-        ));
-    }
-    Ok(())
-}
-
-fn shell_quoted(path: &OsStr) -> String {
-    let path = path.to_string_lossy();
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-".contains(char);
-    if path.chars().all(plain) {
-        path.into_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
-}
-
-fn refuse(path: &Path, rule: &str, remedy: String) -> CertError {
-    CertError::KeyStore {
-        path: path.to_owned(),
-        rule: rule.to_owned(),
-        remedy,
-    }
-}
-
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CertError {
-    let path = path.to_owned();
-    move |source| CertError::Io { action, path, source }
+    check_access(dir, meta.uid(), meta.mode(), 0o700)
 }
 
 #[cfg(test)]

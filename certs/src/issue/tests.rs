@@ -287,7 +287,7 @@ fn key_and_certificate_of_an_authority_belong_together() {
         Root::open(&store, &instance, NOW_US),
         Err(CertError::KeyStore { .. })
     ));
-    let empty = KeyStore::create(network.path().join("empty")).unwrap();
+    let empty = KeyStore::create(network.path().join("empty"), &crate::fixture::secret()).unwrap();
     assert!(Root::open(&empty, &instance, NOW_US).is_err());
 }
 

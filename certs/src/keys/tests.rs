@@ -1,10 +1,13 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::fixture::secret;
+
+mod at_rest;
 
 fn store() -> (tempfile::TempDir, KeyStore) {
     let dir = tempfile::tempdir().unwrap();
-    let store = KeyStore::create(dir.path().join("a/keys")).unwrap();
+    let store = KeyStore::create(dir.path().join("a/keys"), &secret()).unwrap();
     (dir, store)
 }
 
@@ -29,8 +32,8 @@ fn directory_and_files_are_the_owners_alone() {
     assert_eq!(store.names().unwrap(), ["one"]);
     assert_eq!(
         std::fs::read_dir(store.path()).unwrap().count(),
-        1,
-        "no temporary file stays"
+        2,
+        "no temporary file stays beside keystore.toml"
     );
 }
 
@@ -54,9 +57,9 @@ fn a_wider_directory_is_refused() {
     let (_dir, store) = store();
     for wide in [0o755, 0o750, 0o701] {
         set_mode(store.path(), wide);
-        let error = KeyStore::open(store.path()).unwrap_err().to_string();
+        let error = KeyStore::open(store.path(), &secret()).unwrap_err().to_string();
         assert!(error.contains("chmod 700"), "{error}");
-        assert!(KeyStore::create(store.path()).is_err());
+        assert!(KeyStore::create(store.path(), &secret()).is_err());
     }
 }
 
@@ -85,14 +88,15 @@ fn links_and_devious_names_are_refused() {
         ".hidden",
         "a b",
         "a\0b",
+        "keystore.toml",
         &"n".repeat(129),
     ] {
         assert!(store.read(name).is_err(), "{name}");
         assert!(store.write(name, b"x").is_err(), "{name}");
     }
     std::os::unix::fs::symlink(store.path(), dir.path().join("alias")).unwrap();
-    assert!(KeyStore::open(dir.path().join("alias")).is_err());
-    assert!(KeyStore::open(dir.path().join("absent")).is_err());
+    assert!(KeyStore::open(dir.path().join("alias"), &secret()).is_err());
+    assert!(KeyStore::open(dir.path().join("absent"), &secret()).is_err());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::digest::sha256;
 
 fn store() -> (tempfile::TempDir, KeyStore) {
     let dir = tempfile::tempdir().unwrap();
-    let store = KeyStore::create(dir.path().join("keys")).unwrap();
+    let store = KeyStore::create(dir.path().join("keys"), &crate::fixture::secret()).unwrap();
     (dir, store)
 }
 
