@@ -49,6 +49,8 @@ impl Archive {
 /// What a node kept beside its ledger, for as long as the value lives.
 pub(crate) struct Data {
     dir: PathBuf,
+    /// The keys that were opened with a recovery secret.
+    keys: Option<KeyStore>,
     _fetched: Option<Fetched>,
 }
 
@@ -63,13 +65,15 @@ impl Data {
         let location = Location::parse(place).map_err(failure)?;
         match (&location, secret) {
             (Location::Directory(dir), None) => Ok(Data {
+                keys: None,
                 dir: dir.clone(),
                 _fetched: None,
             }),
             _ => {
                 let fetched = Fetched::make()?;
-                mirroring::fetch_data(&location, &fetched.0, secret).map_err(failure)?;
+                let keys = mirroring::fetch_data(&location, &fetched.0, secret).map_err(failure)?;
                 Ok(Data {
+                    keys,
                     dir: fetched.0.clone(),
                     _fetched: Some(fetched),
                 })
@@ -92,7 +96,12 @@ impl Data {
         if !keys.join("vault").is_dir() {
             return Ok(None);
         }
-        let store = KeyStore::open(keys).map_err(|error| Failure::unreadable(&self.dir, error))?;
+        if let Some(store) = &self.keys {
+            let vault = Vault::open(store).map_err(|error| Failure::unreadable(&self.dir, error))?;
+            return Ok(Some(vault));
+        }
+        let store = KeyStore::open_from(keys, &Layout::new(&self.dir).secret_source())
+            .map_err(|error| Failure::unreadable(&self.dir, error))?;
         let vault = Vault::open(&store).map_err(|error| Failure::unreadable(&self.dir, error))?;
         Ok(Some(vault))
     }

@@ -24,6 +24,7 @@ mod output;
 mod pem;
 mod protos;
 mod registry;
+mod rekey;
 mod role;
 mod runtime;
 mod verdict;

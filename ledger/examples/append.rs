@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::seal::SealKey;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::files::{Disk, PAGE, Pages, RealDisk};
@@ -84,7 +84,7 @@ fn main() -> Result<(), Failure> {
 
 fn open(data: &Path) -> Result<Ledger, Failure> {
     let origin: Origin = "jisr/JO/GOV/mol/node1/2026".parse()?;
-    let keys = KeyStore::create(data.join("keys"))?;
+    let keys = KeyStore::create(data.join("keys"), &KeySecret::passing()?)?;
     let key = SealKey::load_or_make(&keys, &origin)?;
     let started = Started {
         origin: origin.to_string(),

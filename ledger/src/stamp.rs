@@ -149,7 +149,7 @@ fn token_says(token: &[u8], imprint: &Hash, trust: &Trust) -> Result<Stamped, Un
 mod tests {
     use super::*;
     use jisr_certs::issue::{Issuing, Root};
-    use jisr_certs::keys::KeyStore;
+    use jisr_certs::keys::{KeySecret, KeyStore};
     use jisr_certs::stamp::{Query, StampAuthority, StampKey};
     use jisr_certs::validity::{TIME_STAMP_DAYS, Validity};
 
@@ -168,7 +168,11 @@ mod tests {
     impl Authority {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let store = KeyStore::create(dir.path().join("keys")).unwrap();
+            let store = KeyStore::create(
+                dir.path().join("keys"),
+                &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+            )
+            .unwrap();
             let root = Root::create(&store, &"JO".parse().unwrap(), T0).unwrap();
             let issuing = Issuing::create(&store, &root, T0).unwrap();
             Self { dir, root, issuing }
@@ -180,7 +184,11 @@ mod tests {
 
         /// A token under a fresh certificate.
         fn token(&self, imprint: &Hash, at_us: u64) -> Bytes {
-            let store = KeyStore::create(self.dir.path().join("keys")).unwrap();
+            let store = KeyStore::create(
+                self.dir.path().join("keys"),
+                &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+            )
+            .unwrap();
             let key = StampKey::load_or_make(&store).unwrap();
             let validity = Validity::days(at_us, TIME_STAMP_DAYS);
             let leaf = self.issuing.issue_time_stamp(&key, validity).unwrap();

@@ -109,7 +109,7 @@ impl Vault {
     pub fn open(store: &KeyStore) -> Result<Self, VaultError> {
         let wrapping = store.secret32("vault")?;
         Ok(Self(Arc::new(Inner {
-            store: KeyStore::create(store.path().join("vault"))?,
+            store: store.folder("vault")?,
             wrapping: aes(wrapping.as_bytes()),
             keys: RwLock::new(HashMap::new()),
             making: Mutex::new(()),
@@ -315,9 +315,14 @@ fn aes(key: &[u8]) -> LessSafeKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jisr_certs::keys::KeySecret;
 
     fn store(dir: &tempfile::TempDir, name: &str) -> KeyStore {
-        KeyStore::create(dir.path().join(name)).unwrap()
+        KeyStore::create(
+            dir.path().join(name),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap()
     }
 
     const NAME: KeyName = KeyName { month: 681, class: 1 };

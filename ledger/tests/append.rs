@@ -7,7 +7,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::seal::WitnessKey;
 use jisr_ledger::ledger::{AppendError, OpenError, Record};
 use jisr_ledger::note::SignedNote;
@@ -242,7 +242,11 @@ fn a_cosigned_checkpoint_is_kept_and_a_foreign_one_refused() {
     let (ledger, _) = world.open();
     append(&ledger, asked(fresh())).unwrap();
     let head = ledger.checkpoint();
-    let store = KeyStore::create(world.dir.path().join("witness-keys")).unwrap();
+    let store = KeyStore::create(
+        world.dir.path().join("witness-keys"),
+        &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+    )
+    .unwrap();
     let witness = WitnessKey::of_node(&store, &"JO/GOV/psd/node/node1".parse().unwrap()).unwrap();
     let line = witness.cosign(1_795_000_000, &world.origin, head.size, &head.root);
     let cosigned = Bytes::from([head.note.as_ref(), line.as_bytes()].concat());

@@ -10,7 +10,7 @@ use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use jisr_certs::issue::LocalCa;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::officer::{Document, OfficerKey};
 use jisr_certs::validity::Validity;
 use jisr_ledger::erasure::{self, Approved, Owner};
@@ -33,7 +33,11 @@ const ALL: std::ops::Range<u64> = 0..u64::MAX;
 /// ERASED for the case and the person of these entries, by two officers.
 fn erasure(indexes: &[u64]) -> (Closed, Approved<Erasure>) {
     let dir = tempfile::tempdir().unwrap();
-    let store = KeyStore::create(dir.path().join("keys")).unwrap();
+    let store = KeyStore::create(
+        dir.path().join("keys"),
+        &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+    )
+    .unwrap();
     let member: MemberId = "JO/GOV/mol".parse().unwrap();
     let local_ca = LocalCa::create(&store, &member, NOW_US).unwrap();
     let document = canonical::encode(&Erasure {
@@ -166,7 +170,7 @@ fn what_is_erased_is_found_by_nobody_and_every_proof_stays() {
     story.settled(&world, &ledger, "erased");
     assert_eq!(ledger.resume_erasure().unwrap(), None);
     ledger.close();
-    let size = rebuild(&world.dir.path().join("ledger"), world.dir.path()).unwrap();
+    let size = rebuild(&world.dir.path().join("ledger"), world.dir.path(), &world.store()).unwrap();
     assert!(
         size > 8 && world.resume_point().exists(),
         "nothing is owed, so the resume point is set"
@@ -230,7 +234,7 @@ fn an_erasure_is_finished_also_where_the_index_was_lost_and_made_anew_in_between
     assert!(matches!(story.erase(&ledger), Err(EraseError::Disk(_))));
     let after = world.crash();
     fs::remove_dir_all(after.dir.path().join("ledger/index")).unwrap();
-    rebuild(&after.dir.path().join("ledger"), after.dir.path()).unwrap();
+    rebuild(&after.dir.path().join("ledger"), after.dir.path(), &after.store()).unwrap();
     assert!(!after.resume_point().exists(), "the next start must come across ERASED");
     let next = story.network.open(&after);
     assert_eq!(story.gone(&next), 0);

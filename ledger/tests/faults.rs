@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::seal::WitnessKey;
 use jisr_ledger::ledger::{AppendError, Config, Fatal, Ledger, OpenError, Stands};
 use jisr_ledger::statement::Closed;
@@ -301,7 +301,11 @@ fn a_witness_cosigns_only_what_it_has_durably() {
     let (ledger, _) = world.open();
     let disk = FaultDisk::default();
     let witness = || {
-        let keys = KeyStore::create(world.dir.path().join("witness-keys")).unwrap();
+        let keys = KeyStore::create(
+            world.dir.path().join("witness-keys"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap();
         let key = WitnessKey::of_node(&keys, &"JO/GOV/psd/node/node1".parse().unwrap()).unwrap();
         let begun = keys.path().join("witness.begun");
         WitnessState::open(&world.dir.path().join("witness"), begun, key, Arc::new(disk.clone())).unwrap()

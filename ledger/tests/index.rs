@@ -114,7 +114,7 @@ fn what_was_appended_is_found_also_after_all_that_is_derived_was_made_anew() {
     consumer(&asking, of_mol, &ids);
     provider(&ledger, &asking, of_psd, &ids);
     assert!(matches!(
-        rebuild(&mol.dir.path().join("ledger"), mol.dir.path()),
+        rebuild(&mol.dir.path().join("ledger"), mol.dir.path(), &mol.store()),
         Err(RebuildError::Open(OpenError::Locked(_)))
     ));
     asking.close();
@@ -122,7 +122,7 @@ fn what_was_appended_is_found_also_after_all_that_is_derived_was_made_anew() {
     for world in [&mol, &psd] {
         let index = world.dir.path().join("ledger/index");
         fs::write(index.join("erasing"), b"").unwrap();
-        let size = rebuild(&world.dir.path().join("ledger"), world.dir.path()).unwrap();
+        let size = rebuild(&world.dir.path().join("ledger"), world.dir.path(), &world.store()).unwrap();
         assert!(size > 3 && index.join("erasing").exists() && index.join("checkpoint").exists());
     }
     let ((asking, _), (ledger, _)) = (mol.open(), psd.open());
@@ -157,12 +157,15 @@ fn rebuilding_needs_a_ledger_and_its_own_keys() {
     psd.open().0.close();
     let ledger = mol.dir.path().join("ledger");
     assert!(matches!(
-        rebuild(mol.dir.path(), mol.dir.path()),
+        rebuild(mol.dir.path(), mol.dir.path(), &mol.store()),
         Err(RebuildError::NoLedger(_))
     ));
-    assert!(rebuild(&ledger, psd.dir.path()).is_err());
+    assert!(rebuild(&ledger, psd.dir.path(), &psd.store()).is_err());
     let key = mol.dir.path().join(format!("keys/seal-{}.pem", MOL.replace('/', ".")));
     fs::remove_file(&key).unwrap();
-    assert!(matches!(rebuild(&ledger, mol.dir.path()), Err(RebuildError::NoKey(_))));
+    assert!(matches!(
+        rebuild(&ledger, mol.dir.path(), &mol.store()),
+        Err(RebuildError::NoKey(_))
+    ));
     assert!(!key.exists());
 }

@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jisr_certs::CertError;
+use jisr_certs::keys::{KeyStore, SecretPlaces, SecretSource};
 use jisr_proto::ident::{NodeId, ServiceName, SubsystemId};
 use serde::Deserialize;
 
@@ -81,8 +83,15 @@ struct RawConfig {
     mirror: Vec<MirrorRaw>,
     #[serde(default)]
     admin: AdminRaw,
+    keys: KeysRaw,
     #[serde(default)]
     timestamp: StampRaw,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KeysRaw {
+    secret_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -195,6 +204,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where the ledger is mirrored.
     pub mirrors: Vec<crate::mirroring::Mirror>,
+    /// Where the secret of the key store is looked for.
+    pub secret: SecretPlaces,
     /// Who stamps the own checkpoints.
     pub stamping: Stamping,
     /// SHA-256 of the file's bytes; stands in the CONFIGURED statement.
@@ -283,6 +294,20 @@ impl Config {
 }
 
 impl Config {
+    /// Where the secret of the key store lies.
+    #[must_use]
+    pub fn secret_source(&self) -> SecretSource {
+        self.secret.source(&self.data)
+    }
+
+    /// Opens the node's key store, `keys/` in the data directory.
+    ///
+    /// # Errors
+    /// As [`KeyStore::open_from`].
+    pub fn open_keys(&self) -> Result<KeyStore, CertError> {
+        KeyStore::open_from(self.data.join("keys"), &self.secret_source())
+    }
+
     /// Files in the data directory that this configuration names, relative to it.
     #[must_use]
     pub fn files(&self) -> Vec<String> {
@@ -342,6 +367,7 @@ impl Reader<'_> {
             reconcile: raw.reconcile.check().map_err(|(key, rule)| self.wrong(key, rule))?,
             mirrors: self.mirrors(raw.mirror, data)?,
             metrics: raw.admin.check().map_err(|(key, rule)| self.wrong(key, rule))?,
+            secret: SecretPlaces::with_environment(raw.keys.secret_file.map(|file| data.join(file))),
             stamping: raw.timestamp.check(data).map_err(|(key, rule)| self.wrong(key, rule))?,
             node,
             digest,

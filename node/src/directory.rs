@@ -248,11 +248,7 @@ impl View {
             .map(|(name, row)| (name.clone(), row.schema))
             .collect();
         let parties = |row: &&Arc<AgreementRow>| row.consumer.member() == *member || row.provider.member() == *member;
-        for method in self
-            .agreements()
-            .filter(parties)
-            .flat_map(|row| &row.document.methods)
-        {
+        for method in self.agreements().filter(parties).flat_map(|row| &row.document.methods) {
             if let (Ok(name), Some(schema)) = (method.service.parse(), hash(&method.schema)) {
                 schemas.insert((name, schema));
             }

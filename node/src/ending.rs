@@ -278,7 +278,7 @@ impl Node {
         let now_us = clock.now_us();
         let root = profile::root_by_fingerprint(&tls_chain, &anchor.root, now_us)?;
         let seal = profile::check_seal(&seal_chain, &root, now_us)?;
-        let store = KeyStore::open(layout.keys())?;
+        let store = config.open_keys()?;
         let key = VerifierKey::new_seal(seal.origin.as_str(), *seal.key.as_bytes());
         Ok(Node {
             trust: config.stamping.trust(&anchor),

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jisr_certs::keys::KeyStore;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::ledger::Ledger;
 use jisr_proto::admin::MirrorStatus;
@@ -94,7 +95,7 @@ impl Mirrors {
     /// A thread cannot be started.
     pub(crate) fn start(
         mirrors: &[Mirror],
-        (data, named): (&std::path::Path, &[String]),
+        (data, named, keys): (&std::path::Path, &[String], &KeyStore),
         ledger: &Ledger,
         clock: &Arc<dyn Clock>,
     ) -> std::io::Result<Mirrors> {
@@ -111,6 +112,7 @@ impl Mirrors {
             let follower = Follower {
                 mirror: mirror.clone(),
                 data: data.to_owned(),
+                keys: keys.clone(),
                 files: SideFiles::new(data, named.to_vec()),
                 segments: Segments::new(data.join("ledger"), "ledger"),
                 old: None,
@@ -184,6 +186,7 @@ impl Drop for Mirrors {
 struct Follower {
     mirror: Mirror,
     data: PathBuf,
+    keys: KeyStore,
     files: SideFiles,
     segments: Segments,
     /// Ledgers that this one succeeds, and what is left to copy of them; `None` before they were looked for.
@@ -241,7 +244,8 @@ impl Follower {
         };
         self.look(&*store);
         if let Some(secret) = &self.mirror.secret_file {
-            self.files.copy_keys(&mut *store, &RecoverySecret::read(secret)?)?;
+            self.files
+                .copy_keys(&mut *store, &self.keys, &RecoverySecret::read(secret)?)?;
         }
         if self.old.is_none() {
             self.old = Some(self.find_old(&mut *store)?);

@@ -91,7 +91,7 @@ impl Material {
         let root = profile::root_by_fingerprint(&tls_chain, &anchor.root, now)?;
         let origin = profile::check_seal(&seal_chain, &root, now)?.origin.clone();
         Ok(Material {
-            store: KeyStore::open(layout.keys())?,
+            store: config.open_keys()?,
             anchor,
             origin,
             tls_chain,
@@ -154,7 +154,12 @@ pub(crate) fn open(
         .map_err(|error| StartError::Anchor(error.to_string()))?;
     let limits = &config.limits;
     let watching = Arc::new(watching);
-    let mirrors = Mirrors::start(&config.mirrors, (&config.data, &config.files()), &ledger, &clock)?;
+    let mirrors = Mirrors::start(
+        &config.mirrors,
+        (&config.data, &config.files(), &material.store),
+        &ledger,
+        &clock,
+    )?;
     let closets = Closets {
         mirrors,
         stamping: Stamping::default(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jisr_certs::issue::{Credential, LocalCa};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeyStore, SecretPlaces, SecretSource};
 use jisr_certs::seal::{SealKey, WitnessKey};
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
@@ -109,6 +109,15 @@ impl Layout {
         self.data.join("keys")
     }
 
+    /// Where the secret of the key store lies: as `node.toml` has it, where it is there and right.
+    #[must_use]
+    pub fn secret_source(&self) -> SecretSource {
+        let places = Config::load(&self.data).map(|config| config.secret);
+        places
+            .unwrap_or_else(|_| SecretPlaces::with_environment(None))
+            .source(&self.data)
+    }
+
     /// What this node's witness remembers of other ledgers.
     #[must_use]
     pub fn witness(&self) -> PathBuf {
@@ -197,7 +206,7 @@ pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Erro
 /// The configuration is not right, or the directory is not the caller's own; what exists already is kept.
 pub fn init(data: &Path, now_us: u64) -> Result<Config, SetupError> {
     let config = Config::load(data)?;
-    let store = KeyStore::create(Layout::new(data).keys())?;
+    let store = KeyStore::create_from(Layout::new(data).keys(), &config.secret_source())?.0;
     TlsKey::load_or_make(&store, "tls")?;
     TlsKey::load_or_make(&store, "local-door")?;
     WitnessKey::of_node(&store, &config.node)?;
@@ -244,7 +253,7 @@ pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, Setu
             data.display()
         )));
     }
-    let store = KeyStore::open(layout.keys())?;
+    let store = config.open_keys()?;
     let enrolled = ask_for(&config, (&store, &store), &read, now_us).await?;
     create_directory(&layout.snapshot()).map_err(io("make", &layout.snapshot()))?;
     for (path, bytes) in enrolled.files(&layout) {
@@ -267,8 +276,9 @@ pub(crate) async fn enrol_anew(
     token: &Token,
     now_us: u64,
 ) -> Result<Enrolled, SetupError> {
-    let store = KeyStore::open(Layout::new(&config.data).keys())?;
-    ask_for(config, (&store, &KeyStore::open(made)?), token, now_us).await
+    let store = config.open_keys()?;
+    let made = KeyStore::open_from(made, &config.secret_source())?;
+    ask_for(config, (&store, &made), token, now_us).await
 }
 
 /// What the registry answered, checked.
@@ -544,6 +554,6 @@ pub fn officer_credential(data: &Path, officer: &OfficerId, now_us: u64) -> Resu
 
 fn local_ca(data: &Path, now_us: u64) -> Result<LocalCa, SetupError> {
     let config = Config::load(data)?;
-    let store = KeyStore::open(Layout::new(data).keys())?;
+    let store = config.open_keys()?;
     Ok(LocalCa::open(&store, &config.node.member(), now_us)?)
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
@@ -202,6 +202,11 @@ impl Stage {
         self.path("keys")
     }
 
+    /// The node's own: what is made here moves over to its key store.
+    fn secret(&self) -> Result<KeySecret, SetupError> {
+        Ok(Layout::new(&self.data).secret_source().read()?)
+    }
+
     /// An empty one: what an earlier try made was never used.
     fn begin(&self) -> Result<(), SetupError> {
         let dir = self.path("");
@@ -211,7 +216,7 @@ impl Stage {
             Err(error) => return Err(io("remove", &dir)(error)),
         }
         create_directory(&dir).map_err(io("create", &dir))?;
-        KeyStore::create(self.keys())?;
+        KeyStore::create(self.keys(), &self.secret()?)?;
         Ok(())
     }
 
@@ -291,7 +296,7 @@ impl Stage {
         }
         RealDisk.sync_directory(&self.data).map_err(io("sync", &self.data))?;
         // From here on nothing can be sealed under the old origin.
-        KeyStore::open(to.keys())?.destroy(&setup::key_file(&old))?;
+        KeyStore::open(to.keys(), &self.secret()?)?.destroy(&setup::key_file(&old))?;
         Quarantine::lift(&self.data).map_err(io("remove the quarantine of", &self.data))?;
         fs::remove_file(self.path(READY)).map_err(io("remove", &self.path(READY)))?;
         fs::remove_dir_all(self.path("")).map_err(io("remove", &self.path("")))?;
@@ -316,10 +321,12 @@ impl Stage {
     /// The keys that were made for the new ledger. Its witness has a new key, so that what was forgotten under the old one binds
     /// nobody; what it remembers it keeps.
     fn put_keys(&self, new: &Origin) -> Result<(), SetupError> {
-        let Ok(made) = KeyStore::open(self.keys()) else {
+        if !self.keys().exists() {
             return Ok(());
-        };
-        let keys = KeyStore::open(Layout::new(&self.data).keys())?;
+        }
+        let secret = self.secret()?;
+        let made = KeyStore::open(self.keys(), &secret)?;
+        let keys = KeyStore::open(Layout::new(&self.data).keys(), &secret)?;
         for name in made.names()? {
             let is_seal = name == setup::key_file(new);
             if let Some(key) = made.read(&name)?.filter(|_| is_seal || name.starts_with("witness")) {

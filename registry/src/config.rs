@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use jisr_certs::CertError;
+use jisr_certs::keys::{KeyStore, SecretPlaces, SecretSource};
 use jisr_certs::validity::NODE_TLS_DAYS;
 use jisr_proto::ident::{Epoch, Instance, Origin};
 use serde::Deserialize;
@@ -44,6 +46,8 @@ pub struct Config {
     pub stamp_authority: bool,
     /// Between two time-stamps on its own ledger while that grows.
     pub stamp_every: Duration,
+    /// Where the secret of the key store is looked for.
+    pub secret: SecretPlaces,
     /// Sizes and rates.
     pub limits: Limits,
 }
@@ -117,8 +121,22 @@ impl Config {
             seal_days: 400,
             stamp_authority: true,
             stamp_every: Duration::from_secs(600),
+            secret: SecretPlaces::default(),
             limits: Limits::default(),
         }
+    }
+
+    /// Where the secret of the key store lies.
+    pub fn secret_source(&self) -> SecretSource {
+        self.secret.source(&self.data)
+    }
+
+    /// Opens the registry's key store, `keys/` in the data directory.
+    ///
+    /// # Errors
+    /// As [`KeyStore::open_from`].
+    pub fn open_keys(&self) -> Result<KeyStore, CertError> {
+        KeyStore::open_from(self.data.join("keys"), &self.secret_source())
     }
 
     /// Reads a file. A relative `data` is taken from the file's own directory.
@@ -130,6 +148,7 @@ impl Config {
         let mut config = Config::parse(&text)?;
         if let Some(folder) = path.parent() {
             config.data = folder.join(&config.data);
+            config.secret.file = config.secret.file.map(|file| folder.join(file));
         }
         Ok(config)
     }
@@ -168,6 +187,8 @@ struct RawConfig {
     timestamp: RawTimeStamp,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    keys: RawKeys,
 }
 
 #[derive(Deserialize, Default)]
@@ -175,6 +196,12 @@ struct RawConfig {
 struct RawTimeStamp {
     authority: Option<bool>,
     every_s: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawKeys {
+    secret_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -244,6 +271,7 @@ impl RawConfig {
         let every = lines.within("timestamp.every_s", self.timestamp.every_s.as_ref(), 1, 86_400)?;
         config.stamp_every = every.map_or(config.stamp_every, Duration::from_secs);
         config.limits = self.limits.check(lines)?;
+        config.secret = SecretPlaces::with_environment(self.keys.secret_file);
         Ok(config)
     }
 }

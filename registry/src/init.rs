@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use jisr_certs::Verified;
 use jisr_certs::issue::Issuing;
-use jisr_certs::keys::KeyStore;
 use jisr_certs::profile::Authority;
 use jisr_certs::seal::{SnapshotKey, WitnessKey};
 use jisr_certs::tls;
@@ -230,7 +229,7 @@ impl Opened {
             founding,
         };
         let settings = settings(keys.tls, Arc::clone(&issuing), &config, &root, &clock)?;
-        let stamper = || Stamper::open(KeyStore::open(layout.keys())?, Arc::clone(&issuing), now_us);
+        let stamper = || Stamper::open(config.open_keys()?, Arc::clone(&issuing), now_us);
         let stamper = config.stamp_authority.then(stamper).transpose()?.map(Arc::new);
         let base = Base {
             stamper,

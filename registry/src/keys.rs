@@ -40,7 +40,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Certificates`], also where there is a registry already.
     pub(crate) fn create(dir: &Path, config: &Config, now_us: u64) -> Result<Keys, Error> {
-        let store = KeyStore::create(dir)?;
+        let store = KeyStore::create_from(dir, &config.secret_source())?.0;
         let root = Root::create(&store, &config.instance, now_us)?;
         let issuing = Issuing::create(&store, &root, now_us)?;
         let seal = SealKey::load_or_make(&store, &config.origin())?;
@@ -57,7 +57,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Certificates`] where a key or certificate is missing, broken or expired.
     pub(crate) fn open(dir: &Path, config: &Config, now_us: u64) -> Result<Keys, Error> {
-        Keys::load(KeyStore::open(dir)?, config, now_us)
+        Keys::load(KeyStore::open_from(dir, &config.secret_source())?, config, now_us)
     }
 
     fn load(store: KeyStore, config: &Config, now_us: u64) -> Result<Keys, Error> {

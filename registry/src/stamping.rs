@@ -126,7 +126,7 @@ fn current(keys: &KeyStore, issuing: &Issuing, now_us: u64) -> Result<Current, C
     };
     let not_after_us = Validity::of(&leaf).map_or(0, |validity| validity.not_after_us);
     let chain: Vec<_> = std::iter::once(leaf).chain(issuing.issuers()).collect();
-    let store = KeyStore::open(keys.path())?;
+    let store = keys.clone();
     Ok(Current {
         authority: Arc::new(StampAuthority::open(store, &chain, now_us)?),
         not_after_us,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import keystore
 from notes import WITNESS, Checkpoint, Key, Note, sha256, tree_root
 from verify_evidence import read_row
 from wire import read
@@ -84,7 +85,7 @@ def post(address: str, node: Path, out: Path, body: bytes) -> Answer:
     request = out / "request"
     request.write_bytes(body)
     # Whose certificate it is, a node knows by its URI name and the snapshot; curl knows host names only.
-    identity = ["--cert", node / "tls.pem", "--key", node / "keys" / "tls-tls.pem", "--insecure", "--http2"]
+    identity = ["--cert", node / "tls.pem", "--key", keystore.plain(node, "tls-tls.pem", out), "--insecure", "--http2"]
     kind = ["--header", "Content-Type: text/plain", "--data-binary", f"@{request}"]
     return Answer(out, *identity, *kind, f"https://{address}/add-checkpoint")
 

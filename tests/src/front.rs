@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jisr_certs::issue::LocalCa;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::pem;
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
@@ -75,7 +75,7 @@ impl Drop for Front {
 
 fn settings(dir: &Path, authority: &Path) -> ServerConfig {
     let now = SystemClock.now_us();
-    let store = KeyStore::create(dir).expect("a new directory");
+    let store = KeyStore::create(dir, &KeySecret::passing().expect("random bytes")).expect("a new directory");
     let member = "JO/GOV/psd".parse().expect("a member");
     let ca = LocalCa::create(&store, &member, now).expect("an authority can be made");
     let key = TlsKey::load_or_make(&store, "front").expect("a key can be made");
@@ -85,7 +85,10 @@ fn settings(dir: &Path, authority: &Path) -> ServerConfig {
         .expect("it names one host");
     std::fs::write(authority, pem::certificates_to_pem([ca.certificate().der.as_ref()]))
         .expect("a file can be written");
-    let key = std::fs::read(dir.join("tls-front.pem")).expect("the store holds the key");
+    let key = store
+        .read("tls-front.pem")
+        .expect("the store opens")
+        .expect("the store holds the key");
     let key = PrivatePkcs8KeyDer::from(pem::key_from_pem(&key).expect("it is PEM").to_vec());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -80,7 +80,7 @@ impl Rogue {
         let layout = Layout::new(data);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let now = clock.now_us();
-        let store = KeyStore::open(layout.keys()).expect("the keys are there");
+        let store = KeyStore::open_from(layout.keys(), &layout.secret_source()).expect("the keys are there");
         let anchor: Anchor = read(&layout.anchor()).parse().expect("the anchor parses");
         let chain = pem::certificates_from_pem(read(&layout.tls_chain()).as_bytes()).expect("a chain");
         let seal_chain = pem::certificates_from_pem(read(&layout.seal_chain()).as_bytes()).expect("a chain");

@@ -200,7 +200,7 @@ fn rebuild(world: &World, code: &str, to: &Path, exchange: ExchangeId) {
             frames.push(kept);
         }
     }
-    let store = KeyStore::open(Layout::new(dir).keys()).unwrap();
+    let store = KeyStore::open_from(Layout::new(dir).keys(), &Layout::new(dir).secret_source()).unwrap();
     let origin: Origin = format!("jisr/JO/GOV/{code}/node1/2026").parse().unwrap();
     let key = SealKey::load_or_make(&store, &origin).unwrap();
     let mut checkpoint = Vec::new();

@@ -125,7 +125,11 @@ async fn a_newcomer_is_not_led_into_a_forked_history() {
     let pinned = Checkpoint::parse(SignedNote::parse(&pinned).unwrap().text).unwrap();
     // Others were shown another history: as long, shorter, or longer than the one that this newcomer is shown.
     let keys = world.registry_ledger().parent().unwrap().join("keys");
-    let key = SealKey::load_or_make(&KeyStore::open(&keys).unwrap(), &pinned.origin.parse().unwrap()).unwrap();
+    let key = SealKey::load_or_make(
+        &KeyStore::open_from(&keys, &jisr_node::Layout::new(keys.parent().unwrap()).secret_source()).unwrap(),
+        &pinned.origin.parse().unwrap(),
+    )
+    .unwrap();
     for (code, size, root) in [
         ("psd", pinned.size, [7; 32]),
         ("moh", 2, [7; 32]),

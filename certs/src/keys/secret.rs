@@ -57,6 +57,16 @@ impl SecretPlaces {
         }
     }
 
+    /// The same for a data directory that moves: a secret file in it moves along.
+    #[must_use]
+    pub fn moved(mut self, from: &Path, to: &Path) -> SecretPlaces {
+        let inside = self.file.as_deref().and_then(|file| file.strip_prefix(from).ok());
+        if let Some(moved) = inside.map(|inside| to.join(inside)) {
+            self.file = Some(moved);
+        }
+        self
+    }
+
     /// The source for the key store of the data directory `data`: the credential where systemd gave one, else the file, else the
     /// one beside the directory.
     #[must_use]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use jisr_certs::issue::LocalCa;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::tls::{self, Identity};
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
@@ -83,7 +83,11 @@ impl AsyncWrite for Accepted {
 async fn world(names: &[&str]) -> World {
     let dir = tempfile::tempdir().unwrap();
     let now_us = SystemClock.now_us();
-    let store = KeyStore::create(dir.path().join("keys")).unwrap();
+    let store = KeyStore::create(
+        dir.path().join("keys"),
+        &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+    )
+    .unwrap();
     let ca = LocalCa::create(&store, &"JO/GOV/mol".parse().unwrap(), now_us).unwrap();
     let key = TlsKey::load_or_make(&store, "local").unwrap();
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();

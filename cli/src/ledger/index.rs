@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use jisr_certs::keys::KeyStore;
 use jisr_ledger::ledger::{OpenError, RebuildError, rebuild};
+
+use jisr_node::Layout;
 
 use crate::failure::Failure;
 use crate::output;
@@ -29,7 +32,17 @@ pub(crate) struct Index {
 
 impl Index {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let size = rebuild(&self.dir, &self.data).map_err(|error| self.failed(&error))?;
+        let source = if self.data.join("registry.toml").exists() {
+            let config = jisr_registry::Config::load(&self.data.join("registry.toml"));
+            config
+                .map_err(|error| Failure::unreadable(&self.data, error))?
+                .secret_source()
+        } else {
+            Layout::new(&self.data).secret_source()
+        };
+        let keys = KeyStore::open_from(self.data.join("keys"), &source);
+        let keys = keys.map_err(|error| Failure::unreadable(&self.data, error))?;
+        let size = rebuild(&self.dir, &self.data, &keys).map_err(|error| self.failed(&error))?;
         output::result(format!("{size} statements are in index and tiles"))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use jisr_certs::CertError;
 use jisr_certs::issue::{Credential, LocalCa};
-use jisr_certs::keys::KeyStore;
 use jisr_certs::validity::Validity;
 use jisr_ledger::clock::{Clock, SystemClock};
-use jisr_node::{Config, Layout};
+use jisr_node::Config;
 use jisr_proto::ident::{Code, SubsystemId};
 
 use super::Dir;
@@ -122,7 +121,7 @@ pub(crate) fn passing_client(config: &Config, subsystem: &SubsystemId) -> Result
 /// Opens the local CA; also tells the time by which it was checked.
 fn open(config: &Config) -> Result<(LocalCa, u64), Failure> {
     let now_us = SystemClock.now_us();
-    let store = KeyStore::open(Layout::new(&config.data).keys()).map_err(not_enrolled)?;
+    let store = config.open_keys().map_err(not_enrolled)?;
     LocalCa::open(&store, &config.node.member(), now_us)
         .map(|ca| (ca, now_us))
         .map_err(not_enrolled)

@@ -96,6 +96,7 @@ impl Init {
         }
         setup::init(&self.dir, SystemClock.now_us()).map_err(super::serve::failure)?;
         output::line(path.display());
+        super::say_secret(&super::config(&self.dir)?.secret_source());
         output::say(format!("next: jisr node enrol TOKEN --dir {}", self.dir.display()));
         Ok(())
     }
@@ -187,6 +188,11 @@ const LIMITS: &str = "\
 # warn_s = 900
 # unwitnessed_s = 3600
 # refuse_high_s = 14400
+
+# The secret under which the private keys lie encrypted: 64 hexadecimal digits (openssl rand -hex 32) or a passphrase. The
+# systemd credential jisr-secret comes before it; without either it is the file DIR.secret beside this directory DIR.
+# [keys]
+# secret_file = \"/etc/jisr/secret\"
 
 # [ledger]
 # segment_bytes = 16777216    # of each file, preallocated

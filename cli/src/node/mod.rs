@@ -18,6 +18,8 @@ use jisr_node::Config;
 pub(crate) use identity::passing_client;
 
 use crate::failure::Failure;
+use crate::output;
+use crate::rekey::Rekey;
 
 /// Commands of a node.
 #[derive(Debug, Subcommand)]
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     MirrorSecret(recover::MirrorSecret),
     Recover(recover::Recover),
     Succeed(succeed::Succeed),
+    Rekey(Rekey),
 }
 
 /// The data directory of the node.
@@ -77,6 +80,10 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::MirrorSecret(secret) => secret.run(),
         Command::Recover(recover) => recover.run(),
         Command::Succeed(succeed) => succeed.run(),
+        Command::Rekey(rekey) => {
+            let source = config(rekey.dir())?.secret_source();
+            rekey.run(&source)
+        }
     }
 }
 
@@ -108,4 +115,12 @@ pub(crate) fn local_address(config: &Config) -> String {
         Some(name) if !plain && !door.names.contains(&by_address) => format!("{name}:{}", listen.port()),
         _ => listen.to_string(),
     }
+}
+
+/// Says where the secret of the keys lies, and what to do with it.
+fn say_secret(source: &jisr_certs::keys::SecretSource) {
+    output::say(format!(
+        "the private keys lie encrypted under a secret: {source}. Keep a copy of it apart from every copy of the data directory: without \
+         it nobody opens the keys, and whoever has both has them"
+    ));
 }

@@ -136,6 +136,12 @@ impl Init {
             output::say(format!("{}: {}", first.name, first.certificate().display()));
         }
         output::line(self.dir.join("anchor").display());
+        let config = Config::load(&path).map_err(super::failure)?;
+        output::say(format!(
+            "the private keys lie encrypted under a secret: {}. Keep a copy of it apart from every copy of the data directory: without it \
+             nobody opens the keys, and whoever has both has them",
+            config.secret_source()
+        ));
         output::say(format!("next: jisr registry run --dir {}", self.dir.display()));
         Ok(())
     }
@@ -181,6 +187,11 @@ const REST: &str = "\
 # [snapshot]
 # lifetime_s = 259200         # nodes refuse to work on an older one
 # refresh_s = 60
+
+# The secret under which the private keys lie encrypted: 64 hexadecimal digits (openssl rand -hex 32) or a passphrase. The
+# systemd credential jisr-secret comes before it; without either it is the file DIR.secret beside this directory DIR.
+# [keys]
+# secret_file = \"/etc/jisr/secret\"
 
 # [certificates]
 # tls_days = 90

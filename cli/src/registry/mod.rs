@@ -20,6 +20,7 @@ use tonic::transport::Channel;
 
 use crate::admin::{self, Server};
 use crate::failure::Failure;
+use crate::rekey::Rekey;
 use crate::{output, pem};
 
 /// Commands of a registry.
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Status(status::Status),
     Confirm(confirm::Confirm),
     Anchor(serve::Anchor),
+    Rekey(Rekey),
 }
 
 /// The data directory of the registry.
@@ -69,6 +71,10 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Status(status) => status.run(),
         Command::Confirm(confirm) => confirm.run(),
         Command::Anchor(anchor) => anchor.run(),
+        Command::Rekey(rekey) => {
+            let config = jisr_registry::Config::load(&rekey.dir().join("registry.toml")).map_err(failure)?;
+            rekey.run(&config.secret_source())
+        }
     }
 }
 

@@ -57,23 +57,22 @@ pub enum RebuildError {
     Erase(#[from] EraseError),
 }
 
-/// Makes index, tiles, resume point and static files of the ledger in `dir` anew, with the keys of the data directory `data`;
+/// Makes index, tiles, resume point and static files of the ledger in `dir` anew, with the `keys` of the data directory `data`;
 /// how many statements it has. Nothing else is written. Blocks for as long as it takes to read the whole ledger twice.
 ///
 /// # Errors
 /// [`RebuildError`]; also where another process has the ledger open.
-pub fn rebuild(dir: &Path, data: &Path) -> Result<u64, RebuildError> {
+pub fn rebuild(dir: &Path, data: &Path, keys: &KeyStore) -> Result<u64, RebuildError> {
     let started = started(dir).ok_or_else(|| RebuildError::NoLedger(dir.to_owned()))?;
     let origin: Result<Origin, _> = started.origin.parse();
     let origin = origin.map_err(|_| RebuildError::NoLedger(dir.to_owned()))?;
-    let keys = KeyStore::open(data.join("keys"))?;
     // A key that lacks must not be made here: it would be another ledger's.
     let file = format!("seal-{}.pem", origin.as_str().replace('/', "."));
     if !keys.names()?.contains(&file) {
         return Err(RebuildError::NoKey(data.to_owned()));
     }
-    let key = SealKey::load_or_make(&keys, &origin)?;
-    let vault = Vault::open(&keys)?;
+    let key = SealKey::load_or_make(keys, &origin)?;
+    let vault = Vault::open(keys)?;
     let config = Config {
         dir: dir.to_owned(),
         ..Config::in_data_directory(data, origin)

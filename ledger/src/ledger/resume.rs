@@ -187,10 +187,14 @@ fn length32(length: usize) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jisr_certs::keys::KeyStore;
+    use jisr_certs::keys::{KeySecret, KeyStore};
 
     fn key(dir: &tempfile::TempDir, name: &str) -> SealKey {
-        let store = KeyStore::create(dir.path().join(name)).unwrap();
+        let store = KeyStore::create(
+            dir.path().join(name),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap();
         SealKey::load_or_make(&store, &"jisr/JO/GOV/mol/node1/2026".parse().unwrap()).unwrap()
     }
 

@@ -4,7 +4,7 @@ use super::memory::file;
 use super::*;
 use crate::files::RealDisk;
 use crate::tree::tests::Kept;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::seal::SealKey;
 use jisr_proto::ident::NodeId;
 
@@ -18,7 +18,11 @@ struct World {
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = KeyStore::create(dir.path().join("keys")).unwrap();
+        let store = KeyStore::create(
+            dir.path().join("keys"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap();
         let origin: Origin = "jisr/JO/GOV/mol/node1/2026".parse().unwrap();
         let seal = SealKey::load_or_make(&store, &origin).unwrap();
         let key: VerifierKey = seal.vkey().parse().unwrap();
@@ -30,7 +34,11 @@ impl World {
     }
 
     fn witness(&self) -> Result<WitnessState, WitnessError> {
-        let store = KeyStore::create(self.dir.path().join("witness-keys")).unwrap();
+        let store = KeyStore::create(
+            self.dir.path().join("witness-keys"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap();
         let node: NodeId = "JO/GOV/psd/node/node1".parse().unwrap();
         let key = WitnessKey::of_node(&store, &node).unwrap();
         WitnessState::open(&self.directory(), self.begun(), key, Arc::new(RealDisk))
@@ -255,7 +263,11 @@ fn answers_are_those_of_the_standard() {
     let proof = |from, to| tree::consistency(&world.tree, from, to).unwrap();
     let other = World::new();
     let unknown = {
-        let store = KeyStore::create(world.dir.path().join("unknown")).unwrap();
+        let store = KeyStore::create(
+            world.dir.path().join("unknown"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap();
         let origin: Origin = "jisr/JO/GOV/psd/node1/2026".parse().unwrap();
         SealKey::load_or_make(&store, &origin).unwrap().checkpoint(1, &[1; 32])
     };

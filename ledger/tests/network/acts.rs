@@ -5,7 +5,7 @@ use bytes::Bytes;
 use jisr_certs::{
     digest::{domain, sha256},
     issue::LocalCa,
-    keys::KeyStore,
+    keys::{KeySecret, KeyStore},
     officer::{Document, OfficerKey},
     validity::Validity,
 };
@@ -34,7 +34,11 @@ impl Officers {
     /// Two officers, made anew.
     pub(crate) fn make(member: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = KeyStore::create(dir.path().join("keys")).expect("a key store");
+        let store = KeyStore::create(
+            dir.path().join("keys"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .expect("a key store");
         let member: MemberId = member.parse().expect("a member");
         let issued_us = ASKED_US - 86_400_000_000;
         let local_ca = LocalCa::create(&store, &member, issued_us).expect("a local authority");

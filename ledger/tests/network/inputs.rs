@@ -5,7 +5,7 @@ use super::{ORIGINS, agreement, hex, origin, seed_of, unhex};
 use bytes::Bytes;
 use jisr_certs::{
     issue::{Issuing, LocalCa, Root},
-    keys::KeyStore,
+    keys::{KeySecret, KeyStore},
     officer::OfficerKey,
     seal::SealKey,
     validity::Validity,
@@ -39,7 +39,11 @@ impl Inputs {
     /// Makes them anew, in a key store that is gone afterwards.
     pub(crate) fn make() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = KeyStore::create(dir.path().join("registry")).expect("a key store");
+        let store = KeyStore::create(
+            dir.path().join("registry"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .expect("a key store");
         let instance = "JO".parse().expect("an instance");
         let root = Root::create(&store, &instance, ISSUED_US).expect("a root");
         let issuing = Issuing::create(&store, &root, ISSUED_US).expect("an issuing authority");
@@ -99,7 +103,11 @@ impl Inputs {
 fn member(dir: &std::path::Path, issuing: &Issuing, which: usize) -> MemberInputs {
     let origin = origin(which);
     let member: MemberId = origin.member().expect("a node's origin");
-    let store = KeyStore::create(dir.join(member.code().as_str())).expect("a key store");
+    let store = KeyStore::create(
+        dir.join(member.code().as_str()),
+        &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+    )
+    .expect("a key store");
     let file = format!("seal-{}.pem", ORIGINS[which].replace('/', "."));
     store.write(&file, pem(&seed_of(which)).as_bytes()).expect("written");
     let key = SealKey::load_or_make(&store, &origin).expect("the key of the seed");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::seal::SealKey;
 use jisr_ledger::clock::ManualClock;
 use jisr_ledger::ledger::{AppendError, Config, ConfirmError, Ledger, OpenError, Opened, Stands};
@@ -54,7 +54,11 @@ impl World {
     }
 
     pub(crate) fn store(&self) -> KeyStore {
-        KeyStore::create(self.dir.path().join("keys")).unwrap()
+        KeyStore::create(
+            self.dir.path().join("keys"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap()
     }
 
     pub(crate) fn key(&self) -> SealKey {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jisr_certs::digest::sha256;
 use jisr_certs::issue::{Issuing, Root};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::seal::{SealKey, SnapshotKey, WitnessKey};
 use jisr_certs::validity::Validity;
 use jisr_ledger::anchor::Anchor;
@@ -31,7 +31,11 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn new() -> Self {
         let (mol, psd) = (World::new(MOL), World::new(PSD));
-        let store = KeyStore::create(mol.dir.path().join("registry")).unwrap();
+        let store = KeyStore::create(
+            mol.dir.path().join("registry"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap();
         let instance: Instance = "JO".parse().unwrap();
         let origin: Origin = "jisr/JO/registry/2026".parse().unwrap();
         let root = Root::create(&store, &instance, NOW_US).unwrap();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
 use jisr_ledger::frame::{Form, Next, Record, Records, SegmentScan, StoredParts, segment_name};
@@ -22,6 +22,7 @@ use super::location::Location;
 use super::sealed_keys::{Keys, RecoverySecret};
 use super::side_files::KEYS;
 use super::store::Store;
+use crate::config::Config;
 use crate::setup::Layout;
 
 /// Of what segments are copied in.
@@ -61,7 +62,7 @@ pub fn recover(from: &Location, data: &Path, keys: &KeySource) -> Result<Restore
     check_target(data)?;
     let mut store = from.open()?;
     let stage = stage_beside(data)?;
-    let restored = fill(&mut *store, &stage, keys).and_then(|restored| {
+    let restored = fill(&mut *store, (&stage, data), keys).and_then(|restored| {
         sync_all(&stage)?;
         // Renaming over an empty directory replaces it; over any other it fails.
         fs::rename(&stage, data).map_err(io("put in place", data))?;
@@ -87,18 +88,22 @@ pub fn fetch_ledger(from: &Location, dir: &Path) -> Result<(), MirrorError> {
 }
 
 /// Copies what evidence rests on besides the ledger (anchor, snapshots, entries of the registry, schemas) from a mirror to the
-/// directory `dir`; where a recovery secret is given, also the keys that open personal parts, and no other key.
+/// directory `dir`; where a recovery secret is given, also the keys that open personal parts, and no other key: as
+/// a key store that only this process can open.
 ///
 /// # Errors
 /// [`MirrorError`], also where a secret is given and the mirror holds no keys that open under it.
-pub fn fetch_data(from: &Location, dir: &Path, secret: Option<&Path>) -> Result<(), MirrorError> {
+pub fn fetch_data(from: &Location, dir: &Path, secret: Option<&Path>) -> Result<Option<KeyStore>, MirrorError> {
     let mut store = from.open()?;
     copy_files(&mut *store, dir)?;
     match secret {
-        None => Ok(()),
-        Some(secret) => mirrored_keys(&mut *store, secret)?
-            .of_the_vault()
-            .restore(&dir.join("keys")),
+        None => Ok(None),
+        Some(secret) => {
+            let keys = mirrored_keys(&mut *store, secret)?.of_the_vault();
+            let opened = KeyStore::create(dir.join("keys"), &KeySecret::passing()?)?;
+            keys.restore(&opened)?;
+            Ok(Some(opened))
+        }
     }
 }
 
@@ -133,7 +138,7 @@ fn stage_beside(data: &Path) -> Result<PathBuf, MirrorError> {
     Ok(stage)
 }
 
-fn fill(store: &mut dyn Store, stage: &Path, keys: &KeySource) -> Result<Restored, MirrorError> {
+fn fill(store: &mut dyn Store, (stage, data): (&Path, &Path), keys: &KeySource) -> Result<Restored, MirrorError> {
     copy_files(store, stage)?;
     for epoch in epochs(store)? {
         let folder = format!("ledgers/{epoch}");
@@ -141,7 +146,7 @@ fn fill(store: &mut dyn Store, stage: &Path, keys: &KeySource) -> Result<Restore
     }
     let ledger = stage.join("ledger");
     copy_segments(store, "ledger", &ledger)?;
-    restore_keys(store, stage, keys)?;
+    restore_keys(store, (stage, data), keys)?;
     // Whatever count came with the keys may be as old as they are: only this says for certain that the memory is not there.
     let begun = Layout::new(stage).witness_begun();
     mark_lost(&begun, &RealDisk).map_err(io("write", &begun))?;
@@ -211,21 +216,36 @@ fn copy_segments(store: &mut dyn Store, folder: &str, dir: &Path) -> Result<(), 
     Ok(())
 }
 
-fn restore_keys(store: &mut dyn Store, stage: &Path, keys: &KeySource) -> Result<(), MirrorError> {
-    let dir = &Layout::new(stage).keys();
+fn restore_keys(store: &mut dyn Store, (stage, data): (&Path, &Path), keys: &KeySource) -> Result<(), MirrorError> {
     match keys {
-        KeySource::Directory(from) => Keys::of(&KeyStore::open(from)?)?.restore(dir),
+        KeySource::Directory(from) => {
+            // A copy of the directory `keys`, as it lies in the data directory that it was copied from or with.
+            let around = from.parent().unwrap_or(Path::new("."));
+            let from = KeyStore::open_from(from, &Layout::new(around).secret_source())?;
+            Keys::of(&from)?.restore(&new_keys(stage, data)?)
+        }
         KeySource::Secret(file) => {
             let keys = mirrored_keys(store, file)?;
-            keys.restore(dir)?;
             // These two the mirror's keeper could have changed: what was sealed with the keys takes their place.
             for (name, content) in keys.trusted()? {
                 let path = stage.join(name);
                 RealDisk.replace(&path, content).map_err(io("write", &path))?;
             }
-            Ok(())
+            keys.restore(&new_keys(stage, data)?)
         }
     }
+}
+
+/// An empty key store under the secret that the restored configuration names; beside `data` it is made where there is none.
+fn new_keys(stage: &Path, data: &Path) -> Result<KeyStore, MirrorError> {
+    let source = match Config::load(stage) {
+        Ok(config) => config.secret.moved(stage, data).source(data),
+        Err(error) => {
+            let text = format!("its node.toml cannot be used: {error}");
+            return Err(MirrorError::Unusable(text));
+        }
+    };
+    Ok(KeyStore::create_from(Layout::new(stage).keys(), &source)?.0)
 }
 
 /// The keys that the mirror holds, opened with the recovery secret in this file.

@@ -99,10 +99,15 @@ impl Keys {
         let mut files = BTreeMap::new();
         for folder in FOLDERS {
             let path = store.path().join(folder);
-            if !path.is_dir() {
+            // A store that went away is an error, and not one without keys.
+            if !folder.is_empty() && !path.is_dir() {
                 continue;
             }
-            let store = KeyStore::open(&path)?;
+            let store = if folder.is_empty() {
+                store.clone()
+            } else {
+                store.folder(folder)?
+            };
             for name in store.names()? {
                 if path.join(&name).is_dir() {
                     continue;
@@ -183,16 +188,18 @@ impl Keys {
         Keys::decode(opened).ok_or_else(|| wrong("are out of form"))
     }
 
-    /// Writes them to a new key store.
-    pub(super) fn restore(&self, dir: &Path) -> Result<(), MirrorError> {
-        KeyStore::create(dir)?;
+    /// Writes them to a new key store, which is empty.
+    pub(super) fn restore(&self, to: &KeyStore) -> Result<(), MirrorError> {
         let trusted = |name: &str| {
             name.rsplit_once('/')
                 .is_some_and(|(folder, _)| folder == TRUSTED_FOLDER)
         };
         for (name, content) in self.0.iter().filter(|(name, _)| !trusted(name)) {
             let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
-            KeyStore::create(dir.join(folder))?.write(file, content)?;
+            match folder {
+                "" => to.write(file, content)?,
+                folder => to.folder(folder)?.write(file, content)?,
+            }
         }
         Ok(())
     }
@@ -250,6 +257,8 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use jisr_certs::keys::KeySecret;
+
     use super::*;
 
     fn secret(dir: &Path, name: &str) -> RecoverySecret {
@@ -260,12 +269,10 @@ mod tests {
     #[test]
     fn keys_come_back_under_their_secret_and_no_other() {
         let dir = tempfile::tempdir().unwrap();
-        let store = KeyStore::create(dir.path().join("keys")).unwrap();
+        let rest = KeySecret::passing().unwrap();
+        let store = KeyStore::create(dir.path().join("keys"), &rest).unwrap();
         store.write("tls.pem", b"one").unwrap();
-        KeyStore::create(dir.path().join("keys/vault"))
-            .unwrap()
-            .write("681-1.key", b"two")
-            .unwrap();
+        store.folder("vault").unwrap().write("681-1.key", b"two").unwrap();
         let (ours, other) = (secret(dir.path(), "ours"), secret(dir.path(), "other"));
         let sealed = Keys::of(&store).unwrap().seal(&ours).unwrap();
         assert!(!sealed.windows(3).any(|window| window == b"one"));
@@ -278,15 +285,15 @@ mod tests {
         }
         let opening = dir.path().join("opening");
         let keys = Keys::open(&sealed, &ours).unwrap().of_the_vault();
-        keys.restore(&opening).unwrap();
+        keys.restore(&KeyStore::create(&opening, &rest).unwrap()).unwrap();
         assert!(opening.join("vault/681-1.key").exists());
         assert!(
             !opening.join("tls.pem").exists(),
             "who reads an archive gets no key that speaks for the node"
         );
         let restored = dir.path().join("restored");
+        let restored = KeyStore::create(&restored, &rest).unwrap();
         Keys::open(&sealed, &ours).unwrap().restore(&restored).unwrap();
-        let restored = KeyStore::open(&restored).unwrap();
         assert_eq!(
             Keys::of(&restored).unwrap().fingerprint(),
             Keys::of(&store).unwrap().fingerprint()

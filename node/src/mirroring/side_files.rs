@@ -69,8 +69,13 @@ impl SideFiles {
     }
 
     /// Copies the keys, sealed, where they changed. Before the segments: what they encrypt must not get there before them.
-    pub(super) fn copy_keys(&mut self, store: &mut dyn Store, secret: &RecoverySecret) -> Result<(), MirrorError> {
-        let keys = Keys::of(&KeyStore::open(self.data.join("keys"))?)?.and_trusted(&self.data)?;
+    pub(super) fn copy_keys(
+        &mut self,
+        store: &mut dyn Store,
+        keys: &KeyStore,
+        secret: &RecoverySecret,
+    ) -> Result<(), MirrorError> {
+        let keys = Keys::of(keys)?.and_trusted(&self.data)?;
         let fingerprint = Some(keys.fingerprint());
         if self.keys != fingerprint {
             store.put(KEYS, &keys.seal(secret)?)?;

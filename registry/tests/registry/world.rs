@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use jisr_certs::administrator::AdministratorKey;
 use jisr_certs::csr;
 use jisr_certs::issue::{Credential, LocalCa};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::officer::OfficerKey;
 use jisr_certs::profile;
 use jisr_certs::seal::{SealKey, WitnessKey};
@@ -436,7 +436,7 @@ impl NodeDraft {
     pub(crate) fn with_epoch(world: &Path, id: &str, epoch: &str) -> NodeDraft {
         let dir = world.join(format!("{}.{epoch}", id.replace('/', ".")));
         let id: NodeId = id.parse().unwrap();
-        let store = KeyStore::create(dir.join("keys")).unwrap();
+        let store = KeyStore::create(dir.join("keys"), &KeySecret::from_bytes(&[7; 32], "a test's secret")).unwrap();
         NodeDraft {
             tls: TlsKey::load_or_make(&store, "node").unwrap(),
             seal: SealKey::load_or_make(&store, &id.origin(&epoch.parse().unwrap())).unwrap(),
@@ -564,7 +564,11 @@ impl Node {
 
     fn keys(&self, world: &World) -> KeyStore {
         let name = self.id.to_string().replace('/', ".");
-        KeyStore::open(world.dir.path().join(format!("{name}.2026")).join("keys")).unwrap()
+        KeyStore::open(
+            world.dir.path().join(format!("{name}.2026")).join("keys"),
+            &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+        )
+        .unwrap()
     }
 
     /// Seals an AGREED in the node's ledger.

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use jisr_certs::issue::{Issuing, Root};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::validity::Validity;
 use jisr_certs::{pem, profile};
 
@@ -13,7 +13,7 @@ const NOW_US: u64 = 1_800_000_000_000_000;
 /// An authority with fresh keys: no request of the corpus is for one of them.
 static ISSUING: LazyLock<Issuing> = LazyLock::new(|| {
     let directory = std::env::temp_dir().join(format!("jisr-fuzz-{}", std::process::id()));
-    let store = KeyStore::create(directory).expect("a directory for keys");
+    let store = KeyStore::create(directory, &KeySecret::passing().expect("random bytes")).expect("a directory for keys");
     let root = Root::create(&store, &"JO".parse().expect("an instance"), NOW_US).expect("a root");
     Issuing::create(&store, &root, NOW_US).expect("an issuing authority")
 });

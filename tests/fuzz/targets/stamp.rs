@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use jisr_certs::issue::{Issuing, Root};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::stamp::{Query, StampAuthority, StampKey, Trust, verify};
 use jisr_certs::validity::Validity;
 
@@ -12,7 +12,7 @@ const NOW_US: u64 = 1_800_000_000_000_000;
 
 static AUTHORITY: LazyLock<StampAuthority> = LazyLock::new(|| {
     let directory = std::env::temp_dir().join(format!("jisr-fuzz-stamp-{}", std::process::id()));
-    let store = KeyStore::create(directory).expect("a directory for keys");
+    let store = KeyStore::create(directory, &KeySecret::from_bytes(&[7; 32], "a test's secret")).expect("a directory for keys");
     let root = Root::create(&store, &"JO".parse().expect("an instance"), NOW_US).expect("a root");
     let issuing = Issuing::create(&store, &root, NOW_US).expect("an issuing authority");
     let key = StampKey::load_or_make(&store).expect("a key");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jisr_certs::csr;
 use jisr_certs::issue::{Issuing, Root};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::tls::Identity;
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
@@ -27,7 +27,11 @@ async fn a_certificate_of_a_foreign_authority_does_not_get_in() {
     let (world, rogue) = mol_turns().await;
     let now = world.clock.now_us();
     let dir = tempfile::tempdir().unwrap();
-    let store = KeyStore::create(dir.path().join("keys")).unwrap();
+    let store = KeyStore::create(
+        dir.path().join("keys"),
+        &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+    )
+    .unwrap();
     let node: NodeId = "JO/GOV/mol/node/node1".parse().unwrap();
     let root = Root::create(&store, &"JO".parse().unwrap(), now).unwrap();
     let issuing = Issuing::create(&store, &root, now).unwrap();
@@ -52,7 +56,11 @@ async fn a_certificate_of_the_wrong_profile_does_not_get_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_was_replaced_does_not_get_in() {
     let (mut world, rogue) = mol_turns().await;
-    let store = KeyStore::open(world.party("mol").dir.join("keys")).unwrap();
+    let store = KeyStore::open_from(
+        world.party("mol").dir.join("keys"),
+        &jisr_node::Layout::new(&world.party("mol").dir).secret_source(),
+    )
+    .unwrap();
     let old = Identity::new(&TlsKey::load_or_make(&store, "tls").unwrap(), rogue.chain().to_vec()).unwrap();
     assert!(gets_in(&rogue, &old, &world).await, "listed until now");
     world.parties.get_mut("mol").unwrap().node = None;

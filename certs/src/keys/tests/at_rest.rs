@@ -210,13 +210,13 @@ fn a_change_of_secret_that_was_cut_short_leaves_a_store_that_opens() {
     // Cut after the new secret was written: the store never heard of it.
     let (_dir, keys, source) = beside();
     let next = next_to(source.path());
-    super::super::secret::make(&next).unwrap();
+    crate::keys::secret::make(&next).unwrap();
     assert!(opens(&keys, &source));
     rekey(&keys, &source.read().unwrap(), None).unwrap();
     assert!(opens(&keys, &source));
     assert!(!next.exists());
     // Cut after the store was wrapped under it: whoever opens the store finishes.
-    super::super::secret::make(&next).unwrap();
+    crate::keys::secret::make(&next).unwrap();
     let promised = SecretSource::File(next.clone()).read().unwrap();
     rekey(&keys, &source.read().unwrap(), Some(&promised)).unwrap();
     assert!(opens(&keys, &source));
