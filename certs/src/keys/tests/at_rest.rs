@@ -1,7 +1,7 @@
 //! Keys on a disk that somebody else has: nothing can be read, moved or changed without its secret.
 
 use super::*;
-use crate::keys::secret::next_to;
+use crate::keys::secret::{make, next_to};
 
 fn other() -> KeySecret {
     KeySecret::from_bytes(&[8; 32], "another secret")
@@ -210,13 +210,13 @@ fn a_change_of_secret_that_was_cut_short_leaves_a_store_that_opens() {
     // Cut after the new secret was written: the store never heard of it.
     let (_dir, keys, source) = beside();
     let next = next_to(source.path());
-    crate::keys::secret::make(&next).unwrap();
+    make(&next).unwrap();
     assert!(opens(&keys, &source));
     rekey(&keys, &source.read().unwrap(), None).unwrap();
     assert!(opens(&keys, &source));
     assert!(!next.exists());
     // Cut after the store was wrapped under it: whoever opens the store finishes.
-    crate::keys::secret::make(&next).unwrap();
+    make(&next).unwrap();
     let promised = SecretSource::File(next.clone()).read().unwrap();
     rekey(&keys, &source.read().unwrap(), Some(&promised)).unwrap();
     assert!(opens(&keys, &source));
