@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jisr_certs::administrator::AdministratorKey;
 use jisr_certs::issue::{Issuing, Root};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeySecret, KeyStore};
 use jisr_certs::pem;
 use jisr_certs::validity::Validity;
 use jisr_proto::ident::{Instance, NodeId};
@@ -32,7 +32,7 @@ fn jo() -> Instance {
 impl Founded {
     fn new() -> Founded {
         let dir = tempfile::tempdir().unwrap();
-        let store = KeyStore::create(dir.path().join("keys")).unwrap();
+        let store = KeyStore::create(dir.path().join("keys"), &KeySecret::passing().unwrap()).unwrap();
         let root = Root::create(&store, &jo(), NOON).unwrap();
         let issuing = Issuing::create(&store, &root, NOON).unwrap();
         let mut rows = Vec::new();
