@@ -436,38 +436,12 @@ fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &
         document: document.clone(),
         entry,
     };
-    let member = |id: &str, ar: &str, en: &str| Member {
-        id: id.into(),
-        name_ar: ar.into(),
-        name_en: en.into(),
-        entry: 0,
-        ..Member::default()
-    };
-    let says = [
-        State::Member(member("JO/GOV/mol", "وزارة العمل", "Ministry of Labour")),
-        State::Member(member("JO/GOV/psd", "مديرية الأمن العام", "Public Security Directorate")),
-        State::Service(service),
-        State::Agreement(row),
-        State::Witness(Witness {
-            name: WITNESSES[0].into(),
-            key: Bytes::copy_from_slice(&public(&pair(&witness_seed(0)))),
-            operator: "JO/registry".into(),
-        }),
-        State::Quorum(QuorumRow {
-            routine: 1,
-            standard: 1,
-            high: 1,
-        }),
-        State::Authority(Authority {
-            kind: ISSUING.into(),
-            certificate: inputs.issuing.clone(),
-        }),
-    ];
-    let rows = says
-        .into_iter()
-        .chain(listed.into_iter().map(State::Node))
-        .map(row_bytes);
-    let (rows, _) = Rows::default().next(rows);
+    let (rows, _) = Rows::default().next(
+        stands(inputs, service, row)
+            .into_iter()
+            .chain(listed.into_iter().map(State::Node))
+            .map(row_bytes),
+    );
     let header = Header {
         instance: "JO".into(),
         version: 1,
@@ -486,6 +460,37 @@ fn register(logs: &mut [Log; 3], nodes: &[Node; 2], inputs: &Inputs, document: &
     };
     put(registry, Draft::new(act_core(Kind::SnapshotPublished, 2800)).act(&act));
     (bytes, rows)
+}
+
+/// What the snapshot says besides its nodes.
+fn stands(inputs: &Inputs, service: Service, agreement: AgreementRow) -> Vec<State> {
+    let member = |id: &str, ar: &str, en: &str| Member {
+        id: id.into(),
+        name_ar: ar.into(),
+        name_en: en.into(),
+        entry: 0,
+        ..Member::default()
+    };
+    vec![
+        State::Member(member("JO/GOV/mol", "وزارة العمل", "Ministry of Labour")),
+        State::Member(member("JO/GOV/psd", "مديرية الأمن العام", "Public Security Directorate")),
+        State::Service(service),
+        State::Agreement(agreement),
+        State::Witness(Witness {
+            name: WITNESSES[0].into(),
+            key: Bytes::copy_from_slice(&public(&pair(&witness_seed(0)))),
+            operator: "JO/registry".into(),
+        }),
+        State::Quorum(QuorumRow {
+            routine: 1,
+            standard: 1,
+            high: 1,
+        }),
+        State::Authority(Authority {
+            kind: ISSUING.into(),
+            certificate: inputs.issuing.clone(),
+        }),
+    ]
 }
 
 fn snapshot_note(snapshot: &Bytes) -> Bytes {
