@@ -83,6 +83,7 @@ struct RawConfig {
     mirror: Vec<MirrorRaw>,
     #[serde(default)]
     admin: AdminRaw,
+    #[serde(default)]
     keys: KeysRaw,
     #[serde(default)]
     timestamp: StampRaw,
