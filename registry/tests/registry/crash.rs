@@ -10,7 +10,7 @@ use jisr_proto::registry as wire;
 use crate::catalogue::publication;
 use crate::world::{NOON_US, NodeDraft, World, admission, approval, reason};
 
-/// Copies what lies on disk at this moment, as a crash would leave it; the socket included.
+/// Copies what lies on disk at this moment, as a crash would leave it; the socket included, and the secret beside it.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
@@ -25,6 +25,10 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         } else {
             drop(std::os::unix::net::UnixListener::bind(target).unwrap());
         }
+    }
+    let secret = from.with_extension("secret");
+    if secret.exists() {
+        fs::copy(secret, to.with_extension("secret")).unwrap();
     }
 }
 

@@ -229,7 +229,8 @@ impl World {
     }
 
     fn root(&self) -> Vec<u8> {
-        let text = std::fs::read(self.config.data.join("keys").join("ca-root.crt")).unwrap();
+        let keys = self.config.open_keys().unwrap();
+        let text = keys.read("ca-root.crt").unwrap().unwrap();
         jisr_certs::pem::certificates_from_pem(&text)
             .unwrap()
             .remove(0)
@@ -407,6 +408,14 @@ pub(crate) fn take_apart(text: &str) -> wire::Token {
     let (message, check) = bytes.split_at(bytes.len() - 4);
     assert_eq!(check, &jisr_certs::digest::sha256(&[message])[..4]);
     jisr_proto::canonical::decode(&Bytes::copy_from_slice(message)).unwrap()
+}
+
+impl Drop for World {
+    /// A story that failed leaves a registry that runs: its directory stays, so that the failure is told rather than the end of a
+    /// ledger that was removed under its process.
+    fn drop(&mut self) {
+        self.dir.disable_cleanup(self.running.is_some());
+    }
 }
 
 /// The reason in a status.
