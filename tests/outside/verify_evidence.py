@@ -52,7 +52,12 @@ NODE = {
     1: ("id", "str"), 2: ("origin", "str"), 3: ("address", "str"), 4: ("tls_certificate", "bytes"), 5: ("seal_certificate", "bytes"),
     6: ("seal_key", "bytes"), 7: ("witness_key", "bytes"), 8: ("local_ca", "bytes"), 9: ("entry", "uint"),
 }
-MEMBER = {1: ("id", "str"), 2: ("name_ar", "str"), 3: ("name_en", "str"), 4: ("entry", "uint")}
+SUBSYSTEM = {1: ("code", "str"), 2: ("name_ar", "str"), 3: ("name_en", "str")}
+CONTACT = {1: ("role", "uint"), 2: ("name", "str"), 3: ("email", "str"), 4: ("phone", "str")}
+MEMBER = {
+    1: ("id", "str"), 2: ("name_ar", "str"), 3: ("name_en", "str"), 4: ("entry", "uint"), 5: ("subsystems", [SUBSYSTEM]),
+    6: ("contacts", [CONTACT]),
+}
 LISTING = {
     1: ("version", "str"), 2: ("classification", "uint"), 3: ("text_ar", "str"), 4: ("text_en", "str"), 5: ("availability", "str"),
     6: ("availability_target", "uint"), 7: ("contact", "str"),

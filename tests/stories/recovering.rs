@@ -40,6 +40,8 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 fn back_up(world: &World, code: &str) -> PathBuf {
     let to = world.dir.path().join(format!("{code}-backup"));
     copy(&world.party(code).dir, &to);
+    // A clone of the machine has the secret of its keys too.
+    std::fs::copy(world.party(code).dir.with_extension("secret"), to.with_extension("secret")).unwrap();
     to
 }
 
