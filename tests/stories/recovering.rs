@@ -41,7 +41,11 @@ fn back_up(world: &World, code: &str) -> PathBuf {
     let to = world.dir.path().join(format!("{code}-backup"));
     copy(&world.party(code).dir, &to);
     // A clone of the machine has the secret of its keys too.
-    std::fs::copy(world.party(code).dir.with_extension("secret"), to.with_extension("secret")).unwrap();
+    std::fs::copy(
+        world.party(code).dir.with_extension("secret"),
+        to.with_extension("secret"),
+    )
+    .unwrap();
     to
 }
 
