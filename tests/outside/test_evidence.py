@@ -190,12 +190,13 @@ def test_evidence_of_directories_alone(demo, anchor, tmp_path, keys, sides):
         withheld.append(texts["withheld"])
         if "Asked at" in texts["statements"]:
             assert "; present in the file" in texts["schema"]
+    # The test above had two parts of one of mol's statements erased; a file that was made after that lacks these and no others.
+    erased = ["CASE of Asked (erased), SUBJECT of Asked (erased)"] if own == "mol" else []
+    kept_back = [text.split(" — ")[0] for text in withheld]
     if keys:
-        # But for what officers had erased, in the test above.
-        parts = [part for text in withheld for part in text.split(" — ")[0].split(", ")]
-        assert all(part == "nothing" or part.endswith("(erased)") for part in parts), parts
+        assert [text for text in kept_back if text != "nothing"] in ([], erased), kept_back
     else:
-        assert any("CASE of" in text for text in withheld)
+        assert all("CASE of" in text for text in kept_back), kept_back
     trusted = verify_evidence.Anchor.parse(anchor.read_text(encoding="utf-8"))
     assert len(verify_evidence.verify_set(file.read_bytes(), trusted)) == told["exchanges"]
 
