@@ -102,13 +102,11 @@ fn say(closets: &Closets, life: Life) {
         Life::Enough => tracing::info!(%registry, "the registry is followed again"),
         Life::Expired => tracing::error!(
             %registry,
-            "the snapshot has expired and every exchange is refused (SNAPSHOT_EXPIRED). Bring the way to the registry back, or import a \
-             newer snapshot"
+            "the snapshot has expired and every exchange is refused (SNAPSHOT_EXPIRED). Bring the way to the registry back"
         ),
         life => tracing::error!(
             %registry, alarm = life.name(), left_min,
-            "the registry is away, and once the snapshot expires every exchange is refused; see why it is not reached, or import a newer \
-             snapshot"
+            "the registry is away, and once the snapshot expires every exchange is refused; see why it is not reached"
         ),
     }
 }

@@ -17,7 +17,7 @@ pub const UPDATE_BYTES_MAX: usize = 512 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// Not a canonical snapshot.
-    #[error("the snapshot does not parse: {0}")]
+    #[error("the snapshot does not parse: {0}. The registry is at fault; tell its operator")]
     Unparsable(String),
     /// Of another network.
     #[error("the snapshot is of instance `{0}`; this node belongs to another one. Check the registry address")]
@@ -51,13 +51,16 @@ pub enum SnapshotError {
         version: u64,
     },
     /// A row breaks the format.
-    #[error("the snapshot has a row that breaks the format: {0}")]
+    #[error("the snapshot has a row that breaks the format: {0}. The registry is at fault; tell its operator")]
     Row(String),
     /// The rows that were told are not those that were signed.
     #[error("what was told of the snapshot's rows does not hold: {0}. Do not use this registry; tell its operator")]
     Rows(#[from] RowsError),
     /// Changes to a version that is not held.
-    #[error("snapshot {version} was told as changes to snapshot {base}, {held} is held")]
+    #[error(
+        "snapshot {version} was told as changes to snapshot {base}, {held} is held. Everything is asked for anew; if it comes again, tell the \
+         registry's operator"
+    )]
     Base {
         /// The version told.
         version: u64,
