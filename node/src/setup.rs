@@ -1,27 +1,30 @@
-//! Making a node: its directory, its keys, its enrolment, the credentials of its applications and officers.
+//! Making a node: its directory ([`Layout`]), its keys, its enrolment with a token, the credentials of its applications and officers.
 //!
 //! These run before the node does, or beside it; they touch files only, and the registry once.
+
+mod layout;
+mod token;
+
+pub use layout::Layout;
+pub use token::read_token;
+pub(crate) use token::token_for;
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jisr_certs::issue::{Credential, LocalCa};
-use jisr_certs::keys::{KeyStore, SecretPlaces, SecretSource};
+use jisr_certs::keys::KeyStore;
 use jisr_certs::seal::{SealKey, WitnessKey};
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
 use jisr_certs::{CertError, csr, pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
-use jisr_ledger::note::{self, Checkpoint, VerifierKey};
-use jisr_ledger::seal;
 use jisr_ledger::snapshot::{ProvenRows, Standing, node_key};
-use jisr_ledger::tree::verify_consistency;
-use jisr_proto::canonical;
 use jisr_proto::ident::{Epoch, OfficerId, Origin, SubsystemId};
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::registry::{EnrolRequest, EnrolResponse, FollowRequest, Token};
-use jisr_proto::snapshot::{SignedSnapshot, SnapshotUpdate};
+use jisr_proto::snapshot::SnapshotUpdate;
 use jisr_proto::status::Fault;
 use rustls::pki_types::CertificateDer;
 use tokio_rustls::TlsConnector;
@@ -29,6 +32,7 @@ use tokio_rustls::TlsConnector;
 use crate::config::{Config, ConfigError};
 use crate::registry_link::{MESSAGE_BYTES_MAX, channel};
 use crate::snapshots::{self, Pieces};
+use token::{check_continues, check_token, pinned};
 
 /// Days for which credentials of applications, officers and the local door are issued.
 const CREDENTIAL_DAYS: u64 = 365;
@@ -83,117 +87,6 @@ pub enum SetupError {
     State(String),
 }
 
-/// Files of a node's data directory.
-#[derive(Debug, Clone)]
-pub struct Layout {
-    /// The directory.
-    pub data: PathBuf,
-}
-
-impl Layout {
-    /// The layout below `data`.
-    #[must_use]
-    pub fn new(data: &Path) -> Layout {
-        Layout { data: data.to_owned() }
-    }
-
-    /// The configuration file.
-    #[must_use]
-    pub fn config(&self) -> PathBuf {
-        self.data.join("node.toml")
-    }
-
-    /// Private keys.
-    #[must_use]
-    pub fn keys(&self) -> PathBuf {
-        self.data.join("keys")
-    }
-
-    /// Where the secret of the key store lies: as `node.toml` has it, where it is there and right.
-    #[must_use]
-    pub fn secret_source(&self) -> SecretSource {
-        let places = Config::load(&self.data).map(|config| config.secret);
-        places
-            .unwrap_or_else(|_| SecretPlaces::with_environment(None))
-            .source(&self.data)
-    }
-
-    /// What this node's witness remembers of other ledgers.
-    #[must_use]
-    pub fn witness(&self) -> PathBuf {
-        self.data.join("witness")
-    }
-
-    /// Beside the witness key: of how many ledgers the witness must have a memory.
-    #[must_use]
-    pub fn witness_begun(&self) -> PathBuf {
-        self.keys().join("witness.begun")
-    }
-
-    /// TLS certificate of the node, with its issuers (PEM).
-    #[must_use]
-    pub fn tls_chain(&self) -> PathBuf {
-        self.data.join("tls.pem")
-    }
-
-    /// Seal certificate, with its issuers (PEM).
-    #[must_use]
-    pub fn seal_chain(&self) -> PathBuf {
-        self.data.join("seal.pem")
-    }
-
-    /// What the node trusts.
-    #[must_use]
-    pub fn anchor(&self) -> PathBuf {
-        self.data.join("anchor")
-    }
-
-    /// Directory of the newest snapshot taken up.
-    #[must_use]
-    pub fn snapshot(&self) -> PathBuf {
-        self.data.join("snapshot")
-    }
-
-    /// The file in there that holds a whole snapshot.
-    #[must_use]
-    pub fn snapshot_rows(&self) -> PathBuf {
-        self.snapshot().join("rows")
-    }
-
-    /// Snapshots that statements cite: headers by version, rows by root.
-    #[must_use]
-    pub fn snapshots(&self) -> PathBuf {
-        self.data.join("snapshots")
-    }
-
-    /// Entries of the registry's ledger, by index, kept so that evidence can be made without the registry.
-    #[must_use]
-    pub fn registry_entries(&self) -> PathBuf {
-        self.data.join("registry-entries")
-    }
-
-    /// The ledgers that the present one succeeds, oldest first.
-    #[must_use]
-    pub fn older_ledgers(&self) -> Vec<PathBuf> {
-        let found = std::fs::read_dir(self.data.join("ledgers")).into_iter().flatten();
-        let mut found: Vec<PathBuf> = found.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        found.sort();
-        found
-    }
-
-    /// The admin door.
-    #[must_use]
-    pub fn admin_socket(&self) -> PathBuf {
-        self.data.join("admin.sock")
-    }
-
-    /// The ledger directory of docs/formats.md.
-    #[must_use]
-    pub fn ledger(&self) -> PathBuf {
-        self.data.join("ledger")
-    }
-}
-
 /// The error for a file of this machine.
 pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SetupError + use<> {
     let path = path.to_owned();
@@ -214,28 +107,6 @@ pub fn init(data: &Path, now_us: u64) -> Result<Config, SetupError> {
         LocalCa::create(&store, &config.node.member(), now_us)?;
     }
     Ok(config)
-}
-
-/// Reads an enrolment token (docs/formats.md, enrolment token).
-///
-/// # Errors
-/// It is cut short, mistyped or of another version.
-pub fn read_token(text: &str) -> Result<Token, SetupError> {
-    use base64::Engine as _;
-    let wrong = |what: &str| SetupError::Token(what.to_owned());
-    let encoded = text
-        .trim()
-        .strip_prefix("jisr1-")
-        .ok_or_else(|| wrong("does not begin with jisr1-"))?;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(encoded)
-        .map_err(|_| wrong("has characters that no token has, or was cut short"))?;
-    let (body, check) = bytes.split_last_chunk::<4>().ok_or_else(|| wrong("was cut short"))?;
-    if jisr_certs::digest::sha256(&[body]).first_chunk::<4>() != Some(check) {
-        return Err(wrong("was mistyped or cut short: its check digits do not match"));
-    }
-    canonical::decode(&Bytes::copy_from_slice(body))
-        .map_err(|error| SetupError::Token(format!("does not parse: {error}")))
 }
 
 /// Enrols the node: its keys were made here, the registry returns certificates, the origin, the anchor and the snapshot.
@@ -260,13 +131,6 @@ pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, Setu
         RealDisk.replace(&path, &bytes).map_err(io("write", &path))?;
     }
     Ok(enrolled.origin)
-}
-
-/// A token that is for the node of this configuration, now.
-pub(crate) fn token_for(config: &Config, token: &str, now_us: u64) -> Result<Token, SetupError> {
-    let token = read_token(token)?;
-    check_token(config, &token, now_us)?;
-    Ok(token)
 }
 
 /// Enrols a node once more: for a new ledger, with a seal key and a witness key that are made in the key store `made`.
@@ -307,22 +171,6 @@ impl Enrolled {
         files.push((layout.anchor(), response.anchor.clone().into_bytes()));
         files
     }
-}
-
-fn check_token(config: &Config, token: &Token, now_us: u64) -> Result<(), SetupError> {
-    if token.node != config.node.as_str() {
-        return Err(SetupError::Token(format!(
-            "is for {}, this is {}",
-            token.node, config.node
-        )));
-    }
-    if token.expires_us <= now_us {
-        return Err(SetupError::Token(format!(
-            "expired {} s ago by this machine's clock",
-            (now_us - token.expires_us) / 1_000_000
-        )));
-    }
-    Ok(())
 }
 
 /// Asks the registry, with the node's lasting keys in the first store and those of the ledger in the second.
@@ -489,49 +337,6 @@ fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) 
         }
         _ => Err(unlisted()),
     }
-}
-
-/// The checkpoint of the registry's ledger that a token pins.
-fn pinned(token: &Token) -> Result<Checkpoint, SetupError> {
-    let key: VerifierKey = token
-        .registry_key
-        .parse()
-        .map_err(|error| SetupError::Token(format!("names no key of the registry's ledger: {error}")))?;
-    match note::open(&token.checkpoint, &key) {
-        Ok(checkpoint) => Ok(checkpoint.into_inner()),
-        Err(error) => Err(SetupError::Token(format!(
-            "pins no checkpoint of the registry's ledger: {error}"
-        ))),
-    }
-}
-
-/// What the token pins must be a stage of the ledger in which the snapshot stands.
-fn check_continues(
-    pinned: &Checkpoint,
-    signed: &SignedSnapshot,
-    anchor: &Anchor,
-    consistency: &[Bytes],
-) -> Result<(), SetupError> {
-    let seal = signed.entry.as_ref().and_then(|entry| entry.seal.as_ref());
-    let shown = seal.map(|seal| note::open(&seal.checkpoint, &anchor.registry_key));
-    let shown = match shown {
-        Some(Ok(shown)) => shown,
-        Some(Err(error)) => return Err(SetupError::Answer(format!("the checkpoint of its snapshot: {error}"))),
-        None => return Err(SetupError::Answer("its snapshot stands under no checkpoint".to_owned())),
-    };
-    if shown.size < pinned.size {
-        let text = format!("{} entries are pinned, {} are shown", pinned.size, shown.size);
-        return Err(SetupError::Forked(text));
-    }
-    let proof = seal::path(consistency).map_err(|error| SetupError::Answer(error.to_string()))?;
-    if verify_consistency(pinned.size, &pinned.root, shown.size, &shown.root, &proof) {
-        return Ok(());
-    }
-    let text = format!(
-        "the {} entries that are shown do not begin with the {} that are pinned",
-        shown.size, pinned.size
-    );
-    Err(SetupError::Forked(text))
 }
 
 /// Issues a credential for an application that may ask as `subsystem`.
