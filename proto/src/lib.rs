@@ -2,7 +2,7 @@
 //!
 //! - [`statement`], [`snapshot`], [`catalogue`], [`peer`], [`registry`], [`admin`], [`evidence`], [`v1`]: types and stubs generated from
 //!   `proto/jisr`; `bytes` fields are [`bytes::Bytes`].
-//! - [`print`]: the text of `.proto` files, from their descriptors.
+//! - [`mod@print`]: the text of `.proto` files, from their descriptors.
 //! - [`listing`]: what stands of a service in the catalogue.
 //! - [`search`]: words in Arabic and English, as people type them.
 //! - [`canonical`]: the one encoding that each message has; how anything signed or hashed is read.

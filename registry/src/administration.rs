@@ -1,6 +1,6 @@
 //! What administrators do: documents that they sign, read and checked by form (docs/formats.md, Administrators).
 //!
-//! [`Order`] is what one says, [`Signed`] the order with its signature; whether the signer may is the state's to say. [`Credential`] is
+//! `Order` is what one says, `Signed` the order with its signature; whether the signer may is the state's to say. [`Credential`] is
 //! the other side: it signs.
 
 mod credential;
