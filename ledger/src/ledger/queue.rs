@@ -1,6 +1,7 @@
 //! What waits to be written. Bounded in bytes and calls; the writer takes all that waits at once.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,10 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// When so many wait, a sleeping writer is woken at once.
 const START_AT: usize = 16;
 
+/// How long the writer watches for the next job before it sleeps, where the last came so soon: to be woken costs both sides
+/// about as much again as a small write does.
+const WATCH: Duration = Duration::from_micros(100);
+
 /// What the writer finds.
 pub(crate) enum Taken {
     /// Work for one commit.
@@ -31,6 +36,8 @@ pub(crate) enum Taken {
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// Something that somebody waits for came while the writer watched.
+    came: AtomicBool,
     bytes_max: usize,
     items_max: usize,
 }
@@ -45,6 +52,8 @@ struct Inner {
     later: Option<Instant>,
     /// The writer sleeps; until when, unless it is woken.
     asleep: Option<Sleep>,
+    /// The last job that somebody waits for was the only one, and came soon after the writer had nothing to do.
+    is_alone: bool,
     /// A thread wakes it as soon as what is ready there has run.
     deferred: bool,
     state: State,
@@ -52,6 +61,7 @@ struct Inner {
 
 #[derive(Clone, Copy)]
 struct Sleep {
+    since: Instant,
     until: Option<Instant>,
 }
 
@@ -70,6 +80,7 @@ impl Queue {
         Self {
             inner: Mutex::default(),
             changed: Condvar::new(),
+            came: AtomicBool::new(false),
             bytes_max,
             items_max,
         }
@@ -89,11 +100,15 @@ impl Queue {
         inner.bytes = bytes;
         let due = if job.is_awaited() {
             inner.urgent += 1;
+            self.came.store(true, Ordering::Release);
             None
         } else {
             Some(*inner.later.get_or_insert_with(|| Instant::now() + LATER))
         };
         inner.jobs.push_back(job);
+        if let (None, Some(sleep)) = (due, inner.asleep) {
+            inner.is_alone = sleep.since.elapsed() < WATCH;
+        }
         let wake = inner.asleep.is_some_and(|sleep| match (due, sleep.until) {
             (Some(due), Some(until)) => until > due,
             _ => true,
@@ -129,8 +144,12 @@ impl Queue {
 
     /// Waits for work. At most `bytes_max` bytes are taken, but at least one job. `idle`: tell when nothing came for so long.
     pub(crate) fn take(&self, bytes_max: usize, idle: Option<Duration>) -> Taken {
-        let idle_at = idle.map(|idle| Instant::now() + idle);
+        let begun = Instant::now();
+        let idle_at = idle.map(|idle| begun + idle);
         let mut inner = self.lock();
+        if inner.urgent == 0 && inner.is_alone && inner.state == State::Open {
+            inner = self.watch(inner, begun);
+        }
         loop {
             let closing = inner.state != State::Open;
             let later = inner.later;
@@ -147,10 +166,23 @@ impl Queue {
                 (None, Some(idle_at)) => Some(idle_at.min(Instant::now() + LATER)),
                 (None, None) => None,
             };
-            inner.asleep = Some(Sleep { until });
+            inner.asleep = Some(Sleep { since: begun, until });
             inner = self.sleep(inner, until);
             inner.asleep = None;
         }
+    }
+
+    /// Looks for a job of the one caller there is, who asks again as soon as it is told. Nobody has to wake the writer then.
+    fn watch<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, begun: Instant) -> MutexGuard<'a, Inner> {
+        self.came.store(false, Ordering::Relaxed);
+        drop(inner);
+        while !self.came.load(Ordering::Acquire) && begun.elapsed() < WATCH {
+            // Whoever else has work for this core goes first.
+            std::thread::yield_now();
+        }
+        inner = self.lock();
+        inner.is_alone = inner.urgent > 0;
+        inner
     }
 
     fn sleep<'a>(&self, inner: MutexGuard<'a, Inner>, until: Option<Instant>) -> MutexGuard<'a, Inner> {
@@ -219,9 +251,56 @@ impl Inner {
             taken.extend(self.jobs.pop_front());
         }
         self.bytes = self.bytes.saturating_sub(bytes);
+        self.is_alone &= taken.iter().filter(|job| job.is_awaited()).count() <= 1;
         self.urgent = self.jobs.iter().filter(|job| job.is_awaited()).count();
         // What stays behind is next in turn.
         self.later = (!self.jobs.is_empty()).then(Instant::now);
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One caller that asks again as soon as it was served, and now and then later, loses nothing: whether the writer watches
+    /// for the next job or sleeps.
+    #[test]
+    fn a_lone_caller_is_served_however_soon_it_asks_again() {
+        let queue = Arc::new(Queue::new(1 << 20, 100));
+        let served = Arc::clone(&queue);
+        let writer = std::thread::spawn(move || {
+            let mut served_jobs = 0;
+            while let Taken::Jobs(jobs) = served.take(1 << 20, None) {
+                served_jobs += jobs.len();
+                jobs.into_iter().for_each(|job| job.refuse(&AppendError::Full));
+            }
+            served_jobs
+        });
+        for asked in 0..500 {
+            let (job, landed) = Job::default().awaited();
+            queue.push(job).unwrap();
+            assert!(matches!(landed.blocking_recv(), Ok(Err(AppendError::Full))));
+            if asked % 100 == 99 {
+                std::thread::sleep(WATCH * 3);
+            }
+        }
+        queue.close();
+        assert_eq!(writer.join().unwrap(), 500);
+    }
+
+    #[test]
+    fn the_writer_watches_for_one_caller_only() {
+        let queue = Arc::new(Queue::new(1 << 20, 100));
+        queue.lock().is_alone = true;
+        let (first, _) = Job::default().awaited();
+        queue.push(first).unwrap();
+        assert!(matches!(queue.take(1 << 20, None), Taken::Jobs(_)));
+        assert!(queue.lock().is_alone);
+        for job in [Job::default().awaited().0, Job::default().awaited().0] {
+            queue.push(job).unwrap();
+        }
+        assert!(matches!(queue.take(1 << 20, None), Taken::Jobs(_)));
+        assert!(!queue.lock().is_alone);
     }
 }
