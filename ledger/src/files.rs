@@ -187,7 +187,7 @@ fn open_plain(path: &Path) -> io::Result<File> {
 fn links(file: &File) -> Result<u64, Errno> {
     match rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::NLINK) {
         Ok(stat) => Ok(stat.stx_nlink.into()),
-        Err(Errno::NOSYS) => Ok(rustix::fs::fstat(file)?.st_nlink.into()),
+        Err(Errno::NOSYS) => Ok(rustix::fs::fstat(file)?.st_nlink),
         Err(e) => Err(e),
     }
 }
