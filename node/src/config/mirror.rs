@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Wrong;
 use crate::mirroring::{Access, Location, Mirror};
 
 /// `[[mirror]]` as it is written.
@@ -26,12 +27,24 @@ const INTERVAL_MS: u64 = 250;
 /// Most bytes a second: a mirror that catches up leaves the disk to the exchanges.
 const BYTES_PER_S: u64 = 32 << 20;
 
-/// Key and rule of a value that breaks one.
-type Wrong = (&'static str, String);
+/// Checks the rows, each place once, with paths taken from the data directory `data`.
+pub(super) fn check(rows: Vec<MirrorRaw>, data: &Path) -> Result<Vec<Mirror>, Wrong> {
+    let mirrors: Vec<_> = rows.into_iter().map(|row| row.check(data)).collect::<Result<_, _>>()?;
+    for (at, mirror) in mirrors.iter().enumerate() {
+        if mirrors
+            .iter()
+            .skip(at + 1)
+            .any(|other| other.location == mirror.location)
+        {
+            return Err(("mirror.url", format!("`{}` stands twice; leave one", mirror.location)));
+        }
+    }
+    Ok(mirrors)
+}
 
 impl MirrorRaw {
     /// Checked, with paths taken from the data directory `data`.
-    pub(super) fn check(self, data: &Path) -> Result<Mirror, Wrong> {
+    fn check(self, data: &Path) -> Result<Mirror, Wrong> {
         let apart = |key: &'static str, path: Option<PathBuf>| match path {
             Some(path) if !path.is_absolute() || path.starts_with(data) => {
                 let rule = "is an absolute path outside the data directory: it opens what lies in the mirror";

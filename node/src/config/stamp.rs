@@ -8,6 +8,8 @@ use jisr_certs::stamp::Trust;
 use jisr_ledger::anchor::Anchor;
 use serde::Deserialize;
 
+use super::Wrong;
+
 pub use crate::stamping::Way;
 
 /// `[timestamp]` as it is written.
@@ -55,9 +57,6 @@ impl Stamping {
             .fold(anchored, |trust, der| trust.with_certificate(der))
     }
 }
-
-/// Key and rule of a value that breaks one.
-type Wrong = (&'static str, String);
 
 impl StampRaw {
     pub(super) fn check(self, data: &Path) -> Result<Stamping, Wrong> {
