@@ -1,5 +1,6 @@
 //! Fills a ledger with many small statements, then opens it: from its resume point, and without. Run with `--release`;
-//! arguments are a directory and the number of statements.
+//! arguments are a directory, the number of statements, and how many of them come at once. With 1 each statement is a frame of
+//! its own and is looked up before the next, as it is where little is asked: nothing shares a row of the index.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use jisr_proto::statement::{Core, Kind, Started};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Statements of one call.
+/// Statements of one call, where nothing else is said.
 const AT_ONCE: u64 = 500;
 
 fn main() -> Result<(), Failure> {
@@ -27,10 +28,14 @@ fn main() -> Result<(), Failure> {
         Some(count) => count.to_string_lossy().parse()?,
         None => 1_000_000,
     };
-    let data = base.join(format!("jisr-large-{count}"));
+    let at_once: u64 = match arguments.next() {
+        Some(at_once) => at_once.to_string_lossy().parse()?,
+        None => AT_ONCE,
+    };
+    let data = base.join(format!("jisr-large-{count}-{at_once}"));
     let filled = data.is_dir();
     if !filled {
-        fill(&data, count)?;
+        fill(&data, count, at_once)?;
     }
     let point = data.join("ledger/index/resume");
     for round in ["from its resume point", "from its resume point, again"] {
@@ -56,22 +61,28 @@ fn open(data: &Path) -> Result<Ledger, Failure> {
     Ok(ledger)
 }
 
-fn fill(data: &Path, count: u64) -> Result<(), Failure> {
+fn fill(data: &Path, count: u64, at_once: u64) -> Result<(), Failure> {
     let ledger = open(data)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let begun = Instant::now();
-    let mut done = 1;
-    while done + 1 < count {
-        let many = AT_ONCE.min(count - done);
-        // Two in flight: one is made while the other is written.
-        let statements = |from: u64| (from..from + many / 2).map(statement).collect::<Vec<Closed>>();
-        let first = ledger.append(statements(done));
-        let second = ledger.append(statements(done + many / 2));
-        runtime.block_on(first)?;
-        runtime.block_on(second)?;
-        done += 2 * (many / 2);
-        if done / (count / 10).max(1) != (done - many) / (count / 10).max(1) {
-            println!("{done} statements, {}", memory()?);
+    let (mut done, step) = (1, (count / 10).max(1));
+    while done < count {
+        let before = done;
+        done += if at_once == 1 {
+            runtime.block_on(ledger.append(vec![statement(done)]))?;
+            ledger.find(id(done - done % 2))?.len().min(1) as u64
+        } else {
+            // Two in flight: one is made while the other is written.
+            let many = at_once.min(count - done).div_ceil(2);
+            let statements = |from: u64| (from..from + many).map(statement).collect::<Vec<Closed>>();
+            let first = ledger.append(statements(done));
+            let second = ledger.append(statements(done + many));
+            runtime.block_on(first)?;
+            runtime.block_on(second)?;
+            2 * many
+        };
+        if done / step != before / step {
+            println!("{done} statements after {:?}, {}", begun.elapsed(), memory()?);
         }
     }
     println!("filled with {done} in {:?}, {}", begun.elapsed(), memory()?);
@@ -130,23 +141,40 @@ fn id(n: u64) -> ExchangeId {
     ExchangeId::new_v7(1_795_000_000_000_000 + n * 500, random)
 }
 
-/// A question of the least size, or, each second time, how it ended.
+/// A small question, or, each second time, how it ended.
 fn statement(n: u64) -> Closed {
     let now_us = SystemClock.now_us();
-    let asked = n.is_multiple_of(2);
-    let kind = if asked { Kind::Asked } else { Kind::NotSent };
-    let draft = Draft::new(Core {
-        kind: kind.into(),
+    let asked = Core {
+        kind: Kind::Asked.into(),
         instance: "JO".into(),
         exchange_id: Bytes::copy_from_slice(id(n - n % 2).as_bytes()),
         created_us: now_us,
+        expires_us: now_us + 60_000_000,
+        consumer: "JO/GOV/mol/permits".into(),
+        provider: "JO/GOV/psd/residency".into(),
         provider_origin: "jisr/JO/GOV/psd/node1/2026".into(),
+        service: "jo.residency.v1.ResidencePermits".into(),
+        method: "CheckStatus".into(),
         ..Core::default()
-    })
-    .purpose("renewal");
-    if asked {
-        draft.payload(b"").close()
+    };
+    if n.is_multiple_of(2) {
+        let digest = Bytes::from_static(&[7; 32]);
+        let core = Core {
+            agreement: digest.clone(),
+            snapshot_version: 1,
+            snapshot: digest.clone(),
+            schema: digest.clone(),
+            key_set: digest,
+            mask: "status".into(),
+            ..asked
+        };
+        Draft::new(core).purpose("renewal").payload(b"").close()
     } else {
-        draft.close()
+        Draft::new(Core {
+            kind: Kind::NotSent.into(),
+            ..asked
+        })
+        .purpose("renewal")
+        .close()
     }
 }

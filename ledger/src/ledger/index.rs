@@ -1,7 +1,7 @@
 //! The index: where an exchange's entries, peers' notes, proofs and receipts stand, and which exchanges there were with whom,
 //! when, and about whom. Derived, rebuilt when it does not fit.
 //!
-//! One sled tree; numbers are big-endian. What comes in one batch shares rows, so that a busy ledger has few of them:
+//! One table of redb ([`store`]); numbers are big-endian. What comes in one batch shares rows, so that a busy ledger has few of them:
 //!
 //! | key | value |
 //! | --- | --- |
@@ -19,9 +19,9 @@ mod batch;
 mod forgetting;
 mod rows;
 mod stamps;
+mod store;
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -35,12 +35,10 @@ use crate::Hash;
 
 use batch::Batch;
 use rows::{Began, FRAME_BYTES, SPAN_US, bucket, key, place_bytes, place_of};
+use store::Store;
 
 pub(crate) use rows::Statement;
 pub(crate) use stamps::StampRow;
-
-/// Milliseconds between sled's own flushes. Nothing rests on them.
-const FLUSH_MS: u64 = 2_000;
 
 /// Key of how far it reaches. An index of other rows has none, and is built anew.
 const REACH: &[u8] = b"m3";
@@ -56,7 +54,7 @@ pub(crate) struct Reach {
 }
 
 pub(crate) struct Index {
-    db: sled::Db,
+    store: Store,
     /// Origin of this ledger.
     own: String,
     /// Numbers of the other ledgers' origins.
@@ -83,23 +81,8 @@ impl Selection<'_> {
 impl Index {
     /// Opens the index, or begins an empty one where there is none or it is damaged.
     pub(crate) fn open(directory: &Path, cache_bytes: u64, own: &str) -> io::Result<Self> {
-        let open = || {
-            sled::Config::new()
-                .path(directory)
-                .cache_capacity(cache_bytes)
-                .flush_every_ms(Some(FLUSH_MS))
-                .open()
-        };
-        let db = match open() {
-            Ok(db) => db,
-            Err(error) => {
-                tracing::warn!(%error, "the ledger's index is damaged and is built anew");
-                remove(directory)?;
-                open().map_err(io::Error::other)?
-            }
-        };
         let index = Self {
-            db,
+            store: Store::open(directory, cache_bytes)?,
             own: own.to_owned(),
             origins: Mutex::default(),
         };
@@ -109,20 +92,20 @@ impl Index {
 
     fn read_origins(&self) -> io::Result<()> {
         let mut origins = HashMap::new();
-        for found in self.db.scan_prefix(b"o") {
-            let (key, origin) = found.map_err(io::Error::other)?;
+        self.store.each_with(b"o", |key, origin| {
             let number = key.get(1..).and_then(|number| number.try_into().ok());
-            let origin = str::from_utf8(&origin).map_err(io::Error::other)?;
+            let origin = str::from_utf8(origin).map_err(io::Error::other)?;
             let number = u32::from_be_bytes(number.ok_or(io::ErrorKind::InvalidData)?);
             origins.insert(origin.to_owned(), number);
-        }
+            Ok(())
+        })?;
         *self.origins.lock().unwrap_or_else(PoisonError::into_inner) = origins;
         Ok(())
     }
 
     /// How far it reaches; `None` where it is empty.
     pub(crate) fn reach(&self) -> Option<Reach> {
-        let bytes = self.db.get(REACH).ok()??;
+        let bytes = self.store.get(REACH).ok()??;
         let (place, rest) = bytes.split_at_checked(16)?;
         let (size, root) = rest.split_first_chunk::<8>()?;
         Some(Reach {
@@ -135,7 +118,7 @@ impl Index {
     /// Forgets everything.
     pub(crate) fn clear(&self) -> io::Result<()> {
         self.origins.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.db.clear().map_err(io::Error::other)
+        self.store.clear()
     }
 
     /// Adds frames in their order, after which it reaches so far.
@@ -147,17 +130,17 @@ impl Index {
         let end = place_bytes(reach.end);
         let reach = [end.as_slice(), &reach.size.to_be_bytes(), &reach.root].concat();
         rows.insert(REACH, reach);
-        self.db.apply_batch(rows).map_err(io::Error::other)
+        self.store.apply(rows)
     }
 
     /// Statements of an exchange, by index.
     pub(crate) fn exchange(&self, id: ExchangeId) -> io::Result<Vec<Statement>> {
         let mut found = Vec::new();
-        for row in self.db.scan_prefix(key(b'x', &[&bucket(id.time_ms())])) {
-            let (key, row) = row.map_err(io::Error::other)?;
-            let statements = Statement::row(&key, &row)?;
+        self.store.each_with(&key(b'x', &[&bucket(id.time_ms())]), |key, row| {
+            let statements = Statement::row(key, row)?;
             found.extend(statements.into_iter().filter(|statement| statement.exchange == id));
-        }
+            Ok(())
+        })?;
         found.sort_unstable_by_key(|statement| statement.index);
         Ok(found)
     }
@@ -176,15 +159,11 @@ impl Index {
         }
         let first = key(b'x', &[&bucket(from)]);
         let last = key(b'x', &[&bucket(until - 1), &[u8::MAX; 9]]);
-        for row in self.db.range(first..last) {
-            let (key, row) = row.map_err(io::Error::other)?;
-            for statement in Statement::row(&key, &row)? {
-                if time_ms.contains(&statement.exchange.time_ms()) && ids.contains(&statement.exchange) {
-                    take(statement);
-                }
-            }
-        }
-        Ok(())
+        self.store.each(first.as_slice()..last.as_slice(), |key, row| {
+            let wanted = |one: &Statement| time_ms.contains(&one.exchange.time_ms()) && ids.contains(&one.exchange);
+            Statement::row(key, row)?.into_iter().filter(wanted).for_each(&mut take);
+            Ok(true)
+        })
     }
 
     /// Exchanges of a selection that began in this time, microseconds: time and id, about in the order of their time. Ends when
@@ -202,15 +181,10 @@ impl Index {
         if first >= last {
             return Ok(());
         }
-        for row in self.db.range(first..last) {
-            let (key, row) = row.map_err(io::Error::other)?;
-            for (us, id) in Began::row(&key, prefix.len(), &row)? {
-                if time_us.contains(&us) && !take(us, id) {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        self.store.each(first.as_slice()..last.as_slice(), |key, row| {
+            let began = Began::row(key, prefix.len(), row)?;
+            Ok(began.into_iter().all(|(us, id)| !time_us.contains(&us) || take(us, id)))
+        })
     }
 
     /// Numbers of the origins that are so.
@@ -232,10 +206,9 @@ impl Index {
     /// The frame in which the statement with this index stands, and the index of the frame's first.
     pub(crate) fn frame(&self, index: u64) -> io::Result<Option<(Place, u64)>> {
         let until = key(b'i', &[&index.to_be_bytes()]);
-        let Some(found) = self.db.range(vec![b'i']..=until).next_back() else {
+        let Some((_, row)) = self.store.last(b"i".as_slice()..=until.as_slice())? else {
             return Ok(None);
         };
-        let (_, row) = found.map_err(io::Error::other)?;
         let (frames, _) = row.as_chunks::<FRAME_BYTES>();
         let first_of = |frame: &[u8; FRAME_BYTES]| frame.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         let at = frames.partition_point(|frame| first_of(frame) <= index);
@@ -259,13 +232,13 @@ impl Index {
     }
 
     fn place(&self, key: &[u8]) -> io::Result<Option<Place>> {
-        let found = self.db.get(key).map_err(io::Error::other)?;
+        let found = self.store.get(key)?;
         Ok(found.and_then(|value| place_of(&value)))
     }
 
     /// What was changed is durable when it returns.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.db.flush().map(drop).map_err(io::Error::other)
+        self.store.sync()
     }
 
     pub(crate) fn flush(&self) {
@@ -275,9 +248,5 @@ impl Index {
     }
 }
 
-fn remove(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use jisr_proto::ident::ExchangeId;
 use super::Selection;
 use super::rows::{Began, FRAME_BYTES, ROW_ENTRIES, SPAN_US, Statement, bucket, key, place_bytes, proof_key};
 use super::stamps;
+use super::store::Changes;
 use crate::ledger::fact::Fact;
 use crate::ledger::follower::Followed;
 
@@ -19,7 +20,7 @@ type Beginning = (u64, u64, ExchangeId);
 pub(super) struct Batch<'a> {
     own: &'a str,
     origins: &'a mut HashMap<String, u32>,
-    rows: sled::Batch,
+    rows: Changes,
     frames: Vec<(u64, [u8; FRAME_BYTES])>,
     /// Number of the next time-stamp.
     next_stamp: u64,
@@ -34,7 +35,7 @@ impl<'a> Batch<'a> {
         Self {
             own,
             origins,
-            rows: sled::Batch::default(),
+            rows: Changes::default(),
             frames: Vec::new(),
             next_stamp,
             statements: BTreeMap::new(),
@@ -55,17 +56,17 @@ impl<'a> Batch<'a> {
             self.statement(index, fact);
         }
         for note in &frame.notes {
-            self.rows.insert(key(b'n', &[note]), &place);
+            self.rows.insert(key(b'n', &[note]), place);
         }
         for (index, leaf) in &frame.proofs {
-            self.rows.insert(proof_key(*index, leaf), &place);
+            self.rows.insert(proof_key(*index, leaf), place);
         }
         for stamp in &frame.stamps {
             stamps::put(&mut self.rows, self.next_stamp, frame.place, stamp);
             self.next_stamp += 1;
         }
         for index in &frame.receipts {
-            self.rows.insert(key(b'r', &[&index.to_be_bytes()]), &place);
+            self.rows.insert(key(b'r', &[&index.to_be_bytes()]), place);
         }
     }
 
@@ -101,7 +102,7 @@ impl<'a> Batch<'a> {
         number
     }
 
-    pub(super) fn finish(mut self) -> sled::Batch {
+    pub(super) fn finish(mut self) -> Changes {
         for row in self.frames.chunks(ROW_FRAMES) {
             let Some((first, _)) = row.first() else { continue };
             let value: Vec<u8> = row.iter().flat_map(|(_, frame)| *frame).collect();

@@ -5,6 +5,7 @@ use std::io;
 use jisr_proto::ident::ExchangeId;
 
 use super::rows::{Began, SPAN_US};
+use super::store::Changes;
 use super::{Index, Selection};
 use crate::Hash;
 
@@ -15,16 +16,16 @@ impl Index {
         // A row holds no more than this time behind the one it is named for.
         let first = [prefix.as_slice(), &us.saturating_sub(SPAN_US).to_be_bytes()].concat();
         let last = [prefix.as_slice(), &us.saturating_add(1).to_be_bytes()].concat();
-        let mut changed = sled::Batch::default();
-        for found in self.db.range(first..last) {
-            let (key, row) = found.map_err(io::Error::other)?;
-            let left = Began::without(&key, prefix.len(), &row, (us, exchange))?;
+        let mut changed = Changes::default();
+        self.store.each(first.as_slice()..last.as_slice(), |key, row| {
+            let left = Began::without(key, prefix.len(), row, (us, exchange))?;
             if left.is_empty() {
                 changed.remove(key);
             } else if left.len() < row.len() {
                 changed.insert(key, left);
             }
-        }
-        self.db.apply_batch(changed).map_err(io::Error::other)
+            Ok(true)
+        })?;
+        self.store.apply(changed)
     }
 }

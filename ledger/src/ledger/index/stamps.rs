@@ -4,6 +4,7 @@ use std::io;
 
 use super::Index;
 use super::rows::{key, place_bytes, place_of};
+use super::store::Changes;
 use crate::Hash;
 use crate::ledger::tail::Place;
 
@@ -14,24 +15,19 @@ pub(crate) type StampRow = (Option<u64>, Hash);
 pub(crate) type Numbered = (u64, Place);
 
 /// Adds the rows of one time-stamp.
-pub(super) fn put(rows: &mut sled::Batch, number: u64, place: Place, (size, leaf): &StampRow) {
+pub(super) fn put(rows: &mut Changes, number: u64, place: Place, (size, leaf): &StampRow) {
     let (number, place) = (number.to_be_bytes(), place_bytes(place));
     rows.insert(key(b'k', &[&number]), [leaf.as_slice(), &place].concat());
     match size {
-        Some(size) => rows.insert(key(b'c', &[&size.to_be_bytes(), &number]), &place),
-        None => rows.insert(key(b'v', &[&number]), &place),
-    };
+        Some(size) => rows.insert(key(b'c', &[&size.to_be_bytes(), &number]), place),
+        None => rows.insert(key(b'v', &[&number]), place),
+    }
 }
 
 impl Index {
     /// How many time-stamps there are.
     pub(super) fn stamps(&self) -> io::Result<u64> {
-        let last = self
-            .db
-            .scan_prefix(b"k")
-            .next_back()
-            .transpose()
-            .map_err(io::Error::other)?;
+        let last = self.store.last(b"k".as_slice()..b"l".as_slice())?;
         Ok(last.and_then(|(key, _)| number(&key)).map_or(0, |last| last + 1))
     }
 
@@ -39,65 +35,65 @@ impl Index {
     pub(crate) fn stamps_from(&self, size: u64) -> io::Result<Vec<Numbered>> {
         let mut found = Vec::new();
         let mut of = None;
-        for row in self.db.range(key(b'c', &[&size.to_be_bytes()])..key(b'd', &[])) {
-            let (key, place) = row.map_err(io::Error::other)?;
+        let first = key(b'c', &[&size.to_be_bytes()]);
+        self.store.each(first.as_slice()..b"d".as_slice(), |key, place| {
             let size = key.get(1..9).map(<[u8]>::to_vec);
-            if of.is_some() && of != size {
-                break;
+            let is_same = of.is_none() || of == size;
+            if is_same {
+                of = size;
+                found.extend(number(key).zip(place_of(place)));
             }
-            of = size;
-            found.extend(number(&key).zip(place_of(&place)));
-        }
+            Ok(is_same)
+        })?;
         Ok(found)
     }
 
     /// The newest time-stamp on a checkpoint.
     pub(crate) fn newest_stamp(&self) -> io::Result<Option<Numbered>> {
-        let last = self
-            .db
-            .scan_prefix(b"c")
-            .next_back()
-            .transpose()
-            .map_err(io::Error::other)?;
+        let last = self.store.last(b"c".as_slice()..b"d".as_slice())?;
         Ok(last.and_then(|(key, place)| number(&key).zip(place_of(&place))))
     }
 
     /// The first time-stamp on a checkpoint from this number on.
     pub(crate) fn stamp_at_or_after(&self, first: u64) -> io::Result<Option<Numbered>> {
-        for row in self.db.range(key(b'k', &[&first.to_be_bytes()])..key(b'l', &[])) {
-            let (row_key, value) = row.map_err(io::Error::other)?;
-            let Some(found) = number(&row_key) else { continue };
-            let is_renewal = self
-                .db
-                .contains_key(key(b'v', &[&found.to_be_bytes()]))
-                .map_err(io::Error::other)?;
+        let first = key(b'k', &[&first.to_be_bytes()]);
+        let mut stamp = None;
+        self.store.each(first.as_slice()..b"l".as_slice(), |row_key, row| {
+            let Some(found) = number(row_key) else { return Ok(true) };
+            let is_renewal = self.store.get(&key(b'v', &[&found.to_be_bytes()]))?.is_some();
             if !is_renewal {
-                return Ok(value.get(32..).and_then(place_of).map(|place| (found, place)));
+                stamp = row.get(32..).and_then(place_of).map(|place| (found, place));
             }
-        }
-        Ok(None)
+            Ok(is_renewal)
+        })?;
+        Ok(stamp)
     }
 
     /// Renewals from this number on, in order.
     pub(crate) fn renewals(&self, first: u64) -> io::Result<Vec<Numbered>> {
-        let rows = self.db.range(key(b'v', &[&first.to_be_bytes()])..key(b'w', &[]));
-        rows.map(|row| row.map_err(io::Error::other))
-            .filter_map(|row| row.map(|(key, place)| number(&key).zip(place_of(&place))).transpose())
-            .collect()
+        let first = key(b'v', &[&first.to_be_bytes()]);
+        let mut found = Vec::new();
+        self.store.each(first.as_slice()..b"w".as_slice(), |key, place| {
+            found.extend(number(key).zip(place_of(place)));
+            Ok(true)
+        })?;
+        Ok(found)
     }
 
     /// Leaf inputs of the first time-stamps, at most so many.
     pub(crate) fn stamp_leaves(&self, count: u64) -> io::Result<Vec<Hash>> {
-        let rows = self.db.range(key(b'k', &[&[]])..key(b'k', &[&count.to_be_bytes()]));
-        rows.map(|row| leaf(&row.map_err(io::Error::other)?.1)).collect()
+        let last = key(b'k', &[&count.to_be_bytes()]);
+        let mut leaves = Vec::new();
+        self.store.each(b"k".as_slice()..last.as_slice(), |_, row| {
+            leaves.push(leaf(row)?);
+            Ok(true)
+        })?;
+        Ok(leaves)
     }
 
     /// Leaf input of a time-stamp.
     pub(crate) fn stamp_leaf(&self, number: u64) -> io::Result<Hash> {
-        let row = self
-            .db
-            .get(key(b'k', &[&number.to_be_bytes()]))
-            .map_err(io::Error::other)?;
+        let row = self.store.get(&key(b'k', &[&number.to_be_bytes()]))?;
         leaf(&row.ok_or(io::ErrorKind::InvalidData)?)
     }
 }
