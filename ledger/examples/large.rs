@@ -48,7 +48,7 @@ fn main() -> Result<(), Failure> {
 
 fn open(data: &Path) -> Result<Ledger, Failure> {
     let origin: Origin = "jisr/JO/GOV/mol/node1/2026".parse()?;
-    let keys = KeyStore::create(data.join("keys"), &KeySecret::passing()?)?;
+    let keys = KeyStore::create(data.join("keys"), &KeySecret::from_bytes(&[7; 32], "this program"))?;
     let key = SealKey::load_or_make(&keys, &origin)?;
     let started = Started {
         origin: origin.to_string(),
