@@ -33,6 +33,7 @@ use crate::erasing::Erasing;
 use crate::findings::Findings;
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
+use crate::monitor;
 use crate::peers::{Greeter, Heard, PROTOCOL_VERSION, Peers};
 use crate::proofs::Owed;
 use crate::receipts::{Outbox, OwedReceipts};
@@ -337,7 +338,7 @@ impl Closets {
         if version == view.version && digest != view.digest {
             let detail =
                 format!("{peer} holds another snapshot {version} than this node: the registry shows two histories");
-            tracing::error!(%peer, version, "{detail}");
+            monitor::contradicted(self, peer, digest);
             return Err(Fault::new(Reason::SnapshotInvalid, detail));
         }
         if version > view.version {

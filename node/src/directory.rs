@@ -65,6 +65,8 @@ pub(crate) struct AgreementRow {
     pub provider: SubsystemId,
     /// The document.
     pub document: Agreement,
+    /// Index of its entry in the registry's ledger.
+    pub entry: u64,
 }
 
 impl AgreementRow {
@@ -390,6 +392,7 @@ fn agreement_row(row: &snapshot::AgreementRow) -> Result<AgreementRow, SnapshotE
         consumer: document.consumer.parse().map_err(row_error)?,
         provider: document.provider.parse().map_err(row_error)?,
         document,
+        entry: row.entry,
     })
 }
 

@@ -3,7 +3,7 @@
 //! A finding is taken in at once and never waits for anything: a task of its own appends it as FINDING and, where it is about the
 //! ledger of a peer as such, reports it to the registry, which compares it with what it witnessed.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::node::administrative;
 
 /// Findings that wait for the ledger or the registry; what is found beyond that is only counted and said in the log.
 const WAITING_MAX: usize = 1024;
+/// Findings that are remembered so as to be said once; beyond it nothing new of their kind is taken in.
+const ONCE_MAX: usize = 65_536;
 /// Notes that one finding carries.
 const NOTES_MAX: usize = 4;
 /// Exchanges that one finding names.
@@ -34,6 +36,8 @@ pub(crate) struct Findings {
     count: Counter,
     queues: Mutex<Queues>,
     news: Notify,
+    /// What is said once, by what it is about.
+    once: Mutex<HashSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +67,15 @@ impl Findings {
             self.news.notify_one();
         } else {
             tracing::error!("{WAITING_MAX} findings wait for the ledger already; this one is only in the log");
+        }
+    }
+
+    /// Takes a finding in, unless one about the same was before.
+    pub(crate) fn found_once(&self, about: String, finding: Finding) {
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        if once.len() < ONCE_MAX && once.insert(about) {
+            drop(once);
+            self.found(finding);
         }
     }
 

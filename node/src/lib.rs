@@ -62,6 +62,7 @@ mod routes;
 mod running;
 mod schemas;
 mod liveness;
+mod monitor;
 mod settling;
 pub mod setup;
 pub mod snapshots;

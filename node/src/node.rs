@@ -27,7 +27,7 @@ use crate::opening::{self, Material};
 use crate::setup::Layout;
 use crate::workers::Workers;
 use crate::{
-    away, cosigning, erasing, evidence, fading, findings, liveness, proofs, receipts, reconciling, recovering,
+    away, cosigning, erasing, evidence, fading, findings, liveness, monitor, proofs, receipts, reconciling, recovering,
     registry_link, stamping, watching,
 };
 
@@ -242,6 +242,7 @@ impl Node {
         self.tend("time-stamps", stamping::stamp);
         self.tend("comparing with the registry", cosigning::compare_with_registry);
         self.tend("comparing with peers", watching::watch);
+        self.tend("monitor of the registry", monitor::watch);
         self.tend("witnesses", away::look);
         self.tend("life of the snapshot", fading::watch);
         self.tend("findings", findings::record);

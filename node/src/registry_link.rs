@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::closets::Closets;
 use crate::cosigning::greet_registry;
+use crate::monitor;
 use crate::peers::{POSTED_BYTES_MAX, Posted};
 use crate::snapshots::{Pieces, SnapshotError};
 
@@ -208,6 +209,7 @@ async fn take_up(closets: &Arc<Closets>, update: SnapshotUpdate) -> Result<(), S
         Ok(None) => return Ok(()),
         Err(error) => {
             tracing::error!(%error, "a snapshot was refused");
+            monitor::refused(closets, &update, &error);
             return Err(error);
         }
     };

@@ -357,6 +357,11 @@ pub fn officer_credential(data: &Path, officer: &OfficerId, now_us: u64) -> Resu
     Ok(ca.issue_officer(officer, Validity::days(now_us, CREDENTIAL_DAYS))?)
 }
 
+/// SHA-256 of the certificate of this member's local CA.
+pub(crate) fn own_local_ca(data: &Path, now_us: u64) -> Result<jisr_certs::digest::Hash, SetupError> {
+    Ok(local_ca(data, now_us)?.certificate().sha256)
+}
+
 fn local_ca(data: &Path, now_us: u64) -> Result<LocalCa, SetupError> {
     let config = Config::load(data)?;
     let store = config.open_keys()?;

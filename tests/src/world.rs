@@ -262,9 +262,14 @@ impl World {
 
     /// A one-time token for the member's node.
     pub async fn token(&self, code: &str) -> String {
+        self.token_for(node_of(code)).await
+    }
+
+    /// A one-time token for a node.
+    pub async fn token_for(&self, node: String) -> String {
         let (secret, digest) = administration::draw_secret().expect("random bytes");
         let order = TokenOrder {
-            node: node_of(code),
+            node,
             token: digest.to_vec().into(),
             expires_us: self.clock.now_us() + 3_600_000_000,
         };

@@ -20,6 +20,7 @@ mod limits;
 mod metadata;
 mod metrics;
 mod mirror;
+mod monitors;
 mod receipts;
 mod reconciliation;
 mod recovering;

@@ -11,6 +11,7 @@ pub(super) struct WatchRaw {
     busy_s: u64,
     idle_s: u64,
     unproven_s: u64,
+    nodes: Vec<String>,
 }
 
 impl Default for WatchRaw {
@@ -19,6 +20,7 @@ impl Default for WatchRaw {
             busy_s: 5,
             idle_s: 30,
             unproven_s: 10,
+            nodes: Vec::new(),
         }
     }
 }
@@ -51,6 +53,8 @@ pub struct Watch {
     pub idle: Duration,
     /// How long a peer may owe the final proof of a seal while this node reaches a quorum.
     pub unproven: Duration,
+    /// Names of further nodes of the own member, `node2`: any other one that the snapshot lists is a finding.
+    pub nodes: Vec<String>,
 }
 
 /// For how long no quorum of witnesses may have cosigned what stands in the own ledger.
@@ -79,6 +83,7 @@ impl WatchRaw {
             busy: Duration::from_secs(self.busy_s),
             idle: Duration::from_secs(self.idle_s),
             unproven: Duration::from_secs(self.unproven_s),
+            nodes: self.nodes.clone(),
         })
     }
 }

@@ -118,6 +118,11 @@ async fn an_unlisted_origin_or_another_snapshot_is_refused_at_hello() {
         line.call::<_, HelloResponse>("Hello", &hello).await,
         Err(Reason::SnapshotInvalid)
     );
+    assert_eq!(
+        world.party("psd").status().await.findings,
+        1,
+        "two snapshots of one version"
+    );
     end(world, rogue, "mol").await;
 }
 
