@@ -21,6 +21,7 @@ mod metadata;
 mod metrics;
 mod mirror;
 mod monitors;
+mod pages;
 mod receipts;
 mod reconciliation;
 mod recovering;

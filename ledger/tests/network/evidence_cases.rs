@@ -2,7 +2,7 @@
 
 use super::network::{ASKED_US, Log, Network, SCHEMA, cosignature};
 use bytes::Bytes;
-use jisr_certs::digest::domain;
+use jisr_certs::digest::{domain, sha256};
 use jisr_ledger::{
     evidence::{Builder, Verifier, encode, verify},
     note::SignedNote,
@@ -12,7 +12,7 @@ use jisr_ledger::{
 use jisr_proto::{
     evidence::Evidence,
     ident::ExchangeId,
-    snapshot::ShownRow,
+    snapshot::{CertificateRevocationAct, ShownRow},
     statement::{Core, Kind},
 };
 
@@ -249,6 +249,29 @@ fn without_a_quorum_it_is_indeterminate() {
     // The ledger's own member does not count, however often it cosigns.
     evidence.checkpoints[0] = network.logs[1].note(4, &[1]);
     finds(&network, &evidence, "cosignatures", Verdict::Indeterminate);
+}
+
+#[test]
+fn what_a_revoked_key_signed_holds_only_where_a_witness_saw_it_before() {
+    // The registry's witness dates its cosignatures an hour after the question.
+    for (seconds, verdict) in [(3601, Verdict::Valid), (3600, Verdict::Invalid), (1, Verdict::Invalid)] {
+        let mut network = super::network();
+        let core = Core {
+            format: 1,
+            kind: Kind::CertificateRevoked as i32,
+            instance: "JO".into(),
+            created_us: ASKED_US + seconds * 1_000_000,
+            ..Core::default()
+        };
+        let act = CertificateRevocationAct {
+            certificates: vec![Bytes::copy_from_slice(&sha256(&[&network.certificates[0]]))],
+            reason: 1,
+            node: "JO/GOV/mol/node/node1".into(),
+            ..CertificateRevocationAct::default()
+        };
+        network.put(0, Draft::new(core).act(&act), None);
+        finds(&network, &network.evidence(), "revocation", verdict);
+    }
 }
 
 #[test]
