@@ -2,6 +2,7 @@
 //! arguments are a directory, the number of statements, and how many of them come at once. With 1 each statement is a frame of
 //! its own and is looked up before the next, as it is where little is asked: nothing shares a row of the index.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,18 +38,19 @@ fn main() -> Result<(), Failure> {
     if !filled {
         fill(&data, count, at_once)?;
     }
+    let middle = id(count / 2 / 2 * 2, at_once);
     let point = data.join("ledger/index/resume");
     for round in ["from its resume point", "from its resume point, again"] {
-        reopen(&data, round, count)?;
+        reopen(&data, round, middle)?;
     }
     std::fs::remove_file(point)?;
-    reopen(&data, "read whole", count)?;
-    reopen(&data, "from the resume point that this left", count)
+    reopen(&data, "read whole", middle)?;
+    reopen(&data, "from the resume point that this left", middle)
 }
 
 fn open(data: &Path) -> Result<Ledger, Failure> {
     let origin: Origin = "jisr/JO/GOV/mol/node1/2026".parse()?;
-    let keys = KeyStore::create(data.join("keys"), &KeySecret::from_bytes(&[7; 32], "this program"))?;
+    let keys = KeyStore::create(data.join("keys"), &KeySecret::from_bytes(&[7; 32], "this example"))?;
     let key = SealKey::load_or_make(&keys, &origin)?;
     let started = Started {
         origin: origin.to_string(),
@@ -69,12 +71,16 @@ fn fill(data: &Path, count: u64, at_once: u64) -> Result<(), Failure> {
     while done < count {
         let before = done;
         done += if at_once == 1 {
-            runtime.block_on(ledger.append(vec![statement(done)]))?;
-            ledger.find(id(done - done % 2))?.len().min(1) as u64
+            runtime.block_on(ledger.append(vec![statement(done, at_once)]))?;
+            ledger.find(id(done - done % 2, at_once))?.len().min(1) as u64
         } else {
             // Two in flight: one is made while the other is written.
             let many = at_once.min(count - done).div_ceil(2);
-            let statements = |from: u64| (from..from + many).map(statement).collect::<Vec<Closed>>();
+            let statements = |from: u64| {
+                (from..from + many)
+                    .map(|n| statement(n, at_once))
+                    .collect::<Vec<Closed>>()
+            };
             let first = ledger.append(statements(done));
             let second = ledger.append(statements(done + many));
             runtime.block_on(first)?;
@@ -96,13 +102,12 @@ fn fill(data: &Path, count: u64, at_once: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reopen(data: &Path, how: &str, count: u64) -> Result<(), Failure> {
+fn reopen(data: &Path, how: &str, middle: ExchangeId) -> Result<(), Failure> {
     let begun = Instant::now();
     let ledger = open(data)?;
     let opened = begun.elapsed();
-    let proved = ledger.prove(count / 3, ledger.size()).is_some();
+    let proved = ledger.prove(ledger.size() / 3, ledger.size()).is_some();
     let proof = begun.elapsed() - opened;
-    let middle = id(count / 2 / 2 * 2);
     let found = ledger.pairs(0, u64::MAX, middle, middle)?.len();
     let query = begun.elapsed() - opened - proof;
     println!(
@@ -114,13 +119,14 @@ fn reopen(data: &Path, how: &str, count: u64) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Bytes that the files in a directory take of the disk.
 fn bytes(directory: &Path) -> Result<u64, Failure> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         bytes += match entry.file_type()?.is_dir() {
             true => self::bytes(&entry.path())?,
-            false => entry.metadata()?.len(),
+            false => entry.metadata()?.blocks() * 512,
         };
     }
     Ok(bytes)
@@ -132,22 +138,23 @@ fn memory() -> Result<String, Failure> {
     Ok([line("VmRSS"), line("VmHWM")].join(", ").replace('\t', ""))
 }
 
-fn id(n: u64) -> ExchangeId {
+fn id(n: u64, at_once: u64) -> ExchangeId {
     let mut random = [0; 10];
     for (to, from) in random.iter_mut().rev().zip(n.to_le_bytes()) {
         *to = from;
     }
-    // As if 2 000 came each second.
-    ExchangeId::new_v7(1_795_000_000_000_000 + n * 500, random)
+    // As if 10 came each second one by one, or 2 000 together.
+    let apart_us = if at_once == 1 { 100_000 } else { 500 };
+    ExchangeId::new_v7(1_795_000_000_000_000 + n * apart_us, random)
 }
 
 /// A small question, or, each second time, how it ended.
-fn statement(n: u64) -> Closed {
+fn statement(n: u64, at_once: u64) -> Closed {
     let now_us = SystemClock.now_us();
     let asked = Core {
         kind: Kind::Asked.into(),
         instance: "JO".into(),
-        exchange_id: Bytes::copy_from_slice(id(n - n % 2).as_bytes()),
+        exchange_id: Bytes::copy_from_slice(id(n - n % 2, at_once).as_bytes()),
         created_us: now_us,
         expires_us: now_us + 60_000_000,
         consumer: "JO/GOV/mol/permits".into(),

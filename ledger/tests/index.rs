@@ -132,6 +132,38 @@ fn what_was_appended_is_found_also_after_all_that_is_derived_was_made_anew() {
 }
 
 #[test]
+fn an_index_that_is_torn_or_damaged_or_older_or_another_ledgers_is_made_right_by_a_start() {
+    let Pair {
+        mol,
+        psd,
+        asking,
+        ledger,
+        ids,
+    } = pair();
+    let vault = Vault::open(&mol.store()).unwrap();
+    let file = |world: &World| world.dir.path().join("ledger/index/exchanges/rows.redb");
+    ledger.close();
+    asking.close();
+    let older = fs::read(file(&mol)).unwrap();
+    let (asking, _) = mol.open();
+    let later = fresh();
+    append(&asking, asked(later)).unwrap();
+    let ids = [&ids[..], &[id(later)]].concat();
+    consumer(&asking, &vault, &ids);
+    asking.close();
+    let whole = fs::read(file(&mol)).unwrap();
+    let half = whole.get(..whole.len() / 2).unwrap().to_vec();
+    let wrong = whole.iter().map(|byte| byte ^ 0x55).collect();
+    for found in [vec![], half, wrong, older, fs::read(file(&psd)).unwrap()] {
+        fs::write(file(&mol), found).unwrap();
+        let (asking, _) = mol.open();
+        consumer(&asking, &vault, &ids);
+        assert_eq!(asking.indexed(), asking.size());
+        asking.close();
+    }
+}
+
+#[test]
 fn many_exchanges_of_one_moment_share_rows_and_are_all_found() {
     let world = World::new(MOL);
     let (ledger, _) = world.open();

@@ -41,7 +41,7 @@ pub(crate) use rows::Statement;
 pub(crate) use stamps::StampRow;
 
 /// Key of how far it reaches. An index of other rows has none, and is built anew.
-const REACH: &[u8] = b"m3";
+const REACH: &[u8] = b"m4";
 
 /// How far the index reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,18 @@ pub(crate) struct Reach {
     /// Size of the tree after that frame, and its root, which tells one past from another.
     pub(crate) size: u64,
     pub(crate) root: Hash,
+}
+
+impl Reach {
+    fn of(row: &[u8]) -> Option<Self> {
+        let (place, rest) = row.split_at_checked(16)?;
+        let (size, root) = rest.split_first_chunk::<8>()?;
+        Some(Self {
+            end: place_of(place)?,
+            size: u64::from_be_bytes(*size),
+            root: root.try_into().ok()?,
+        })
+    }
 }
 
 pub(crate) struct Index {
@@ -79,13 +91,26 @@ impl Selection<'_> {
 }
 
 impl Index {
-    /// Opens the index, or begins an empty one where there is none or it is damaged.
+    /// Opens the index, or begins an empty one where there is none, it is damaged or its rows are of another version.
     pub(crate) fn open(directory: &Path, cache_bytes: u64, own: &str) -> io::Result<Self> {
+        match Self::found(directory, cache_bytes, own) {
+            // What was found is removed: now there is none.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Self::found(directory, cache_bytes, own),
+            found => found,
+        }
+    }
+
+    fn found(directory: &Path, cache_bytes: u64, own: &str) -> io::Result<Self> {
         let index = Self {
             store: Store::open(directory, cache_bytes)?,
             own: own.to_owned(),
             origins: Mutex::default(),
         };
+        if index.reach()?.is_none() && index.store.last(..)?.is_some() {
+            tracing::info!("the ledger's index is of another version and is built anew");
+            index.discard();
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         index.read_origins()?;
         Ok(index)
     }
@@ -104,21 +129,15 @@ impl Index {
     }
 
     /// How far it reaches; `None` where it is empty.
-    pub(crate) fn reach(&self) -> Option<Reach> {
-        let bytes = self.store.get(REACH).ok()??;
-        let (place, rest) = bytes.split_at_checked(16)?;
-        let (size, root) = rest.split_first_chunk::<8>()?;
-        Some(Reach {
-            end: place_of(place)?,
-            size: u64::from_be_bytes(*size),
-            root: root.try_into().ok()?,
-        })
+    pub(crate) fn reach(&self) -> io::Result<Option<Reach>> {
+        let row = self.store.get(REACH)?;
+        row.map(|row| Reach::of(&row).ok_or_else(|| io::ErrorKind::InvalidData.into()))
+            .transpose()
     }
 
-    /// Forgets everything.
-    pub(crate) fn clear(&self) -> io::Result<()> {
-        self.origins.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.store.clear()
+    /// Not used any more: who opens the index next begins an empty one.
+    pub(crate) fn discard(&self) {
+        self.store.discard();
     }
 
     /// Adds frames in their order, after which it reaches so far.
@@ -130,7 +149,7 @@ impl Index {
         let end = place_bytes(reach.end);
         let reach = [end.as_slice(), &reach.size.to_be_bytes(), &reach.root].concat();
         rows.insert(REACH, reach);
-        self.store.apply(rows)
+        self.store.apply(&rows)
     }
 
     /// Statements of an exchange, by index.

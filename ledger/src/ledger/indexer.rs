@@ -217,12 +217,12 @@ impl Indexer {
 
     /// From opening the index to the end of the ledger.
     fn serve(&mut self) -> Result<(), ReadError> {
-        let index = Arc::new(Index::open(&self.directory, self.cache_bytes, &self.origin)?);
-        let reach = self.reach(&index)?;
+        let (index, reach) = self.open()?;
+        let index = Arc::new(index);
         self.indexing.opened(&index, reach.1);
         // What is added from now on is of this very ledger, and may be gone on from after a failure.
         self.found = self.indexing.lock().newest;
-        if self.catch_up(&index, reach).inspect_err(|_| forget(&index))?.is_none() {
+        if self.catch_up(&index, reach).inspect_err(|_| index.discard())?.is_none() {
             return Ok(());
         }
         while let Some(frames) = self.indexing.take() {
@@ -239,19 +239,21 @@ impl Indexer {
         Ok(())
     }
 
-    /// Where the index ends, and the size there. One of another past, or of a longer ledger, is emptied.
-    fn reach(&self, index: &Index) -> Result<(Place, u64), ReadError> {
-        let Some(reach) = index.reach() else {
-            index.clear()?;
-            return Ok((Place::FIRST, 0));
+    /// The index, where it ends, and the size there. One of another past, or of a longer ledger, is begun anew.
+    fn open(&self) -> Result<(Index, (Place, u64)), ReadError> {
+        let open = || Index::open(&self.directory, self.cache_bytes, &self.origin);
+        let index = open()?;
+        let Some(reach) = index.reach()? else {
+            return Ok((index, (Place::FIRST, 0)));
         };
         let (end, size) = self.found;
         if reach.end <= end && reach.size <= size && tree::root(&*self.tiles, reach.size) == Some(reach.root) {
-            return Ok((reach.end, reach.size));
+            return Ok((index, (reach.end, reach.size)));
         }
         tracing::warn!("the index is not one of this ledger as it stands; it is built anew");
-        index.clear()?;
-        Ok((Place::FIRST, 0))
+        index.discard();
+        drop(index);
+        Ok((open()?, (Place::FIRST, 0)))
     }
 
     /// Reads back what the index lacks. `None`: the ledger closed before the end.
@@ -289,12 +291,5 @@ impl Indexer {
             }
         }
         Ok(frames)
-    }
-}
-
-/// What could not be read on from there is not trusted again.
-fn forget(index: &Index) {
-    if let Err(error) = index.clear() {
-        tracing::error!(%error, "the ledger's index could not be emptied");
     }
 }

@@ -26,6 +26,6 @@ impl Index {
             }
             Ok(true)
         })?;
-        self.store.apply(changed)
+        self.store.apply(&changed)
     }
 }

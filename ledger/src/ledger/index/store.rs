@@ -1,13 +1,20 @@
-//! The file that holds the rows, in the order of their keys. What it takes of memory is bounded, however many rows there are.
+//! The file that holds the rows, in the order of their keys: one table of redb. What it takes of memory is bounded by its
+//! cache, however many rows there are.
 //!
-//! It is redb and not sled: sled keeps an entry in memory for each of its pages, about 16 rows, and so grows with the ledger.
+//! It is redb and not sled: sled keeps an entry in memory for each of its pages and so grows with the ledger, by 80 MB for each
+//! million statements where each came alone, and its flush does not sync on Linux.
+//!
+//! Nothing here is waited for by who appends, and losing it costs time only. So most changes are not made durable: redb writes
+//! them beside what it made durable before, and after a power cut or a kill shows just that, whole; the rest is read back from the
+//! segments. A row carries a checksum. What does not hold is removed at once, and made anew from the segments.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,11 +25,12 @@ const ROWS: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new
 /// The file, in the index's directory.
 const FILE: &str = "rows.redb";
 
-/// What was changed is made durable at the first change after so long. A process that is killed before loses it, and reads it
-/// back from the segments.
+/// What was changed is made durable at the first change after so long, or after so many rows: pages that became free before
+/// are used again only then, and redb keeps a list of those that it wrote since.
 const DURABLE_EVERY: Duration = Duration::from_secs(5);
+const DURABLE_ROWS: usize = 1 << 17;
 
-/// Rows to write, and to remove where there is none.
+/// Rows to write, and to remove where there is none. In the order of their keys, so that neighbours are written together.
 #[derive(Default)]
 pub(super) struct Changes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
 
@@ -37,9 +45,13 @@ impl Changes {
 }
 
 pub(super) struct Store {
-    db: Database,
-    /// When what was changed was last made durable.
-    durable: Mutex<Instant>,
+    /// There until it is dropped.
+    db: Option<Database>,
+    path: PathBuf,
+    /// When, and how many changed rows ago, what was changed was last made durable.
+    durable: Mutex<(Instant, usize)>,
+    /// Something in it does not hold, and the file is removed.
+    damaged: AtomicBool,
     /// Rows that were looked at.
     #[cfg(test)]
     pub(super) looked_at: std::sync::atomic::AtomicU64,
@@ -48,62 +60,79 @@ pub(super) struct Store {
 impl Store {
     /// Opens the rows in a directory, or begins without any where there are none or they are damaged.
     pub(super) fn open(directory: &Path, cache_bytes: u64) -> io::Result<Self> {
-        let db = match fs::exists(directory.join(FILE))?.then(|| open(directory, cache_bytes)) {
-            Some(Ok(db)) => db,
-            Some(Err(error)) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-            damaged => {
-                if let Some(Err(error)) = damaged {
+        let path = directory.join(FILE);
+        if fs::exists(&path)? {
+            match Self::begin(&path, cache_bytes) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::warn!(%error, "the ledger's index is damaged and is built anew");
                 }
-                remove(directory)?;
-                crate::files::create_directory(directory)?;
-                open(directory, cache_bytes)?
+                done => return done,
             }
-        };
+        }
+        // What an older program kept its index in goes too.
+        remove(directory)?;
+        crate::files::create_directory(directory)?;
+        Self::begin(&path, cache_bytes)
+    }
+
+    fn begin(path: &Path, cache_bytes: u64) -> io::Result<Self> {
+        let db = guarded(|| {
+            let mut builder = Database::builder();
+            builder.set_cache_size(usize::try_from(cache_bytes).unwrap_or(usize::MAX));
+            Ok(builder.create(path)?)
+        })?;
         let store = Self {
-            db,
-            durable: Mutex::new(Instant::now()),
+            db: Some(db),
+            path: path.to_owned(),
+            durable: Mutex::new((Instant::now(), 0)),
+            damaged: AtomicBool::new(false),
             #[cfg(test)]
             looked_at: std::sync::atomic::AtomicU64::default(),
         };
-        store.apply(Changes::default())?;
+        // So that there is a table to read.
+        store.write(&Changes::default(), false)?;
         Ok(store)
     }
 
     /// Changes rows, all or none.
-    pub(super) fn apply(&self, changes: Changes) -> io::Result<()> {
+    pub(super) fn apply(&self, changes: &Changes) -> io::Result<()> {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = durable.elapsed() >= DURABLE_EVERY;
-        self.write(changes, now)?;
-        if now {
-            *durable = Instant::now();
-        }
+        let (since, rows) = *durable;
+        let rows = rows + changes.0.len();
+        let is_due = since.elapsed() >= DURABLE_EVERY || rows >= DURABLE_ROWS;
+        self.write(changes, is_due)?;
+        *durable = if is_due { (Instant::now(), 0) } else { (since, rows) };
         Ok(())
     }
 
     /// What was changed is durable when it returns.
     pub(super) fn sync(&self) -> io::Result<()> {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write(Changes::default(), true)?;
-        *durable = Instant::now();
+        self.write(&Changes::default(), true)?;
+        *durable = (Instant::now(), 0);
         Ok(())
     }
 
-    /// Removes all rows.
-    pub(super) fn clear(&self) -> io::Result<()> {
-        guarded(|| {
-            let transaction = self.db.begin_write()?;
-            transaction.delete_table(ROWS)?;
-            transaction.open_table(ROWS)?;
-            Ok(transaction.commit()?)
-        })
+    /// Removes the file: who opens it next begins without any rows, and who has it open goes on with what it was.
+    pub(super) fn discard(&self) {
+        if self.damaged.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, path = %self.path.display(), "an index that does not hold cannot be removed; remove it by hand");
+        }
     }
 
-    fn write(&self, changes: Changes, durable: bool) -> io::Result<()> {
-        guarded(|| {
-            let mut transaction = self.db.begin_write()?;
-            if durable {
-                // So that a start after a kill need not read the whole file.
+    fn write(&self, changes: &Changes, is_durable: bool) -> io::Result<()> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(damaged("it is removed"));
+        }
+        self.guarded(|db| {
+            let mut transaction = db.begin_write()?;
+            if is_durable {
+                // Keeps a list of the free pages too: a start after a kill need not read the whole file to make it.
                 transaction.set_quick_repair(true);
             } else {
                 transaction.set_durability(Durability::None)?;
@@ -112,7 +141,7 @@ impl Store {
                 let mut rows = transaction.open_table(ROWS)?;
                 for (key, row) in &changes.0 {
                     match row {
-                        Some(row) => rows.insert(key.as_slice(), row.as_slice())?,
+                        Some(row) => rows.insert(key.as_slice(), checked(key, row).as_slice())?,
                         None => rows.remove(key.as_slice())?,
                     };
                 }
@@ -122,10 +151,12 @@ impl Store {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        guarded(|| {
-            let row = self.rows()?.get(key)?.map(|row| row.value().to_vec());
+        self.guarded(|db| {
+            let Some(found) = rows(db)?.get(key)? else {
+                return Ok(None);
+            };
             self.count();
-            Ok(row)
+            Ok(Some(unchecked(key, found.value())?.to_vec()))
         })
     }
 
@@ -135,11 +166,11 @@ impl Store {
         keys: impl RangeBounds<&'k [u8]> + 'k,
         mut take: impl FnMut(&[u8], &[u8]) -> io::Result<bool>,
     ) -> io::Result<()> {
-        guarded(|| {
-            for found in self.rows()?.range(keys)? {
+        self.guarded(|db| {
+            for found in rows(db)?.range(keys)? {
                 let (key, row) = found?;
                 self.count();
-                if !take(key.value(), row.value())? {
+                if !take(key.value(), unchecked(key.value(), row.value())?)? {
                     break;
                 }
             }
@@ -164,29 +195,78 @@ impl Store {
 
     /// The last row with a key in a range, and its key.
     pub(super) fn last<'k>(&self, keys: impl RangeBounds<&'k [u8]> + 'k) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
-        guarded(|| {
-            let found = self.rows()?.range(keys)?.next_back().transpose()?;
+        self.guarded(|db| {
+            let Some((key, row)) = rows(db)?.range(keys)?.next_back().transpose()? else {
+                return Ok(None);
+            };
             self.count();
-            Ok(found.map(|(key, row)| (key.value().to_vec(), row.value().to_vec())))
+            let row = unchecked(key.value(), row.value())?;
+            Ok(Some((key.value().to_vec(), row.to_vec())))
         })
     }
 
-    fn rows(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, Failure> {
-        Ok(self.db.begin_read()?.open_table(ROWS)?)
+    /// What is damaged is removed.
+    fn guarded<T>(&self, what: impl FnOnce(&Database) -> Result<T, Failure>) -> io::Result<T> {
+        let db = self.db.as_ref().expect("it is there until it is dropped");
+        guarded(|| what(db)).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData && !self.damaged.load(Ordering::Relaxed) {
+                tracing::error!(%error, "the ledger's index is damaged and is built anew");
+                self.discard();
+            }
+        })
     }
 
     fn count(&self) {
         #[cfg(test)]
-        self.looked_at.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.looked_at.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Pages that are read to find a row.
+    #[cfg(test)]
+    pub(super) fn height(&self) -> u32 {
+        use redb::ReadableTableMetadata;
+        rows(self.db.as_ref().unwrap())
+            .ok()
+            .unwrap()
+            .stats()
+            .unwrap()
+            .tree_height()
     }
 }
 
-fn open(directory: &Path, cache_bytes: u64) -> io::Result<Database> {
-    guarded(|| {
-        let mut builder = Database::builder();
-        builder.set_cache_size(usize::try_from(cache_bytes).unwrap_or(usize::MAX));
-        Ok(builder.create(directory.join(FILE))?)
-    })
+impl Drop for Store {
+    /// Makes durable what is not yet. After a panic redb panics here too.
+    fn drop(&mut self) {
+        let db = self.db.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            self.discard();
+        }
+    }
+}
+
+fn rows(db: &Database) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, Failure> {
+    Ok(db.begin_read()?.open_table(ROWS)?)
+}
+
+/// A row as it is stored: with the CRC-32C of its key and itself, for redb looks at its own checksums only after a crash.
+fn checked(key: &[u8], row: &[u8]) -> Vec<u8> {
+    let sum = crc32c::crc32c_append(crc32c::crc32c(key), row);
+    [row, &sum.to_be_bytes()].concat()
+}
+
+/// The row that is stored under this key.
+fn unchecked<'a>(key: &[u8], stored: &'a [u8]) -> io::Result<&'a [u8]> {
+    let (row, sum) = stored
+        .split_last_chunk::<4>()
+        .ok_or_else(|| damaged("a row is too short"))?;
+    if crc32c::crc32c_append(crc32c::crc32c(key), row) != u32::from_be_bytes(*sum) {
+        return Err(damaged("a row is not what was written"));
+    }
+    Ok(row)
+}
+
+fn damaged(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 fn remove(directory: &Path) -> io::Result<()> {
@@ -202,11 +282,11 @@ struct Failure(io::Error);
 impl<E: Into<redb::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(match error.into() {
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged("the file is cut short"),
             redb::Error::Io(error) => error,
-            error @ (redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_)) => {
-                io::Error::new(io::ErrorKind::InvalidData, error)
-            }
-            error => io::Error::other(error),
+            // Another thread has it open still, or a write failed before: nothing is wrong with the file.
+            error @ (redb::Error::DatabaseAlreadyOpen | redb::Error::PreviousIo) => io::Error::other(error),
+            error => io::Error::new(io::ErrorKind::InvalidData, error),
         })
     }
 }
@@ -215,9 +295,6 @@ impl<E: Into<redb::Error>> From<E> for Failure {
 fn guarded<T>(what: impl FnOnce() -> Result<T, Failure>) -> io::Result<T> {
     match catch_unwind(AssertUnwindSafe(what)) {
         Ok(done) => done.map_err(|Failure(error)| error),
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "a page of the index is damaged",
-        )),
+        Err(_) => Err(damaged("a page is not what was written")),
     }
 }
