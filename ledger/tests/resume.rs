@@ -7,7 +7,8 @@ mod world;
 use std::fs;
 use std::sync::Arc;
 
-use jisr_ledger::ledger::{Ledger, Opened};
+use jisr_ledger::frame::{FRAME_HEADER_BYTES, FrameHeader, SEGMENT_HEADER_BYTES};
+use jisr_ledger::ledger::{Damage, Ledger, Opened, Reread};
 use jisr_proto::statement::Kind;
 use world::disk::{FaultDisk, Op, When};
 use world::{MOL, PSD, World, append, asked, block_on, check_head, fresh, id, on, sealed_question};
@@ -205,4 +206,74 @@ fn a_failed_write_of_the_resume_point_loses_nothing() {
         assert!(world.resume_point().exists());
         same(&world);
     }
+}
+
+/// Every segment, read again.
+fn reread(ledger: &Ledger) -> Vec<Result<Reread, Damage>> {
+    (0..=ledger.durable().segment)
+        .map(|segment| ledger.reread(segment, |_| true))
+        .collect()
+}
+
+#[test]
+fn what_is_read_again_holds_and_one_altered_byte_does_not() {
+    let (_mol, psd, _asking, ledger) = provider();
+    let before = reread(&ledger);
+    assert!(before.len() > 1);
+    let statements: u64 = before.iter().map(|read| read.as_ref().unwrap().statements).sum();
+    assert_eq!(statements, ledger.size());
+    assert!(before.iter().all(|read| read.as_ref().unwrap().whole));
+    let stopped = ledger.reread(0, |_| false).unwrap();
+    assert!(!stopped.whole && stopped.statements < statements);
+    // A byte of the segment's header, of a frame's, of its body, and of the last frame.
+    let path = psd.segment(0);
+    let sound = fs::read(&path).unwrap();
+    let used = sound.iter().rposition(|byte| *byte != 0).unwrap();
+    for at in [20, SEGMENT_HEADER_BYTES, 3_000, used - 3] {
+        let mut altered = sound.clone();
+        altered[at] ^= 1;
+        fs::write(&path, &altered).unwrap();
+        let damage = ledger.reread(0, |_| true).unwrap_err();
+        assert_eq!(damage.place.segment, 0, "{damage}");
+        assert!(
+            damage.place.offset <= at.max(SEGMENT_HEADER_BYTES) as u64,
+            "{damage} for byte {at}"
+        );
+        assert!(reread(&ledger)[1..].iter().all(Result::is_ok));
+    }
+    // Frames gone from the end, and the whole file.
+    let (cut, frames_end) = (&sound[..2_000], sound.len());
+    fs::write(&path, [cut, &vec![0; frames_end - cut.len()]].concat()).unwrap();
+    ledger.reread(0, |_| true).unwrap_err();
+    fs::remove_file(&path).unwrap();
+    ledger.reread(0, |_| true).unwrap_err();
+    fs::write(&path, &sound).unwrap();
+    assert!(reread(&ledger).iter().all(Result::is_ok));
+    ledger.close();
+}
+
+#[test]
+fn an_altered_statement_with_sound_checksums_is_found() {
+    let (_mol, psd, _asking, ledger) = provider();
+    let path = psd.segment(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let mut at = SEGMENT_HEADER_BYTES;
+    // The third frame's purpose is another, and its checksum is made anew.
+    let header =
+        |bytes: &[u8], at: usize| FrameHeader::parse(bytes[at..at + FRAME_HEADER_BYTES].try_into().unwrap()).unwrap();
+    for _ in 0..2 {
+        at += FRAME_HEADER_BYTES + header(&bytes, at).body_bytes as usize;
+    }
+    let body = at + FRAME_HEADER_BYTES..at + FRAME_HEADER_BYTES + header(&bytes, at).body_bytes as usize;
+    let method = bytes[body.clone()]
+        .windows(11)
+        .position(|text| text == b"CheckStatus")
+        .unwrap();
+    bytes[body.start + method] = b'B';
+    let sound = FrameHeader::of(&bytes[body.clone()]).unwrap().encode();
+    bytes[at..at + FRAME_HEADER_BYTES].copy_from_slice(&sound);
+    fs::write(&path, &bytes).unwrap();
+    let damage = ledger.reread(0, |_| true).unwrap_err();
+    assert!(damage.what.contains("root"), "{damage}");
+    ledger.close();
 }

@@ -40,6 +40,7 @@ use crate::receipts::{Outbox, OwedReceipts};
 use crate::reconciling::Reconciling;
 use crate::refusals::Refusals;
 use crate::registry_link::RegistryLink;
+use crate::rereading::Rereading;
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
 use crate::stamping::Stamping;
@@ -69,6 +70,8 @@ pub(crate) struct Closets {
     pub ledger: Ledger,
     /// Verifies the seals of peers; remembers roots it has verified.
     pub seals: SealVerifier,
+    /// What reading it again has found.
+    pub rereading: Rereading,
     /// What this node has taken on as a provider.
     pub replay: ReplaySet,
     /// Exchanges that this node is asking right now.

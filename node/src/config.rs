@@ -13,6 +13,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jisr_certs::CertError;
 use jisr_certs::keys::{KeyStore, SecretPlaces, SecretSource};
@@ -125,6 +126,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bytes of a ledger segment, preallocated.
     pub segment_bytes: u64,
+    /// Time in which the whole ledger is read again; `None`: never.
+    pub reread: Option<Duration>,
     /// How often ledgers are compared.
     pub watch: Watch,
     /// For how long witnesses may be away.
@@ -220,6 +223,7 @@ impl Reader<'_> {
 
     fn check(&self, raw: RawConfig, data: &Path, digest: [u8; 32]) -> Result<Config, ConfigError> {
         let node: NodeId = raw.node.parse().map_err(|e| self.wrong("node", e))?;
+        let ledger = self.value(raw.ledger.check())?;
         Ok(Config {
             data: data.to_owned(),
             registry: self.value(host_port("registry", raw.registry))?,
@@ -227,7 +231,8 @@ impl Reader<'_> {
             peer_door: self.value(raw.peer_door.check())?,
             backends: self.value(backend::check(raw.backend, &node, data))?,
             limits: self.value(raw.limits.check())?,
-            segment_bytes: self.value(raw.ledger.check())?,
+            segment_bytes: ledger.segment_bytes,
+            reread: ledger.reread,
             watch: self.value(raw.watch.check())?,
             away: self.value(raw.witness.check())?,
             receipts: self.value(raw.receipts.check())?,

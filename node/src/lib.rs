@@ -54,6 +54,7 @@ pub mod quarantine;
 mod question;
 mod receipts;
 mod reconciling;
+mod rereading;
 mod recovering;
 mod refusals;
 mod registry_link;

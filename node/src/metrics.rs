@@ -86,6 +86,12 @@ fn ledger(text: &mut Exposition, status: &StatusResponse) {
         "Entries that the quorum of witnesses has cosigned.",
         status.cosigned_size,
     );
+    text.one(
+        "jisr_ledger_damaged_segments",
+        Kind::Gauge,
+        "Segments of the ledger that did not hold when they were last read again.",
+        status.ledger_damages.len(),
+    );
     if status.cosigned_us > 0 {
         text.one(
             "jisr_witness_age_seconds",

@@ -28,7 +28,7 @@ use crate::setup::Layout;
 use crate::workers::Workers;
 use crate::{
     away, cosigning, erasing, evidence, fading, findings, liveness, monitor, proofs, receipts, reconciling, recovering,
-    registry_link, stamping, watching,
+    registry_link, rereading, stamping, watching,
 };
 
 /// How long exchanges in flight may take to end once the node stops.
@@ -250,6 +250,7 @@ impl Node {
         self.tend("sending receipts", receipts::send);
         self.tend("missing receipts", receipts::mind);
         self.tend("reconciliation", reconciling::run);
+        self.tend("reading the ledger again", rereading::run);
         self.tend("liveness of backends", liveness::report);
         self.tend("quarantine", |closets, stopped| {
             every(recovering::REMIND_EVERY, stopped, async move || {

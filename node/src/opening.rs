@@ -49,6 +49,7 @@ use crate::receipts::{Outbox, OwedReceipts};
 use crate::reconciling::Reconciling;
 use crate::refusals::Refusals;
 use crate::registry_link::{self, RegistryLink};
+use crate::rereading::Rereading;
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
 use crate::setup::Layout;
@@ -188,6 +189,7 @@ pub(crate) fn open(
         trust: Arc::clone(&watching.trust),
         watching,
         outbox: Outbox::default(),
+        rereading: Rereading::default(),
         receipts_owed: OwedReceipts::new(limits.receipts_owed_max),
         reconciling: Reconciling::default(),
         lookups: Budget::new(LOOKUPS_PER_MINUTE),

@@ -26,6 +26,7 @@ mod receipts;
 mod reconciliation;
 mod recovering;
 mod refusals;
+mod rereading;
 mod registry_away;
 mod registry_recovering;
 mod samples;

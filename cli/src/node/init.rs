@@ -196,6 +196,7 @@ const LIMITS: &str = "\
 
 # [ledger]
 # segment_bytes = 16777216    # of each file, preallocated
+# reread_s = 604800           # all of it is read again in this time, and what does not hold is reported; 0: never
 
 # A second copy of everything that this node needs, on another machine or in S3-compatible storage; see docs/operating.md.
 # [[mirror]]

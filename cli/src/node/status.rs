@@ -40,6 +40,9 @@ impl Status {
         for peer in &status.peers {
             output::line(format!("{:<14} {}", "peer", peer_line(peer)));
         }
+        for damage in &status.ledger_damages {
+            output::line(format!("{:<14} {damage}", "DAMAGED"));
+        }
         for mirror in &status.mirrors {
             output::line(format!("{:<14} {}", "mirror", mirror_line(mirror)));
         }
@@ -263,6 +266,8 @@ fn object(status: &StatusResponse) -> Value {
         "proofs_owed": status.proofs_owed,
         "receipts_owed": status.receipts_owed,
         "findings": status.findings,
+        "ledger_damages": status.ledger_damages,
+        "reread_us": status.reread_us,
         "now_us": status.now_us,
         "snapshot_alarm": status.snapshot_alarm,
         "certificates_expire_us": certificates,

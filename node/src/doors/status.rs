@@ -65,6 +65,8 @@ fn tell(closets: &Closets, addresses: Addresses) -> StatusResponse {
         stamp: Some(stamp(closets)),
         now_us: closets.now_us(),
         failures,
+        ledger_damages: closets.rereading.damaged(),
+        reread_us: closets.rereading.whole_us(),
         snapshot_alarm: fading::now(closets).name().to_owned(),
         ..StatusResponse::default()
     }
