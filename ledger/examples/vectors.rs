@@ -4,6 +4,12 @@
 #[path = "../tests/network/mod.rs"]
 #[expect(clippy::indexing_slicing, reason = "shared with the tests")]
 mod network;
+#[path = "../tests/network/administration.rs"]
+#[expect(clippy::indexing_slicing, reason = "shared with the tests")]
+mod administration;
+#[path = "../tests/network/stores.rs"]
+#[expect(clippy::indexing_slicing, reason = "shared with the tests")]
+mod stores;
 #[path = "../tests/network/vectors.rs"]
 #[expect(clippy::indexing_slicing, reason = "shared with the tests")]
 mod vectors;
@@ -33,6 +39,11 @@ fn main() {
             signed
         }
     };
+    if !dir.join("key-store.json").exists() {
+        let store = stores::make();
+        store.as_object().expect("an object").values().for_each(stores::opens);
+        write("key-store.json", &store);
+    }
     for (name, json) in vectors::all(&inputs, &signed) {
         write(name, &json);
     }

@@ -2,6 +2,12 @@
 
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod network;
+#[path = "network/administration.rs"]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
+mod administration;
+#[path = "network/stores.rs"]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
+mod stores;
 #[path = "network/vectors.rs"]
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod vectors;
@@ -45,6 +51,15 @@ fn the_vectors_are_what_the_code_makes() {
             "{name}: run `cargo run -p jisr-ledger --example vectors` and look at the difference"
         );
     }
+}
+
+#[test]
+fn key_stores_open() {
+    for store in read("key-store.json").as_object().expect("an object").values() {
+        stores::opens(store);
+    }
+    let made = stores::make();
+    made.as_object().expect("an object").values().for_each(stores::opens);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The vectors: what docs/vectors holds, made by the code.
 
+use super::administration;
 use super::network::{
     self, Inputs, Network,
     acts::{self, Signed},
@@ -7,7 +8,7 @@ use super::network::{
 };
 use jisr_certs::digest::{domain, sha256};
 use jisr_ledger::{
-    evidence, note,
+    evidence, note, stamp,
     statement::leaf_input,
     tree::{Frontier, empty_root, leaf_hash},
 };
@@ -24,6 +25,8 @@ pub(crate) fn all(inputs: &Inputs, signed: &Signed) -> Vec<(&'static str, Value)
         ("token.json", token(&network)),
         ("agreement.json", agreement(&network, inputs)),
         ("snapshot.json", snapshot(&network)),
+        ("administration.json", administration::vector(&network, inputs)),
+        ("stamps.json", stamps(&network)),
         ("checkpoint.json", checkpoint(&network)),
         ("ledger.json", ledger(&network)),
         ("erasure.json", erasure(inputs, signed)),
@@ -126,12 +129,36 @@ fn snapshot(network: &Network) -> Value {
     })
 }
 
-/// Every row with its content digest and path.
+/// Leaves and renewals in a tree of tokens. What a token is, RFC 3161 says; any bytes do here.
+fn stamps(network: &Network) -> Value {
+    let text = network.logs[2].note(4, &[]);
+    let text = note::SignedNote::parse(&text).expect("a note").text;
+    let mut tree = Frontier::new();
+    let tokens: Vec<Value> = (1..=3u64)
+        .map(|number| {
+            let token = format!("token {number}");
+            let leaf = stamp::leaf(token.as_bytes());
+            tree.push(leaf_hash(&leaf));
+            json!({
+                "token": hex(token.as_bytes()),
+                "leaf_input": hex(&leaf),
+                "size": number,
+                "root": hex(&tree.root()),
+                "renewal_imprint": hex(&stamp::renewal_imprint(number, &tree.root())),
+            })
+        })
+        .collect();
+    json!({"checkpoint_text": text, "imprint": hex(&stamp::imprint(text)), "tokens": tokens})
+}
+
+/// Every row with its content digest, leaf input and path.
 fn snapshot_rows(network: &Network) -> Value {
     let content = |key: &str| hex(&network.rows.get(key).expect("listed").content);
     let row = |row: &ShownRow| {
         let path: Vec<String> = row.path.iter().map(|hash| hex(hash)).collect();
-        json!({"key": row.key, "row": hex(&row.row), "content": content(&row.key), "path": path})
+        let listed = network.rows.get(&row.key).expect("listed");
+        let leaf = domain("jisr.listed", &[&listed.content, row.key.as_bytes()]);
+        json!({"key": row.key, "row": hex(&row.row), "content": content(&row.key), "leaf_input": hex(&leaf), "path": path})
     };
     network.shown().rows.iter().map(row).collect()
 }
