@@ -334,7 +334,7 @@ pub(crate) fn check_time_stamp(
     time_us: u64,
 ) -> Result<u64, CertError> {
     let seen = chain::check(chain, 1, root, &TIME_STAMP, TIME_STAMPING, time_us)?;
-    if !seen.uri.ends_with(TIME_STAMP_URI) {
+    if !names_time_stamping(&seen.uri) {
         return Err(unnamed(
             &TIME_STAMP,
             &seen.uri,
@@ -347,6 +347,17 @@ pub(crate) fn check_time_stamp(
         .filter_map(|der| Validity::of(der))
         .map(|validity| validity.not_after_us);
     Ok(ends.fold(root.not_after_us, u64::min))
+}
+
+/// Whether it is `spiffe://INSTANCE/registry/timestamp`; which instance that is, the root says.
+fn names_time_stamping(uri: &str) -> bool {
+    let instance = uri
+        .strip_prefix("spiffe://")
+        .and_then(|rest| rest.strip_suffix(TIME_STAMP_URI));
+    instance.is_some_and(|name| {
+        let named = name.to_ascii_uppercase().parse::<Instance>();
+        named.is_ok_and(|instance| instance.as_str().to_ascii_lowercase() == name)
+    })
 }
 
 /// Checks the certificate of an administrator of the registry of this instance: leaf first, then the issuing authority; further
