@@ -26,6 +26,20 @@ def read(data: Path, name: str) -> bytes:
     return opened(key, salt, b"jisr.keystore/file\0" + name.encode(), magic + salt + name.encode(), sealed)
 
 
+def vault(data: Path, month: int, group: int) -> bytes:
+    """Key of a month and class of data, 32 bytes: wrapped under the secret `vault`."""
+    file = read(data, f"vault/{month}-{group}.key")
+    assert file[:8] == b"JISRKEY\x01"
+    return AESGCM(read(data, "vault.secret")).decrypt(file[8:20], file[20:], month.to_bytes(2, "big") + bytes([group, 0]))
+
+
+def opens(data: Path | None, month: int, group: int, nonce: bytes, sealed: bytes, bound: bytes) -> bytes | None:
+    """What is sealed under the key of month and class; None where there are no keys, or that one was destroyed."""
+    if data is None or not (data / "keys" / "vault" / f"{month}-{group}.key").exists():
+        return None
+    return AESGCM(vault(data, month, group)).decrypt(nonce, sealed, bound)
+
+
 def plain(data: Path, name: str, out: Path) -> Path:
     """The same as a file for tools that read PEM."""
     path = out / name

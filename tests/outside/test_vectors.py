@@ -2,11 +2,18 @@
 
 import base64
 import json
+import tomllib
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+import read_ledger
+import time_stamps
 import verify_evidence
 from demo import ROOT
+from keystore import opened
+from messages import ADMINISTRATIVE_ACT
 from notes import Checkpoint, Key, Note, domain, root_from_path, sha256, tree_root
 from wire import Refused, read
 
@@ -64,7 +71,9 @@ def test_snapshot():
     header = read(verify_evidence.HEADER, unhex(told["header"]))
     assert (header.instance, header.root.hex(), header.rows) == ("JO", told["root"], len(told["rows"]))
     assert [row["key"] for row in told["rows"]] == sorted(row["key"] for row in told["rows"])
-    leaves = [sha256(b"\x00", domain("jisr.listed", unhex(row["content"]) + row["key"].encode())) for row in told["rows"]]
+    inputs = [domain("jisr.listed", unhex(row["content"]) + row["key"].encode()) for row in told["rows"]]
+    assert [leaf.hex() for leaf in inputs] == [row["leaf_input"] for row in told["rows"]]
+    leaves = [sha256(b"\x00", leaf) for leaf in inputs]
     assert tree_root(leaves).hex() == told["root"]
     for index, (row, leaf) in enumerate(zip(told["rows"], leaves)):
         assert domain("jisr.row", unhex(row["row"])).hex() == row["content"]
@@ -84,6 +93,75 @@ def test_token():
     told = vector("token")
     data = base64.urlsafe_b64decode(told["text"].removeprefix("jisr1-") + "==")
     assert data[:-4].hex() == told["canonical"] and data[-4:] == sha256(data[:-4])[:4]
+
+
+def test_administration():
+    told = vector("administration")
+    assert set(told) == {name for number, (name, _) in ADMINISTRATIVE_ACT.items() if number >= 10}
+    for name, shown in told.items():
+        document = unhex(shown["document"])
+        assert unhex(shown["signed_bytes"]) == b"jisr.administration\x01" + document
+        assert domain("jisr.administration", document).hex() == shown["digest"]
+        act = read(ADMINISTRATIVE_ACT, document)
+        assert (act.format, act.instance, len(act.nonce)) == (1, "JO", 16) and getattr(act, name) is not None
+    for name in ("approval", "rejection"):
+        assert getattr(read(ADMINISTRATIVE_ACT, unhex(told[name]["document"])), name).act.hex() == told["admission"]["digest"]
+
+
+def test_stamps():
+    told = vector("stamps")
+    assert sha256(told["checkpoint_text"].encode()).hex() == told["imprint"]
+    tokens = [unhex(row["token"]) for row in told["tokens"]]
+    for row in told["tokens"]:
+        first = tokens[: row["size"]]
+        assert time_stamps.leaf(first[-1]).hex() == row["leaf_input"]
+        assert tree_root([sha256(b"\x00", time_stamps.leaf(token)) for token in first]).hex() == row["root"]
+        assert time_stamps.renewed(first).hex() == row["renewal_imprint"]
+
+
+@pytest.mark.parametrize("kdf", ["hkdf-sha256", "argon2id"])
+def test_key_store(kdf):
+    told = vector("key-store")[kdf]
+    header = tomllib.loads(told["keystore_toml"])
+    assert (header["format"], header["kdf"]) == (1, kdf)
+    salt, cost = unhex(header["salt"]), [header.get(name, 0) for name in ("memory_kib", "passes", "lanes")]
+    secret = unhex(told["secret"]) if kdf == "hkdf-sha256" else stretched(told["secret"].encode(), salt, *cost)
+    bound = b"JISRWRAP\x01" + b"".join(number.to_bytes(4, "big") for number in cost) + salt
+    key = opened(secret, salt, b"jisr.keystore/wrap\0", bound, unhex(header["wrapped"]))
+
+    def content(name: str) -> bytes:
+        file = unhex(told["files"][name])
+        magic, salt, sealed = file[:9], file[9:41], file[41:]
+        assert magic == b"JISRREST\x01"
+        return opened(key, salt, b"jisr.keystore/file\0" + name.encode(), magic + salt + name.encode(), sealed)
+
+    for name, held in told["content"].items():
+        assert content(name).hex() == held
+    wrapped, named = content("vault/680-1.key"), (680).to_bytes(2, "big") + b"\x01\x00"
+    assert wrapped[:8] == b"JISRKEY\x01"
+    data_key = AESGCM(content("vault.secret")).decrypt(wrapped[8:20], wrapped[20:], named)
+    plain = AESGCM(data_key).decrypt(unhex(told["nonce"]), unhex(told["sealed"]), unhex(told["part_hash"]) + named)
+    assert plain.hex() == told["plain"]
+
+
+def stretched(passphrase: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
+    return Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory_kib).derive(passphrase)
+
+
+@pytest.mark.parametrize("name", ["ledger", "erasure"])
+def test_ledger_directories_are_read(name, tmp_path):
+    """All kinds of records but STAMP; parts that rest encrypted are shown as sealed, and those that were erased as erased."""
+    told = vector(name)
+    for file, content in told["files"].items():
+        path = tmp_path / file if "/" in file else tmp_path / "segments" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(unhex(content))
+    ledger = read_ledger.read_directory(tmp_path, verify_evidence.Anchor.parse(told["anchor"]))
+    assert (ledger.origin, len(ledger.leaves), ledger.root.hex()) == (told["origin"], told["size"], told["root"])
+    names = {record.name for record in ledger.records}
+    if name == "erasure":
+        assert {"RECEIPT", "PAYLOAD"} <= names and {"ERASED", "HELD", "RELEASED"} <= {s.kind for s in ledger.statements}
+        assert any(statement.erased for statement in ledger.statements)
 
 
 def stored_parts(data: bytes):

@@ -3,7 +3,7 @@
 It checks what makes an exchange proven: the file's digest, canonical bytes, every statement's parts, leaf and path, the
 signature of every checkpoint by the key that a signed snapshot or the anchor names for its origin, the quorum of
 cosignatures by the anchor's witnesses and those of the snapshots, the citations between the two ledgers, and that the agreement and the snapshots stand in the registry's ledger.
-Certificates are left to `openssl verify`, which the tests run on them.
+Certificates of nodes are left to `openssl verify`, which the tests run on them. Time-stamps are judged, with their renewals.
 
     verify_evidence.py FILE --anchor ANCHOR      prints VALID, or INVALID and why; exit code 0 or 1
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import time_stamps
 from notes import SEAL, WITNESS, Checkpoint, Key, Note, domain, root_from_path, sha256, tree_root
 from wire import Refused, need, read
 
@@ -109,6 +110,8 @@ class Anchor:
     snapshot: Key
     witnesses: list[tuple[Key, str]]
     quorum: dict[str, int]
+    root: bytes
+    authorities: list[bytes]
 
     @staticmethod
     def parse(text: str) -> "Anchor":
@@ -117,7 +120,10 @@ class Anchor:
         registry = Key.parse(raw["registry_key"])
         need(registry.name == raw["registry_origin"] and registry.type == SEAL, "the registry's key has another name")
         witnesses = [(Key.parse(row["key"]), row["operator"]) for row in raw.get("witness", [])]
-        return Anchor(raw["instance"], registry, Key.parse(raw["snapshot_key"]), witnesses, raw["quorum"])
+        root = bytes.fromhex(raw["root"])
+        need(len(root) == 32, "the root's fingerprint is damaged")
+        authorities = [base64.b64decode(row["certificate"], validate=True) for row in raw.get("timestamp", [])]
+        return Anchor(raw["instance"], registry, Key.parse(raw["snapshot_key"]), witnesses, raw["quorum"], root, authorities)
 
     def policy(self, snapshots) -> dict[str, list[tuple[Key, str, bool]]]:
         """Keys that count by name, each with its operator and whether the anchor names it (Quorum)."""
@@ -359,6 +365,18 @@ class Ground:
             anchor.need_quorum(entry, "REGISTRY", self.policy)
         indexes = [entry.index for entry in self.registry]
         need(indexes == sorted(set(indexes)), "the registry's entries are out of order")
+        self.stamps = [(stamp.checkpoint, self.stamp(stamp)) for stamp in body.stamps]
+        places = [(stamp.checkpoint, stamp.token) for stamp in body.stamps]
+        need(places == sorted(places) and len(set(places)) == len(places), "the time-stamps are out of order")
+
+    def stamp(self, stamp) -> time_stamps.Said:
+        """What a time-stamp says of its checkpoint. Its renewals hold, and an authority that is trusted vouches for it."""
+        note = Note(self.body.checkpoints[stamp.checkpoint])
+        said = time_stamps.judge(stamp.token, sha256(note.text.encode()), self.anchor)
+        need(len(stamp.renewals) <= 64, "more than 64 renewals")
+        last = time_stamps.renewals(stamp, said, self.anchor)
+        need(said.is_trusted and last.is_trusted, "a time-stamp of an authority that the anchor does not name")
+        return said
 
     def entry(self, statement) -> Entry:
         return entry_of(statement, self.body, self.keys, self.anchor)
@@ -366,6 +384,7 @@ class Ground:
     def exchange(self, exchange) -> list[Entry]:
         """The proven statements of one exchange."""
         entries = [self.entry(statement) for statement in exchange.statements]
+        self.check_stamps(entries, exchange.statements)
         if refused_at_home(entries, exchange):
             evidence_class = CLASS_NAMES[0]
         else:
@@ -376,6 +395,13 @@ class Ground:
         for entry in entries:
             self.anchor.need_quorum(entry, evidence_class, self.policy, parties)
         return entries
+
+    def check_stamps(self, entries: list[Entry], statements) -> None:
+        """What stands under a checkpoint was not made after it was stamped."""
+        for position, said in self.stamps:
+            for entry in (entry for entry, statement in zip(entries, statements) if statement.checkpoint == position):
+                late = entry.core.created_us - said.time_us - said.accuracy_us
+                need(late <= 60_000_000, f"{entry.origin} #{entry.index} was made after its checkpoint was stamped")
 
 
 def check_times(entries: list[Entry]) -> None:
