@@ -4,6 +4,8 @@ use clap::Args;
 use jisr_ledger::archive::{Exchange, Role};
 use jisr_ledger::statement::Tag;
 use jisr_ledger::vault::normalised;
+use jisr_proto::statement::SubjectIdentifier;
+use jisr_proto::v1::SubjectKind;
 
 use crate::failure::Failure;
 use crate::instant;
@@ -50,8 +52,9 @@ pub(crate) struct FilterArgs {
     /// Case reference, exactly; needs --data
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
-    /// Identifier of a person, exactly; needs --data
-    #[arg(long, value_name = "ID")]
+    /// A person: personal-number=9871234567, travel-document=… or sector-pseudonym=…, or the value alone for any of them;
+    /// needs --data
+    #[arg(long, value_name = "[KIND=]VALUE")]
     subject: Option<String>,
 }
 
@@ -91,6 +94,17 @@ impl FilterArgs {
     }
 }
 
+/// Whether this is the person who is wanted: by kind and value, or by the value alone.
+fn names(wanted: &str, one: &SubjectIdentifier) -> bool {
+    let parted = wanted.split_once('=').and_then(|(kind, value)| {
+        let kind = SubjectKind::from_str_name(&kind.to_ascii_uppercase().replace('-', "_"))?;
+        Some((kind, value))
+    });
+    let value = parted.map_or(wanted, |(_, value)| value);
+    let is_kind = parted.is_none_or(|(kind, _)| one.kind == kind as u32);
+    is_kind && normalised(&one.value) == normalised(value)
+}
+
 impl Filter {
     /// Whether the exchange is meant; `None` where that cannot be told, since what decides it does not open.
     pub(super) fn takes(&self, exchange: &Exchange) -> Option<bool> {
@@ -112,10 +126,7 @@ impl Filter {
         let subject = part(exchange, self.subject.as_deref(), Tag::Subject, |wanted| {
             let subject = exchange.asked().and_then(|asked| asked.subject());
             subject.is_some_and(|subject| {
-                subject
-                    .identifiers
-                    .iter()
-                    .any(|one| normalised(&one.value) == normalised(wanted))
+                subject.identifiers.iter().any(|one| names(wanted, one))
             })
         });
         match (case, subject) {
@@ -214,6 +225,10 @@ mod tests {
                 subject: some("990 123\u{664}567"),
                 ..Filter::default()
             },
+            Filter {
+                subject: some("personal-number=9901234567"),
+                ..Filter::default()
+            },
         ];
         for filter in takes {
             assert_eq!(filter.takes(&exchange), Some(true), "{filter:?}");
@@ -251,6 +266,10 @@ mod tests {
             },
             Filter {
                 subject: some("99"),
+                ..Filter::default()
+            },
+            Filter {
+                subject: some("travel-document=9901234567"),
                 ..Filter::default()
             },
         ];
