@@ -1,7 +1,8 @@
 //! The index: where an exchange's entries, peers' notes, proofs and receipts stand, and which exchanges there were with whom,
 //! when, and about whom. Derived, rebuilt when it does not fit.
 //!
-//! One table of redb ([`store`]); numbers are big-endian. What comes in one batch shares rows, so that a busy ledger has few of them:
+//! One table of redb ([`store`], which says why not of sled); numbers are big-endian. What comes in one batch shares rows, so that a
+//! busy ledger has few of them:
 //!
 //! | key | value |
 //! | --- | --- |

@@ -1,8 +1,8 @@
 //! The file that holds the rows, in the order of their keys: one table of redb. What it takes of memory is bounded by its
 //! cache, however many rows there are.
 //!
-//! It is redb and not sled: sled keeps an entry in memory for each of its pages and so grows with the ledger, by 80 MB for each
-//! million statements where each came alone, and its flush does not sync on Linux.
+//! It is redb and not sled: sled keeps an entry in memory for each of its pages and so grows with the ledger, by 100 MB for each
+//! million statements where each came alone (redb: not at all), and its flush does not sync on Linux.
 //!
 //! Nothing here is waited for by who appends, and losing it costs time only. So most changes are not made durable: redb writes
 //! them beside what it made durable before, and after a power cut or a kill shows just that, whole; the rest is read back from the
@@ -25,9 +25,10 @@ const ROWS: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new
 /// The file, in the index's directory.
 const FILE: &str = "rows.redb";
 
-/// What was changed is made durable at the first change after so long, or after so many rows: pages that became free before
-/// are used again only then, and redb keeps a list of those that it wrote since.
-const DURABLE_EVERY: Duration = Duration::from_secs(5);
+/// What was changed is made durable at the first change after so long, seldom since it is the one time that the disk is synced
+/// beside the ledger's own writes; or after so many rows: pages that became free are used again only then, and redb keeps a list of
+/// those that it wrote since.
+const DURABLE_EVERY: Duration = Duration::from_secs(10);
 const DURABLE_ROWS: usize = 1 << 17;
 
 /// Rows to write, and to remove where there is none. In the order of their keys, so that neighbours are written together.

@@ -271,3 +271,19 @@ fn who_reads_is_not_disturbed_by_who_writes() {
         .unwrap();
     assert_eq!(left, 1_000 / PERSONS - 1);
 }
+
+/// Pages that nobody reads any more are used again, also between what is made durable.
+#[test]
+fn the_file_does_not_grow_with_the_number_of_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    extend(&index, 2_000, 100);
+    index.sync().unwrap();
+    let bytes = || fs::metadata(dir.path().join("rows.redb")).unwrap().len();
+    let before = bytes();
+    let reach = index.reach().unwrap().unwrap();
+    for n in 0..1_000 {
+        index.add(&[frame(n % 2_000)], &reach).unwrap();
+    }
+    assert!(bytes() <= 2 * before, "{} bytes after {before}", bytes());
+}
