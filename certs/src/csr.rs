@@ -73,6 +73,12 @@ pub(crate) struct RequestedKey {
     raw: Vec<u8>,
 }
 
+/// The public key (P-256 point, uncompressed) in a TLS certificate, unchecked; `None` where there is none.
+pub fn tls_key_in(certificate: &[u8]) -> Option<Vec<u8>> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    public_key(certificate.public_key(), KeyKind::P256).ok()
+}
+
 /// Reads a request and verifies that it was signed by the key it is for, which is of this kind.
 pub(crate) fn read(request: &[u8], kind: KeyKind) -> Result<RequestedKey, CertError> {
     let refuse = |rule| CertError::Request { rule };

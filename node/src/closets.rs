@@ -33,7 +33,7 @@ use crate::erasing::Erasing;
 use crate::findings::Findings;
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
-use crate::monitor;
+use crate::monitor::{self, Asked, Followed};
 use crate::peers::{Greeter, Heard, PROTOCOL_VERSION, Peers};
 use crate::proofs::Owed;
 use crate::receipts::{Outbox, OwedReceipts};
@@ -94,6 +94,10 @@ pub(crate) struct Closets {
     pub erasing: Erasing,
     /// What was found about other ledgers.
     pub findings: Arc<Findings>,
+    /// Keys that this node asked certificates for.
+    pub asked: Asked,
+    /// The registry's ledger, as far as it was read.
+    pub followed: Followed,
     /// Peers that are refused for it.
     pub trust: Arc<Trust>,
     /// Comparison of ledgers.

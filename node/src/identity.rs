@@ -69,11 +69,6 @@ impl Identity {
         Ok((TlsConnector::from(config), tls::server_name()))
     }
 
-    /// SHA-256 of the own TLS certificate.
-    pub(crate) fn certificate(&self) -> Option<jisr_certs::digest::Hash> {
-        self.tls.chain().first().map(|der| jisr_certs::digest::sha256(&[der]))
-    }
-
     /// When the node's own TLS certificate runs out, microseconds; 0 if it cannot be read.
     pub(crate) fn expires_us(&self) -> u64 {
         let now = (self.clock)();

@@ -1,11 +1,15 @@
 //! The closet that watches the registry for the own member: what it lists must have been asked for, and what was asked for must be
 //! listed. What is otherwise is a finding: in the log, in the status, as a statement; each once since the start.
 //!
-//! What this node can tell without the registry's word: its own keys and certificates; further nodes of its member by `[watch] nodes`;
+//! What this node can tell without the registry's word: its own keys, and those that it asked certificates for; further nodes of its member by `[watch] nodes`;
 //! services by its `[[backend]]` rows; agreements by the signature of an officer under the member's own local CA, which stands in the
 //! registry's entry and which the registry cannot make. A row that is gone must have an entry of the registry's ledger that says so.
 
+mod acts;
+mod asked;
 mod entries;
+mod followed;
+mod founded;
 mod rules;
 
 use std::collections::HashSet;
@@ -25,6 +29,10 @@ use crate::doors::Stopped;
 use crate::setup;
 use crate::snapshots::SnapshotError;
 
+pub(crate) use acts::{judge, read};
+pub(crate) use asked::Asked;
+pub(crate) use followed::Followed;
+pub(crate) use founded::Founded;
 use rules::{Alarm, Own};
 
 /// Between two attempts to read what the registry's ledger says of a row.
@@ -71,7 +79,6 @@ fn own(closets: &Closets) -> Own {
     Own {
         node: closets.node.clone(),
         origin: closets.origin.clone(),
-        tls: closets.identity.certificate(),
         seal: closets.watching.own_key.raw(),
         witness: closets.watching.witness.key().public().as_bytes().to_owned(),
         local_ca: local_ca
@@ -90,7 +97,7 @@ fn own(closets: &Closets) -> Own {
 impl Monitor {
     /// Whether all could be judged.
     async fn look(&mut self, closets: &Closets, view: &Arc<View>) -> bool {
-        for alarm in self.own.listed(view) {
+        for alarm in self.own.listed(view, |key| closets.asked.is_asked(key)) {
             raise(closets, view, alarm);
         }
         self.agreements(closets, view).await && self.gone(closets, view).await
@@ -110,9 +117,9 @@ impl Monitor {
             let act = read
                 .iter()
                 .find(|(index, _)| *index == row.entry)
-                .and_then(|(_, entry)| entry.act());
+                .and_then(|(_, entry)| entry.statement.act());
             let signed = match act {
-                Some(Act::Agreement(act)) => self.own.signed(&row.digest, act),
+                Some(Act::Agreement(act)) => self.own.signed(view, &row.digest, act),
                 _ => Err("the entry that it cites is of another kind, or withheld".to_owned()),
             };
             if let Err(text) = signed {

@@ -243,6 +243,7 @@ impl Node {
         self.tend("comparing with the registry", cosigning::compare_with_registry);
         self.tend("comparing with peers", watching::watch);
         self.tend("monitor of the registry", monitor::watch);
+        self.tend("reading the registry's ledger", monitor::read);
         self.tend("witnesses", away::look);
         self.tend("life of the snapshot", fading::watch);
         self.tend("findings", findings::record);

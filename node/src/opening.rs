@@ -8,7 +8,7 @@ use jisr_certs::keys::KeyStore;
 use jisr_certs::seal::{SealKey, WitnessKey};
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
-use jisr_certs::{issue::LocalCa, pem, profile, tls};
+use jisr_certs::{csr, issue::LocalCa, pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::Disk;
@@ -41,6 +41,7 @@ use crate::error::StartError;
 use crate::findings::Findings;
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
+use crate::monitor::{Asked, Followed, Founded};
 use crate::node::Storage;
 use crate::peers::Peers;
 use crate::proofs::Owed;
@@ -147,6 +148,12 @@ pub(crate) fn open(
     let cache = Cache::new(layout.snapshot())?;
     restore_snapshot(&directory, &archive, (&schemas, &config.node.member()), &cache);
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
+    let asked = Asked::open(&config.data)?;
+    if let Some(key) = material.tls_chain.first().and_then(|leaf| csr::tls_key_in(leaf)) {
+        asked.asked(&key)?;
+    }
+    let founded = Founded::new(config.node.instance(), material.root.clone());
+    let followed = Followed::open(&config.data, founded)?;
     let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
     let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
     let acceptor = identity.acceptor()?;
@@ -163,6 +170,8 @@ pub(crate) fn open(
     )?;
     let closets = Closets {
         mirrors,
+        asked,
+        followed,
         stamping: Stamping::default(),
         node: config.node.clone(),
         origin: material.origin,

@@ -183,9 +183,11 @@ async fn follow_once(closets: &Arc<Closets>, want_all: &mut bool) -> Result<(), 
                     let update = pieces.push(piece).map_err(|error| error.to_string())?;
                     if let Some(update) = update {
                         // What the registry tells as changes may not be what it signed: then it has to tell all.
-                        *want_all = take_up(closets, update).await.is_err_and(|error| is_of_rows(&error));
-                        if *want_all {
-                            return Err("what changed in the snapshot was told wrongly".to_owned());
+                        let taken = take_up(closets, update).await;
+                        *want_all = taken.as_ref().is_err_and(is_of_rows);
+                        match taken {
+                            Err(error) if *want_all || matches!(error, SnapshotError::Unread(_)) => return Err(error.to_string()),
+                            _ => {}
                         }
                     }
                 }
@@ -213,6 +215,9 @@ async fn take_up(closets: &Arc<Closets>, update: SnapshotUpdate) -> Result<(), S
             return Err(error);
         }
     };
+    monitor::judge(closets, &view, &update)
+        .await
+        .inspect_err(|error| tracing::error!(%error, "a snapshot was refused"))?;
     fetch_schemas(closets, &view).await;
     let version = view.version;
     closets.archive.keep(&view);

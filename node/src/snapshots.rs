@@ -56,6 +56,14 @@ pub enum SnapshotError {
     /// The rows that were told are not those that were signed.
     #[error("what was told of the snapshot's rows does not hold: {0}. Do not use this registry; tell its operator")]
     Rows(#[from] RowsError),
+    /// The entries of the registry's ledger from which it follows are not shown.
+    #[error(
+        "the snapshot is not taken up before the entries from which it follows are read: {0}. It is tried again; tell the registry's operator if it stays so"
+    )]
+    Unread(String),
+    /// A row rests on what administrators had to sign and did not.
+    #[error("the snapshot lists what nobody signed: {0}. Tell the registry's operator and the other members")]
+    Unfounded(String),
     /// Changes to a version that is not held.
     #[error(
         "snapshot {version} was told as changes to snapshot {base}, {held} is held. Everything is asked for anew; if it comes again, tell the \

@@ -9,6 +9,7 @@ mod floods;
 mod ledgers;
 mod questions;
 mod receipts;
+mod registry;
 mod replays;
 mod seals;
 mod snapshots;

@@ -196,6 +196,33 @@ fn names_come_from_the_authority_not_from_the_request() {
 }
 
 #[test]
+fn what_a_request_asks_for_besides_its_key_is_not_granted() {
+    use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, SanType};
+    let network = Network::new();
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "JO/GOV/psd/node/node1");
+    params.subject_alt_names = vec![
+        SanType::URI("spiffe://jo/GOV/psd/node/node1".try_into().unwrap()),
+        SanType::DnsName("*.example.jo".try_into().unwrap()),
+        SanType::IpAddress([10, 0, 0, 1].into()),
+    ];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::TimeStamping, ExtendedKeyUsagePurpose::Any];
+    // Basic constraints, critical: cA TRUE.
+    let mut authority = CustomExtension::from_oid_content(&[2, 5, 29, 19], vec![0x30, 3, 1, 1, 0xff]);
+    authority.set_criticality(true);
+    params.custom_extensions.push(authority);
+    let request = params.serialize_request(&key).unwrap();
+    let leaf = network.issuing.issue_node_tls(request.der(), &node(), week()).unwrap();
+    let text = String::from_utf8_lossy(&leaf);
+    assert!(!text.contains("psd") && !text.contains("example.jo"), "{text}");
+    let [issuing, root] = network.issuing.issuers();
+    let chain = [leaf, issuing, root];
+    let checked = crate::profile::check_node_tls(&chain, network.root.certificate(), NOW_US).unwrap();
+    assert_eq!(checked.node, node(), "the profile is exact: names, usages and constraints");
+}
+
+#[test]
 fn an_authority_stays_in_its_network_and_time() {
     let network = Network::new();
     let key = request(&KeyPair::generate().unwrap());

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use jisr_certs::digest::{self, Hash};
-use jisr_certs::profile;
+use jisr_certs::{csr, profile};
 use jisr_ledger::snapshot::{agreement_key, node_key, service_key};
 use jisr_ledger::statement::{Act, Parsed};
 use jisr_proto::ident::{MemberId, NodeId, Origin};
@@ -48,8 +48,6 @@ pub(super) struct Own {
     pub(super) node: NodeId,
     /// Origin of its ledger.
     pub(super) origin: Origin,
-    /// SHA-256 of its TLS certificate.
-    pub(super) tls: Option<Hash>,
     /// Raw key of its ledger.
     pub(super) seal: [u8; 32],
     /// Raw key of its witness.
@@ -63,24 +61,18 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// What a snapshot lists of the member, or should.
-    pub(super) fn listed(&self, view: &View) -> Vec<Alarm> {
+    /// What a snapshot lists of the member, or should. `is_asked` knows the public keys that this node asked certificates for.
+    pub(super) fn listed(&self, view: &View, is_asked: impl Fn(&[u8]) -> bool) -> Vec<Alarm> {
         let mut alarms = Vec::new();
         let member = self.node.member();
         match view.node(&self.node) {
-            Some(row) => alarms.extend(self.differs(row)),
+            Some(row) => alarms.extend(self.differs(row, is_asked)),
             None => alarms.push(Alarm::lacking(
                 node_key(self.node.as_str()),
                 "this node is not listed any more".to_owned(),
             )),
         }
-        let known = |id: &NodeId| {
-            *id == self.node
-                || self
-                    .siblings
-                    .iter()
-                    .any(|name| id.to_string() == format!("{member}/node/{name}"))
-        };
+        let known = |id: &NodeId| *id == self.node || self.is_sibling(id);
         for row in view.nodes_of(&member).iter().filter(|row| !known(&row.id)) {
             alarms.push(Alarm::unasked(
                 node_key(row.id.as_str()),
@@ -90,7 +82,11 @@ impl Own {
                 ),
             ));
         }
-        for (name, row) in view.services().filter(|(_, row)| row.provider.member() == member) {
+        // What other nodes of the member run, this one does not know.
+        let services = view
+            .services()
+            .filter(|(_, row)| self.siblings.is_empty() && row.provider.member() == member);
+        for (name, row) in services {
             let (name, provider) = (name.to_string(), row.provider.to_string());
             if !self.backends.contains(&(name.clone(), provider.clone())) {
                 alarms.push(Alarm::unasked(
@@ -102,13 +98,21 @@ impl Own {
         alarms
     }
 
+    /// Whether `[watch] nodes` names it.
+    fn is_sibling(&self, id: &NodeId) -> bool {
+        let member = self.node.member();
+        let mut names = self.siblings.iter();
+        id.member() == member && names.any(|name| id.to_string() == format!("{member}/node/{name}"))
+    }
+
     /// The own row, with something in it that is not this node's.
-    fn differs(&self, row: &NodeRow) -> Option<Alarm> {
+    fn differs(&self, row: &NodeRow, is_asked: impl Fn(&[u8]) -> bool) -> Option<Alarm> {
+        let is_own = csr::tls_key_in(&row.row.tls_certificate).is_some_and(|key| is_asked(&key));
         let checks = [
             ("ledger", row.origin == self.origin),
             ("seal key", row.row.seal_key == self.seal.as_slice()),
             ("witness key", row.row.witness_key == self.witness.as_slice()),
-            ("TLS certificate", self.tls.is_none_or(|own| own == row.tls_certificate)),
+            ("TLS certificate", is_own),
             (
                 "local CA",
                 self.local_ca.is_none_or(|own| row.local_ca == own.as_slice()),
@@ -122,7 +126,7 @@ impl Own {
     }
 
     /// Whether an officer of this member signed the agreement that an entry registers.
-    pub(super) fn signed(&self, digest: &Hash, act: &AgreementAct) -> Result<(), String> {
+    pub(super) fn signed(&self, view: &View, digest: &Hash, act: &AgreementAct) -> Result<(), String> {
         if digest::domain("jisr.agreement", &[&act.document]) != *digest {
             return Err("the entry that it cites registers another agreement".to_owned());
         }
@@ -139,7 +143,7 @@ impl Own {
             else {
                 continue;
             };
-            match self.is_officers(&act.document, agreed, statement.core().created_us) {
+            match self.is_officers(view, &act.document, agreed, statement.core().created_us) {
                 Ok(()) => return Ok(()),
                 Err(text) => told = Err(text),
             }
@@ -147,13 +151,17 @@ impl Own {
         told
     }
 
-    fn is_officers(&self, document: &[u8], agreed: &Agreed, at_us: u64) -> Result<(), String> {
+    fn is_officers(&self, view: &View, document: &[u8], agreed: &Agreed, at_us: u64) -> Result<(), String> {
         let wrong = |error: &dyn std::fmt::Display| format!("no officer of this member signed it: {error}");
         let [officer, ca] = agreed.certificates.as_slice() else {
             return Err(wrong(&"two certificates belong to a signature"));
         };
         let ca = profile::check_local_ca(ca, at_us).map_err(|error| wrong(&error))?;
-        if self.local_ca.is_some_and(|own| own != ca.sha256) {
+        let is_siblings = || {
+            let mut nodes = view.nodes_of(&self.node.member()).iter();
+            nodes.any(|row| self.is_sibling(&row.id) && row.local_ca == ca.sha256.as_slice())
+        };
+        if self.local_ca.is_some_and(|own| own != ca.sha256) && !is_siblings() {
             return Err(wrong(&"the certificate is of another local CA"));
         }
         let officer = profile::check_officer(officer, &ca, at_us).map_err(|error| wrong(&error))?;
@@ -175,7 +183,7 @@ pub(super) fn key(digest: &Hash) -> String {
     agreement_key(digest)
 }
 
-/// Keys of the member's agreements and services that were listed and are not now. An agreement that has run out, or whose other
+/// Keys of the member's agreements and services that were listed and are not now, or not shown any more. An agreement that has run out, or whose other
 /// party is no member any more, needs no reason.
 pub(super) fn gone(before: &View, view: &View, member: &MemberId, now_us: u64) -> Vec<String> {
     let is_member = |member: &MemberId| view.names(member) != ("", "");
@@ -189,7 +197,8 @@ pub(super) fn gone(before: &View, view: &View, member: &MemberId, now_us: u64) -
         .map(|(name, row)| service_key(name.as_str(), row.provider.as_str()));
     agreements
         .chain(services)
-        .filter(|key| view.rows.get(key).is_none())
+        // Listed and not shown to a party is withheld from it.
+        .filter(|key| view.rows.get(key).is_none_or(|known| known.row.is_none()))
         .collect()
 }
 

@@ -62,7 +62,7 @@ async fn a_snapshot_that_is_rolled_back_forked_expired_or_bent_is_refused() {
 }
 
 /// The snapshot as one that holds nothing is told it.
-fn whole(taken: &Taken) -> SnapshotUpdate {
+pub(super) fn whole(taken: &Taken) -> SnapshotUpdate {
     let change = |(key, known): (&std::sync::Arc<str>, &jisr_ledger::snapshot::Known)| RowChange {
         key: key.to_string(),
         row: known.row.clone().unwrap_or_default(),
