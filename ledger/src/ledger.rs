@@ -159,6 +159,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// Writes back what this ledger lost with its disk, one commit, before it is confirmed: statements that stood behind what is
+    /// here. The caller has checked that with them its tree is one that it signed before: what is signed here is then no second
+    /// history. Blocks on disk.
+    ///
+    /// # Errors
+    /// [`ConfirmError`]: the ledger is confirmed or refused already, or the disk failed.
+    pub fn take_back(&self, statements: &[Closed]) -> Result<(), ConfirmError> {
+        self.0.gate.take_back(statements)
+    }
+
     /// Whether somebody outside confirmed the ledger since it was opened, or it is new: it takes appends.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {

@@ -10,6 +10,7 @@ mod asked;
 mod entries;
 mod followed;
 mod founded;
+mod returning;
 mod rules;
 
 use std::collections::HashSet;
@@ -33,6 +34,7 @@ pub(crate) use acts::{judge, read};
 pub(crate) use asked::Asked;
 pub(crate) use followed::Followed;
 pub(crate) use founded::Founded;
+pub(crate) use returning::give_back;
 use rules::{Alarm, Own};
 
 /// Between two attempts to read what the registry's ledger says of a row.

@@ -30,6 +30,8 @@ use crate::founding::{self, Founding};
 use crate::kept::{Found, Kept};
 use crate::keys::{Keys, identity};
 use crate::proposals::Proposals;
+use crate::quarantine::Quarantine;
+use crate::returned::Returned;
 use crate::schemas::Schemas;
 use crate::snapshot::{Frame, Picture, Published};
 use crate::stamping::Stamper;
@@ -184,6 +186,11 @@ impl Opened {
         let issuing = Arc::clone(&keys.issuing);
         let registry_key = keys.seal.vkey();
         let (keys, ledger) = open_ledger(&config, keys, Arc::clone(&clock))?;
+        let mark = Quarantine::read(&layout.data)
+            .map_err(|e| Error::io("read the mark of a quarantine in", &layout.data, e))?;
+        if let Some(mark) = mark {
+            Returned::below(&layout.data).take_back(&ledger, &layout.ledger(), &mark)?;
+        }
         let frame = Frame {
             witness_key: *keys.witness.public().as_bytes(),
             issuing: Bytes::copy_from_slice(&issuing.certificate().der),

@@ -46,6 +46,7 @@ mod publish;
 mod catalogue;
 mod health;
 mod report;
+mod returned;
 mod status;
 mod witness;
 

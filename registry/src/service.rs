@@ -82,6 +82,15 @@ impl Registry for NodeService {
         answer(self.office.hello(&caller, request.into_inner()).await)
     }
 
+    async fn give_back(
+        &self,
+        request: Request<wire::GiveBackRequest>,
+    ) -> Result<Response<wire::GiveBackResponse>, Status> {
+        let caller = self.caller(&request)?;
+        self.office.spend_proof(&caller).map_err(status)?;
+        answer(self.office.give_back(&caller, request.into_inner()).await)
+    }
+
     async fn report_health(
         &self,
         request: Request<wire::ReportHealthRequest>,

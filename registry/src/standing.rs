@@ -1,6 +1,7 @@
 //! Whether the registry takes part: it runs, waits for somebody who confirms its ledger, or is quarantined.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +17,9 @@ use crate::refusal::Refusal;
 /// What a recovering registry says of itself.
 const WAITING: &str = "nodes are asked what they hold of this registry's ledger, which takes some seconds; where no node is enrolled an \
                        administrator runs `jisr registry confirm`";
+
+/// Behind why it is quarantined, once nodes gave back what it lacks.
+const WHOLE: &str = "; nodes gave back all that it lacks: restart the registry, and it goes on";
 
 /// How the registry stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub(crate) struct Standing {
     /// What nodes have shown since the start that fits.
     shown: Mutex<BTreeMap<String, (Checkpoint, Bytes)>>,
     heard: Notify,
+    /// Entries that others hold and this ledger does not.
+    lost: Mutex<Option<Range<u64>>>,
     /// The data directory, for the mark of a quarantine.
     data: PathBuf,
 }
@@ -46,6 +52,7 @@ impl Standing {
     /// # Errors
     /// The mark cannot be read or removed.
     pub(crate) fn open(ledger: Ledger, data: PathBuf) -> Result<Standing, std::io::Error> {
+        let mut lost = None;
         let mut stand = if ledger.is_confirmed() {
             Stand::Running
         } else {
@@ -60,6 +67,7 @@ impl Standing {
                 Quarantine::lift(&data)?;
             } else {
                 ledger.refuse();
+                lost = Some(ledger.size()..mark.size).filter(|lost| !lost.is_empty());
                 stand = Stand::Quarantined(mark.text);
             }
         }
@@ -68,6 +76,7 @@ impl Standing {
             stand: watch::Sender::new(stand),
             shown: Mutex::default(),
             heard: Notify::new(),
+            lost: Mutex::new(lost),
             data,
         })
     }
@@ -97,6 +106,23 @@ impl Standing {
     /// RECOVERING, QUARANTINED.
     pub(crate) fn admits(&self) -> Result<(), Refusal> {
         self.stand.borrow().admits()
+    }
+
+    /// Entries that others hold and this ledger does not.
+    pub(crate) fn lost(&self) -> Option<Range<u64>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All that was lost came back, and is taken up at the next start.
+    pub(crate) fn is_whole(&self) {
+        self.stand.send_if_modified(|stand| match stand {
+            Stand::Quarantined(text) if !text.ends_with(WHOLE) => {
+                text.push_str(WHOLE);
+                tracing::warn!("{text}");
+                true
+            }
+            _ => false,
+        });
     }
 
     /// Compares what a node holds of this ledger with it; `note` is the checkpoint as signed by the own key. Where it contradicts
@@ -217,7 +243,12 @@ impl Standing {
         if !news {
             return;
         }
-        tracing::error!("{text}; nothing is sealed any more. Keep the disk as it is, and restore the newest backup");
+        let lost = self.ledger.size()..theirs.size;
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(lost).filter(|lost| !lost.is_empty());
+        tracing::error!(
+            "{text}; nothing is sealed any more. Where it only lacks entries nodes give them back (the status says when); else keep the disk as it \
+             is, and restore the newest backup"
+        );
         let mark = Quarantine {
             shown_by: by.to_owned(),
             text,

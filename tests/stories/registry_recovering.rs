@@ -82,3 +82,63 @@ async fn a_registry_that_was_rolled_back_seals_nothing_and_stops_no_exchange() {
     assert_eq!(status(&world).await.state, "QUARANTINED");
     world.end().await;
 }
+
+/// How many entries of the registry's ledger a node has read.
+fn read_by(world: &World, code: &str) -> u64 {
+    let next = std::fs::read_to_string(world.party(code).dir.join("registry-ledger/next"));
+    next.map_or(0, |next| next.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_restored_from_an_old_backup_gets_back_what_its_nodes_read() {
+    let mut world = quick(World::of_two().await, 10).await;
+    cosigned(&world).await;
+    let backup = world.dir.path().join("registry-backup");
+    copy(&data(&world), &backup);
+    for code in ["moh", "moi"] {
+        world.admit(code).await;
+    }
+    let token = world.token("moh").await;
+    cosigned(&world).await;
+    let size = status(&world).await.size;
+    until(async || read_by(&world, "mol") >= size && read_by(&world, "psd") >= size).await;
+    world.stop_registry().await;
+    restore(&world, &backup);
+    let question = Question::about("9901234567");
+    world.caller().ask("Write", &question).await.expect("it is away");
+    world.start_registry().await;
+    until(async || status(&world).await.state_text.contains("restart the registry")).await;
+    assert_eq!(status(&world).await.state, "QUARANTINED");
+    world
+        .caller()
+        .ask("Write", &question)
+        .await
+        .expect("no exchange needs it");
+    world.stop_registry().await;
+    world.start_registry().await;
+    until(async || status(&world).await.state == "RUNNING").await;
+    assert!(status(&world).await.size > size, "and RESUMED behind it");
+    assert_eq!(admit(&world, "moh").await, Err(Reason::AlreadyAdmitted));
+    // The token that the backup did not know is good, and the newcomer joins the same history.
+    world.prepare("moh", "").await;
+    world.enrol("moh", &token).await.expect("nothing is lost");
+    world.start_node("moh").await;
+    let version = world.party("moh").status().await.snapshot_version;
+    world.until_all_hold(version).await;
+    world.caller().ask("Write", &question).await.expect("and it goes on");
+    for code in ["mol", "psd"] {
+        let forked = |finding: &jisr_proto::statement::Finding| {
+            use jisr_proto::statement::FindingKind as Kind;
+            matches!(
+                finding.kind(),
+                Kind::LedgerForked | Kind::LedgerRolledBack | Kind::SnapshotForked
+            )
+        };
+        assert!(
+            !world.findings(code).iter().any(forked),
+            "{code}: {:?}",
+            world.findings(code)
+        );
+    }
+    world.end().await;
+}

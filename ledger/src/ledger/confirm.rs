@@ -93,6 +93,17 @@ impl Gate {
         *waiting = None;
     }
 
+    /// Writes what was lost, before the writer begins.
+    pub(crate) fn take_back(&self, statements: &[Closed]) -> Result<(), ConfirmError> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = waiting.as_mut().ok_or(ConfirmError::Refused)?;
+        begin.write(statements)?;
+        begin.size += statements.len() as u64;
+        let newest_us = statements.iter().map(|statement| statement.core().created_us).max();
+        begin.newest_us = begin.newest_us.max(newest_us.unwrap_or_default());
+        Ok(())
+    }
+
     /// Lets the writer begin, with RESUMED; its thread, where it began now and not before.
     pub(crate) fn pass(&self, by: &str, theirs: u64) -> Result<Option<JoinHandle<()>>, ConfirmError> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +138,11 @@ impl Waiting {
     /// Cuts what was torn and says so, with who confirmed, in one commit.
     fn resume(&mut self, by: &str, theirs: u64) -> Result<(), ConfirmError> {
         let statements = self.statements(by, theirs);
-        match self.commit(&statements) {
+        self.write(&statements)
+    }
+
+    fn write(&mut self, statements: &[Closed]) -> Result<(), ConfirmError> {
+        match self.commit(statements) {
             Err(OpenError::Fatal(error)) => {
                 self.fatal.call(&error);
                 Err(ConfirmError::Fatal)

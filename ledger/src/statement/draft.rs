@@ -193,6 +193,19 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// A statement that stood in this ledger before, as those hold it whom it was shown; `None` where a part is withheld.
+    #[must_use]
+    pub fn again(statement: &Parsed) -> Option<Self> {
+        let is_open = statement.parts().iter().all(|part| part.opened.is_some());
+        is_open.then(|| Self {
+            core: statement.core().clone(),
+            parts: statement.parts().to_vec(),
+            leaf: statement.leaf(),
+            attached: None,
+            kept: None,
+        })
+    }
+
     /// The message to be stored with it, and the PAYLOAD part that commits to it with the time of that part's statement.
     #[must_use]
     pub fn kept(&self) -> Option<(&Bytes, &Part, u64)> {

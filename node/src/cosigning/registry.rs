@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::closets::Closets;
 use crate::doors::Stopped;
+use crate::monitor;
 
 /// Between two looks at whether it is time.
 const LOOK: Duration = Duration::from_millis(500);
@@ -59,6 +60,9 @@ pub(crate) async fn greet_registry(closets: &Arc<Closets>) -> Result<(), String>
     };
     let answered = closets.registry.client().hello(request).await;
     let answer = answered.map_err(|status| status.to_string())?.into_inner();
+    if answer.lacks_from < answer.lacks_until {
+        monitor::give_back(closets, answer.lacks_from..answer.lacks_until).await?;
+    }
     let judging = Arc::clone(closets);
     let line = tokio::task::spawn_blocking(move || judge(&judging, &asked, &answer));
     let line = line.await.map_err(|error| error.to_string())??;

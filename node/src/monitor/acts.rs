@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jisr_ledger::note;
 use jisr_proto::snapshot::SnapshotUpdate;
 use jisr_proto::statement::{Finding, FindingKind};
 
@@ -41,6 +42,7 @@ pub(crate) async fn judge(closets: &Closets, view: &View, update: &SnapshotUpdat
         .await
         .map_err(SnapshotError::Unread)?
     {}
+    following.judge(until);
     tell(closets, &mut following);
     let rows = update.changes.iter().map(|change| &change.row);
     let judged = following.founded.all_stand(rows);
@@ -50,42 +52,49 @@ pub(crate) async fn judge(closets: &Closets, view: &View, update: &SnapshotUpdat
     })
 }
 
-/// Reads the registry's ledger as far as the newest snapshot, and judges that, until `stopped`.
+/// Reads the registry's ledger as far as it is known, and judges what the newest snapshot follows from, until `stopped`.
 pub(crate) async fn read(closets: Arc<Closets>, mut stopped: Stopped) {
-    let mut versions = closets.directory.follow();
-    versions.mark_changed();
-    let mut is_behind = true;
     loop {
         tokio::select! {
-            changed = versions.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(AGAIN), if is_behind => {}
+            read = catch_up(&closets) => if let Err(text) = read {
+                tracing::debug!(text, "the registry's ledger is not read on");
+            },
             _ = stopped.wait_for(|stop| *stop) => return,
         }
-        let Some(view) = closets.directory.newest() else {
-            continue;
-        };
-        is_behind = tokio::select! {
-            read = catch_up(&closets, &view) => read.inspect_err(|text| tracing::debug!(text, "the registry's ledger is not read on")).is_err(),
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
-        };
+        }
     }
 }
 
-async fn catch_up(closets: &Closets, view: &View) -> Result<(), String> {
-    let mut was_behind = false;
+/// How many entries the registry's ledger is known to have.
+fn known(closets: &Closets) -> u64 {
+    let anchor = closets.directory.anchor();
+    let checked = closets.watching.checked_note(&anchor.registry_origin);
+    note::open(&checked, &anchor.registry_key).map_or(0, |checked| checked.size)
+}
+
+async fn catch_up(closets: &Closets) -> Result<(), String> {
+    // Each time anew: while some entries are read a snapshot may be judged.
     loop {
-        let mut following = closets.followed.look().await;
-        if following.next >= until(view) && !was_behind {
+        let Some(view) = closets.directory.newest() else {
             return Ok(());
-        }
-        was_behind = true;
-        let is_done = closets.followed.read_on(&mut following, closets, until(view)).await?;
-        tell(closets, &mut following);
-        if is_done {
+        };
+        let mut following = closets.followed.look().await;
+        let is_done = closets
+            .followed
+            .read_on(&mut following, closets, known(closets).max(until(&view)))
+            .await?;
+        if following.next >= until(&view) && following.judged < until(&view) {
+            following.judge(until(&view));
+            tell(closets, &mut following);
             let rows = view.rows.iter().filter_map(|(_, known)| known.row.as_ref());
             if let Err(text) = following.founded.all_stand(rows) {
-                found(closets, view, &text);
+                found(closets, &view, &text);
             }
+        }
+        if is_done {
             return Ok(());
         }
     }

@@ -3,6 +3,7 @@
 //! Kept under `DATA/registry-ledger/`: `ground/INDEX`, what all else rests on, for good; `tail/INDEX`, the rest, as long as it is
 //! among the newest [`TAIL`]; each a canonical `jisr.statement.v1.Sealed`. `next` is the index of the entry to be read next.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,8 +32,12 @@ pub(crate) struct Followed {
 pub(super) struct Following {
     /// Index of the next entry.
     pub(super) next: u64,
-    /// What administrators made true.
+    /// What administrators made true, as of the newest snapshot that was judged.
     pub(super) founded: Founded,
+    /// Entries before this one are in there.
+    pub(super) judged: u64,
+    /// What was read of it beyond.
+    waiting: VecDeque<(u64, Parsed)>,
     /// What nobody signed, in words, until it is told.
     pub(super) invented: Vec<String>,
 }
@@ -50,6 +55,8 @@ impl Followed {
         let mut following = Following {
             next: 0,
             founded,
+            judged: 0,
+            waiting: VecDeque::new(),
             invented: Vec::new(),
         };
         following.take_up(&dir)?;
@@ -57,6 +64,17 @@ impl Followed {
             dir,
             following: Mutex::new(following),
         })
+    }
+
+    /// The entry at `index`, if it is kept: not if it was not shown to this member. `None` where the ledger was not read that far.
+    pub(super) async fn kept(&self, index: u64) -> Option<Option<Sealed>> {
+        if index >= self.following.lock().await.next {
+            return None;
+        }
+        let parts = ["ground", "tail"].map(|part| self.dir.join(part).join(index.to_string()));
+        let read = tokio::task::spawn_blocking(move || parts.iter().find_map(|path| std::fs::read(path).ok())).await;
+        let bytes = read.ok().flatten();
+        Some(bytes.and_then(|bytes| Sealed::decode(bytes.as_slice()).ok()))
     }
 
     /// What is known now. Whoever holds it keeps others from reading on.
@@ -99,12 +117,9 @@ impl Followed {
             .flatten()
             .map_err(|error| format!("entries of the registry's ledger cannot be kept: {error}"))?;
         following.next = next;
-        for (index, entry) in &shown {
-            if let Err(text) = following.founded.take(*index, &entry.statement) {
-                let kind = entry.statement.kind().as_str_name();
-                following.invented.push(format!("entry {index}, {kind}: {text}"));
-            }
-        }
+        let ground = shown.into_iter().map(|(index, entry)| (index, entry.statement));
+        let is_ground = |(_, statement): &(u64, Parsed)| statement.act().is_some_and(Founded::is_ground);
+        following.waiting.extend(ground.filter(is_ground));
         Ok(following.next >= until)
     }
 }
@@ -126,7 +141,21 @@ fn keep(dir: &Path, entries: Vec<(u64, bool, Vec<u8>)>, next: u64) -> io::Result
 }
 
 impl Following {
-    /// Judges anew what was kept, where that is whole as far as `next` says.
+    /// Judges what was read, up to the entry before `until`: what a snapshot follows from, and nothing that came after it.
+    pub(super) fn judge(&mut self, until: u64) {
+        while self.waiting.front().is_some_and(|(index, _)| *index < until) {
+            let Some((index, statement)) = self.waiting.pop_front() else {
+                break;
+            };
+            if let Err(text) = self.founded.take(index, &statement) {
+                let kind = statement.kind().as_str_name();
+                self.invented.push(format!("entry {index}, {kind}: {text}"));
+            }
+        }
+        self.judged = self.judged.max(until);
+    }
+
+    /// Reads what was kept, as far as `next` says.
     fn take_up(&mut self, dir: &Path) -> io::Result<()> {
         let next = match std::fs::read_to_string(dir.join("next")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -144,10 +173,7 @@ impl Following {
             let sealed = Sealed::decode(bytes.as_slice()).map_err(io::Error::other)?;
             let statement = sealed.statement.unwrap_or_default();
             let statement = Parsed::parse(&statement).map_err(io::Error::other)?;
-            // What was invented was told when it was read.
-            let judged = self.founded.take(index, &statement);
-            judged
-                .unwrap_or_else(|text| tracing::error!(index, text, "the registry's ledger holds what nobody signed"));
+            self.waiting.push_back((index, statement));
         }
         self.next = next;
         Ok(())

@@ -31,7 +31,11 @@ fn unlogged(world: &World, rogue: &Rogue, scratch: &Path) -> Identity {
     let store = KeyStore::open_from(data.join("keys"), &Layout::new(&data).secret_source()).unwrap();
     let root = profile::root_by_fingerprint(rogue.chain(), &rogue.anchor.root, now).unwrap();
     let issuing = Issuing::open(&store, &"JO".parse().unwrap(), &root, now).unwrap();
-    let own = KeyStore::create(scratch.join("keys"), &KeySecret::from_bytes(&[7; 32], "a test's secret")).unwrap();
+    let own = KeyStore::create(
+        scratch.join("keys"),
+        &KeySecret::from_bytes(&[7; 32], "a test's secret"),
+    )
+    .unwrap();
     let key = TlsKey::load_or_make(&own, "tls").unwrap();
     let node: NodeId = "JO/GOV/mol/node/node1".parse().unwrap();
     let request = csr::tls_csr(&key, &node).unwrap();
