@@ -13,7 +13,7 @@ use jisr_node::snapshots::{SnapshotError, take};
 use jisr_node::{Layout, cache};
 use jisr_proto::ident::NodeId;
 use jisr_proto::statement::FindingKind;
-use jisr_tests::{Rogue, World, until};
+use jisr_tests::{Rogue, World, admission, until};
 
 use super::snapshots::whole;
 use super::{end, mol_turns};
@@ -94,8 +94,6 @@ fn found(world: &World, code: &str) -> Vec<FindingKind> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_snapshots_of_one_version_are_found_when_their_holders_meet() {
     let mut world = quick(World::of_two().await, 10).await;
-    let begun = version(&world, "psd").await;
-    world.until_all_hold(begun).await;
     // The registry runs twice from one state, and shows each member another history.
     world.stop_node("psd").await;
     world.stop_registry().await;
@@ -103,8 +101,8 @@ async fn two_snapshots_of_one_version_are_found_when_their_holders_meet() {
     copy(&data, &state);
     world.start_registry().await;
     until(async || world.registry_state().await == "RUNNING").await;
-    world.admit("moh").await;
-    until(async || version(&world, "mol").await > begun).await;
+    let shown = world.both(admission("moh")).await.unwrap().snapshot_version;
+    until(async || version(&world, "mol").await == shown).await;
     world.stop_node("mol").await;
     world.stop_registry().await;
     std::fs::remove_dir_all(&data).unwrap();
@@ -112,11 +110,11 @@ async fn two_snapshots_of_one_version_are_found_when_their_holders_meet() {
     world.start_registry().await;
     world.start_node("psd").await;
     until(async || world.registry_state().await == "RUNNING").await;
-    world.admit("moi").await;
-    until(async || version(&world, "psd").await > begun).await;
+    let other = world.both(admission("moi")).await.unwrap().snapshot_version;
+    assert_eq!(shown, other, "one version, two snapshots");
+    until(async || version(&world, "psd").await == other).await;
     world.stop_registry().await;
     world.open_node("mol").await;
-    assert_eq!(version(&world, "mol").await, version(&world, "psd").await);
     for code in ["mol", "psd"] {
         until(async || world.party(code).status().await.findings > 0).await;
     }
