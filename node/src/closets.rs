@@ -31,10 +31,11 @@ use crate::counters::Counters;
 use crate::directory::{Directory, NodeRow};
 use crate::erasing::Erasing;
 use crate::findings::Findings;
+use crate::form::{self, PROTOCOL_VERSION};
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
 use crate::monitor::{self, Asked, Followed};
-use crate::peers::{Greeter, Heard, PROTOCOL_VERSION, Peers};
+use crate::peers::{Greeter, Heard, Peers};
 use crate::proofs::Owed;
 use crate::receipts::{Outbox, OwedReceipts};
 use crate::reconciling::Reconciling;
@@ -309,13 +310,7 @@ impl Greeter for Closets {
 
     fn hear<'a>(&'a self, peer: &'a NodeRow, asked: Bytes, answer: HelloResponse) -> Heard<'a> {
         Box::pin(async move {
-            if answer.origin != peer.origin.as_str() {
-                let detail = format!(
-                    "{} says its ledger is {}, the snapshot says {}",
-                    peer.id, answer.origin, peer.origin
-                );
-                return Err(Fault::new(Reason::OriginUnlisted, detail));
-            }
+            let proof = form::hello_answer(&answer, &peer.id, &peer.origin)?;
             self.compare_snapshots(&peer.id, answer.snapshot_version, &answer.snapshot)?;
             let (seen_size, _) = self.owed.newest_checkpoint(&peer.origin);
             let keeps_back = self.watching.keeps_back(peer, &answer.checkpoint, seen_size);
@@ -327,7 +322,7 @@ impl Greeter for Closets {
             let (watching, peer) = (Arc::clone(&self.watching), peer.clone());
             let compared = tokio::task::spawn_blocking(move || {
                 watching.held_of_us(peer.id.as_str(), &answer.yours, false)?;
-                watching.shown_by(&peer, &asked, &answer.checkpoint, &answer.proof)
+                watching.shown_by(&peer, &asked, &answer.checkpoint, &proof)
             });
             compared
                 .await

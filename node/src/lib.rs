@@ -3,7 +3,7 @@
 //! Two corridors know the order of steps: `consumer` asks, `provider` answers; `asked` and `question` are what each holds. Beside them lie closets that return
 //! values and never call each other: `directory` (the snapshot), `agreements` (what is allowed), `schemas`,
 //! `peers`, `backends`, `answers`, `proofs`, `refusals`, `archive`, `registry_link`; `closets` holds them side by side.
-//! `doors` turn bytes into questions and faults into statuses. `settling` and `asking` end what was cut off.
+//! `doors` turn bytes into questions and faults into statuses; [`form`] judges what peers say by its form alone. `settling` and `asking` end what was cut off.
 //!
 //! Invariants:
 //! - nothing leaves this node before the statement that covers it is durable (DELIVERED excepted);
@@ -38,6 +38,7 @@ mod evidence;
 mod facts;
 mod fading;
 mod findings;
+pub mod form;
 mod grpc;
 mod identity;
 mod machine;

@@ -28,7 +28,7 @@ pub(crate) struct Selection {
 
 /// Ids made in a window of time, from one to another, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
+pub struct Range {
     /// The first.
     pub low: ExchangeId,
     /// The last.
@@ -37,7 +37,7 @@ pub(crate) struct Range {
 
 /// What both sides hold of one exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Item {
+pub struct Item {
     /// The exchange.
     pub exchange: ExchangeId,
     /// Leaf input of ASKED.
@@ -48,7 +48,7 @@ pub(crate) struct Item {
 
 /// How many items there are, and the root over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sum {
+pub struct Sum {
     /// How many.
     pub count: u64,
     /// RFC 6962 root over their hashes by id.
@@ -81,7 +81,7 @@ impl Item {
     }
 
     /// As it is sent.
-    pub(crate) fn wire(&self) -> PairItem {
+    pub fn wire(&self) -> PairItem {
         PairItem {
             exchange_id: Bytes::copy_from_slice(self.exchange.as_bytes()),
             asked: Bytes::copy_from_slice(&self.asked),
@@ -93,7 +93,7 @@ impl Item {
     }
 
     /// As it came; `None` where it is out of form.
-    pub(crate) fn parse(wire: &PairItem) -> Option<Item> {
+    pub fn parse(wire: &PairItem) -> Option<Item> {
         Some(Item {
             exchange: ExchangeId::try_from(wire.exchange_id.as_ref()).ok()?,
             asked: wire.asked.as_ref().try_into().ok()?,
@@ -121,7 +121,7 @@ impl Summing {
 
 impl Sum {
     /// Of items in order.
-    pub(crate) fn of<'a>(items: impl IntoIterator<Item = &'a Item>) -> Sum {
+    pub fn of<'a>(items: impl IntoIterator<Item = &'a Item>) -> Sum {
         let mut summing = Summing::default();
         items.into_iter().for_each(|item| summing.add(item));
         summing.sum()
@@ -130,7 +130,7 @@ impl Sum {
 
 impl Range {
     /// All ids made from `from_ms` to before `until_ms`, which is the later one.
-    pub(crate) fn of_time(from_ms: u64, until_ms: u64) -> Range {
+    pub fn of_time(from_ms: u64, until_ms: u64) -> Range {
         Range {
             low: first_of(from_ms),
             high: id_of(rank(&first_of(until_ms)).saturating_sub(1)),
@@ -138,12 +138,12 @@ impl Range {
     }
 
     /// Whether an id lies in it.
-    pub(crate) fn holds(&self, id: &ExchangeId) -> bool {
+    pub fn holds(&self, id: &ExchangeId) -> bool {
         (self.low..=self.high).contains(id)
     }
 
     /// The lower and the upper half; `None` where there is one id only.
-    pub(crate) fn halves(&self) -> Option<(Range, Range)> {
+    pub fn halves(&self) -> Option<(Range, Range)> {
         let (low, high) = (rank(&self.low), rank(&self.high));
         if low >= high {
             return None;
@@ -161,7 +161,7 @@ impl Range {
     }
 
     /// What follows this id; `None` where nothing does.
-    pub(crate) fn after(&self, id: &ExchangeId) -> Option<Range> {
+    pub fn after(&self, id: &ExchangeId) -> Option<Range> {
         let next = rank(id) + 1;
         (next <= rank(&self.high)).then(|| Range {
             low: id_of(next),
@@ -170,7 +170,7 @@ impl Range {
     }
 
     /// What lies up to this id, itself included.
-    pub(crate) fn up_to(&self, id: &ExchangeId) -> Range {
+    pub fn up_to(&self, id: &ExchangeId) -> Range {
         Range {
             low: self.low,
             high: *id.min(&self.high),

@@ -27,9 +27,6 @@ use crate::identity::Identity;
 
 pub(crate) use posting::{POSTED_BYTES_MAX, Posted};
 
-/// The one version of the protocol.
-pub(crate) const PROTOCOL_VERSION: u32 = 1;
-
 /// How long a peer may take to say what stands in its ledger.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
@@ -273,13 +270,6 @@ impl Peers {
             PeerError::Broken(text) => PeerError::Unsent(format!("{}: {text}", to.id)),
             error => error,
         })?;
-        if answer.version != PROTOCOL_VERSION {
-            let detail = format!(
-                "{} speaks version {}, this node speaks {PROTOCOL_VERSION}",
-                to.id, answer.version
-            );
-            return Err(PeerError::Refused(Fault::new(Reason::ProtocolVersion, detail)));
-        }
         greeter.hear(to, asked, answer).await.map_err(PeerError::Refused)
     }
 

@@ -15,6 +15,3 @@ pub(crate) use owed::{Answered, OwedReceipts, mind};
 pub(crate) use recalling::recall;
 pub(crate) use sending::send;
 pub(crate) use taking::take;
-
-/// Receipts in one call.
-const BATCH_MAX: usize = 1024;

@@ -28,6 +28,7 @@ pub(crate) use answering::answer;
 use crate::closets::Closets;
 use crate::directory::NodeRow;
 use crate::doors::Stopped;
+use crate::form::CHUNK_MS;
 use crate::pairing::{self, Range, Selection, Sum};
 use comparing::Stop;
 use judging::Found;
@@ -35,8 +36,6 @@ use progress::Progress;
 
 /// An exchange id is at most so much older or newer than its ASKED, the difference of clocks aside; microseconds.
 pub(crate) const ID_AGE_US_MAX: u64 = 600_000_000;
-/// Longest time that is compared at once.
-const CHUNK_MS: u64 = 3_600_000;
 /// Peers with which a comparison runs at one time.
 const AT_ONCE: usize = 4;
 /// So often a peer may contradict itself in one window before the window is left.

@@ -12,10 +12,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use jisr_ledger::Hash;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::ledger::Ledger;
 use jisr_ledger::note::{self, Checkpoint, VerifierKey};
-use jisr_ledger::seal;
 use jisr_ledger::witness::{WitnessError, WitnessState};
 use jisr_proto::ident::Origin;
 use jisr_proto::reason::Reason;
@@ -200,15 +200,14 @@ impl Watching {
 
     /// A peer showed its newest checkpoint and how it continues the one that was `asked` from. What does not continue it is a
     /// finding, and the peer is refused from then on.
-    pub(crate) fn shown_by(&self, peer: &NodeRow, asked: &Bytes, shown: &Bytes, proof: &[Bytes]) -> Result<(), Fault> {
+    pub(crate) fn shown_by(&self, peer: &NodeRow, asked: &Bytes, shown: &Bytes, proof: &[Hash]) -> Result<(), Fault> {
         if shown.is_empty() {
             return Ok(());
         }
         let refused = |error: &dyn std::fmt::Display| {
             Fault::new(Reason::PeerMisbehaved, format!("{}: its checkpoint: {error}", peer.id))
         };
-        let proof = seal::path(proof).map_err(|error| refused(&error))?;
-        match self.witness.observe(shown, &proof, &peer.seal_key) {
+        match self.witness.observe(shown, proof, &peer.seal_key) {
             Ok(_) => {
                 self.note_checked(&peer.origin);
                 Ok(())

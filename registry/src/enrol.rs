@@ -24,7 +24,7 @@ use crate::{text, token};
 const DER_BYTES_MAX: usize = 8 << 10;
 
 /// A request to enrol whose form is right; the token and the keys are still to be checked.
-struct Enrolment {
+pub(crate) struct Enrolment {
     node: NodeId,
     token: Hash,
     tls_csr: Bytes,
@@ -156,7 +156,7 @@ impl Office {
 }
 
 impl Enrolment {
-    fn read(request: EnrolRequest) -> Result<Enrolment, Refusal> {
+    pub(crate) fn read(request: EnrolRequest) -> Result<Enrolment, Refusal> {
         if request.token.len() != 32 {
             let rule = format!("the token's secret has {} instead of 32 bytes", request.token.len());
             return Err(Refusal::new(Reason::TokenInvalid, rule));

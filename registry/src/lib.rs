@@ -5,6 +5,7 @@
 //!
 //! - [`Config`] what it is told, [`init`] how its directory is made, [`Registry`] the running one (`server`);
 //! - `door`, `gate`, `service`, `beside`, `admin` who comes in, and the table of contents of what can be asked;
+//! - [`form`] what callers say, judged by its form alone;
 //! - [`administration`] what administrators sign; `founding` with whom a registry begins;
 //! - `office` and its tasks `administer`, `status`, `enrol`, `publish`, `catalogue`, `health`, `agree`, `hello`, `witness`, `report`, `entries`, `follow`, `confirm`;
 //! - `standing` whether anything may be sealed, `quarantine` the mark that it may not;
@@ -21,6 +22,7 @@
 //! - After a start nothing is sealed before a node has shown that it holds nothing newer of the registry's ledger.
 
 pub mod administration;
+pub mod form;
 
 mod config;
 mod founding;

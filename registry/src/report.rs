@@ -24,15 +24,7 @@ impl Office {
     /// # Errors
     /// REQUEST_INVALID, ORIGIN_UNLISTED, CHECKPOINT_INVALID.
     pub(crate) async fn report(&self, caller: &Caller, request: ReportRequest) -> Result<ReportResponse, Refusal> {
-        let finding = request
-            .finding
-            .ok_or_else(|| Refusal::invalid("no finding came along"))?;
-        let origin: Origin = finding.origin.parse()?;
-        if finding.notes.len() > NOTES_MAX || finding.notes.iter().any(|note| note.len() > NOTE_BYTES_MAX) {
-            return Err(Refusal::invalid(format!(
-                "at most {NOTES_MAX} notes of 64 KiB are compared"
-            )));
-        }
+        let (finding, origin) = read(request)?;
         let listed = self
             .desk
             .look(|state| state.nodes().values().find(|node| node.origin == origin).cloned());
@@ -106,6 +98,23 @@ impl Office {
             done => done.map(drop),
         }
     }
+}
+
+/// The finding of a report and the ledger that it is about, by form only.
+///
+/// # Errors
+/// REQUEST_INVALID.
+pub(crate) fn read(request: ReportRequest) -> Result<(Finding, Origin), Refusal> {
+    let finding = request
+        .finding
+        .ok_or_else(|| Refusal::invalid("no finding came along"))?;
+    let origin: Origin = finding.origin.parse()?;
+    if finding.notes.len() > NOTES_MAX || finding.notes.iter().any(|note| note.len() > NOTE_BYTES_MAX) {
+        return Err(Refusal::invalid(format!(
+            "at most {NOTES_MAX} notes of 64 KiB are compared"
+        )));
+    }
+    Ok((finding, origin))
 }
 
 /// The seal key that the registry lists for a node.

@@ -23,8 +23,9 @@ use super::accept::{Stopped, serve_connection};
 use super::{body_fault, not_grpc, refuse, tiles, witness};
 use crate::cancelled::Cancelled;
 use crate::closets::{Closets, withheld};
+use crate::form::{self, PROTOCOL_VERSION};
 use crate::grpc::{self, Chunks, FrameError, Status};
-use crate::peers::{ENVELOPE_BYTES_MAX, PROTOCOL_VERSION, head_before_payload};
+use crate::peers::{ENVELOPE_BYTES_MAX, head_before_payload};
 use crate::{paying, provider, question, receipts, reconciling, settling};
 
 /// How long a peer may take to send one request.
@@ -182,24 +183,11 @@ fn still_listed(closets: &Closets, caller: &Caller) -> Result<(), Fault> {
 }
 
 async fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<HelloResponse, Fault> {
-    if !request.versions.contains(&PROTOCOL_VERSION) {
-        let detail = format!(
-            "this node speaks version {PROTOCOL_VERSION}, the caller {:?}",
-            request.versions
-        );
-        return Err(Fault::new(Reason::ProtocolVersion, detail));
-    }
     let view = closets.directory.current(closets.now_us())?;
     let row = view
         .node(&caller.node)
         .ok_or_else(|| Fault::new(Reason::OriginUnlisted, format!("{} is not listed", caller.node)))?;
-    if request.origin != row.origin.as_str() {
-        let detail = format!(
-            "{} says its ledger is {}, the snapshot says {}",
-            caller.node, request.origin, row.origin
-        );
-        return Err(Fault::new(Reason::OriginUnlisted, detail));
-    }
+    form::hello(&request, &caller.node, &row.origin)?;
     closets.compare_snapshots(&caller.node, request.snapshot_version, &request.snapshot)?;
     // A seal that was seen says more of the caller's ledger than what was checked, where it is newer.
     let (seen_size, seen) = closets.owed.newest_checkpoint(&row.origin);

@@ -14,11 +14,12 @@ use jisr_proto::status::Fault;
 use crate::closets::Closets;
 use crate::directory::NodeRow;
 use crate::doors::Stopped;
+use crate::form::RECEIPTS_MAX;
 
 /// Answers remembered of one consumer's node where the configuration sets no limit; older ones are forgotten.
 const REMEMBERED_MAX: usize = 1 << 20;
 /// Receipts kept last that are remembered of one node: more than one call brings.
-const KEPT_MAX: usize = 2 * super::BATCH_MAX;
+const KEPT_MAX: usize = 2 * RECEIPTS_MAX;
 /// Exchanges that one finding names.
 const NAMED_MAX: usize = 256;
 /// Between two findings about one consumer's node, at most.

@@ -13,12 +13,12 @@ use prost::Message as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::BATCH_MAX;
 use super::outbox::{Fresh, Place};
 use super::recalling::{Told, save};
 use crate::closets::Closets;
 use crate::directory::NodeRow;
 use crate::doors::Stopped;
+use crate::form::RECEIPTS_MAX;
 
 /// Bytes of one call, some of them: what every node takes, whatever messages it is configured for.
 const BATCH_BYTES_MAX: usize = 512 << 10;
@@ -156,7 +156,7 @@ impl Courier {
             }
         };
         let mut room = BATCH_BYTES_MAX;
-        let covered = account.due.range(..size).take(BATCH_MAX).take_while(|(_, one)| {
+        let covered = account.due.range(..size).take(RECEIPTS_MAX).take_while(|(_, one)| {
             let fits = room > 0;
             room = room.saturating_sub(one.encoded_len() + PATH_BYTES);
             fits
@@ -188,7 +188,7 @@ impl Courier {
             return;
         }
         account.pause = Duration::ZERO;
-        if account.due.len() >= BATCH_MAX {
+        if account.due.len() >= RECEIPTS_MAX {
             self.begin(&delivered.to);
         }
     }

@@ -9,15 +9,15 @@ use jisr_ledger::frame::RECEIPTS_BACK_MAX;
 use jisr_ledger::ledger::{AppendError, Record};
 use jisr_ledger::policy::Parties;
 use jisr_ledger::seal::Sealed;
-use jisr_proto::ident::{ExchangeId, NodeId, SubsystemId};
+use jisr_proto::ident::{ExchangeId, NodeId};
 use jisr_proto::peer::{ReceiptsRequest, ReceiptsResponse};
 use jisr_proto::reason::Reason;
-use jisr_proto::statement::{self as wire, Citation, Kind, Seal};
+use jisr_proto::statement::{self as wire, Citation, Seal};
 use jisr_proto::status::Fault;
 
-use super::BATCH_MAX;
 use crate::closets::{Closets, append_fault};
 use crate::directory::NodeRow;
+use crate::form;
 
 /// What a receipt is to this ledger.
 enum Standing {
@@ -35,13 +35,7 @@ pub(crate) async fn take(
     peer: &NodeId,
     request: ReceiptsRequest,
 ) -> Result<ReceiptsResponse, Fault> {
-    if request.receipts.len() > BATCH_MAX {
-        let detail = format!(
-            "{} receipts came, at most {BATCH_MAX} are taken",
-            request.receipts.len()
-        );
-        return Err(Fault::new(Reason::MalformedFrame, detail));
-    }
+    form::receipts(&request)?;
     let view = closets.directory.current(closets.now_us())?;
     let row = view.node(peer).cloned();
     let row = row.ok_or_else(|| Fault::new(Reason::OriginUnlisted, format!("{peer} is not listed")))?;
@@ -66,7 +60,7 @@ fn record(closets: &Closets, row: &Arc<NodeRow>, request: ReceiptsRequest) -> Re
             }),
         };
         let verified = verify(closets, row, &sealed, finality)?;
-        let (exchange, citation) = cites(closets, row, &verified)?;
+        let (exchange, citation) = form::receipt(&verified.statement, &row.id, &closets.origin)?;
         let index = citation.index;
         let standing = standing(closets, row, exchange, citation)?;
         match standing {
@@ -130,42 +124,6 @@ fn verify(
     };
     kept.map_err(|error| append_fault(&error))?;
     Ok(verified)
-}
-
-/// Which exchange of a consumer of the peer's member it closes, and what it cites.
-fn cites<'a>(closets: &Closets, row: &NodeRow, receipt: &'a Sealed) -> Result<(ExchangeId, &'a Citation), Fault> {
-    let misfit = |detail: &str| Fault::new(Reason::MalformedStatement, format!("a receipt of {}: {detail}", row.id));
-    let core = receipt.statement.core();
-    if !closes(receipt.statement.kind()) {
-        return Err(misfit("the statement closes no exchange at a consumer"));
-    }
-    let exchange = ExchangeId::try_from(core.exchange_id.as_ref()).map_err(|error| misfit(&error.to_string()))?;
-    let consumer: Result<SubsystemId, _> = core.consumer.parse();
-    if !consumer.is_ok_and(|consumer| consumer.member() == row.id.member()) {
-        return Err(misfit("the exchange has another consumer"));
-    }
-    let citation = receipt.statement.citation();
-    let citation = citation.ok_or_else(|| misfit("it cites nothing"))?;
-    // Kept beside what it cites it would be a fault of this ledger, not of the peer's.
-    if citation.origin == closets.origin.as_str() && core.provider_origin != citation.origin {
-        return Err(misfit("it names another provider than the one that it cites"));
-    }
-    Ok((exchange, citation))
-}
-
-/// Kinds by which a consumer closes what the provider sealed.
-pub(crate) fn closes(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Delivered
-            | Kind::LateAnswer
-            | Kind::Refused
-            | Kind::Failed
-            | Kind::Cancelled
-            | Kind::NeverReceived
-            | Kind::OutcomeUnknown
-            | Kind::AnswerGone
-    )
 }
 
 /// Looks in the table first; what is not in it is looked up in the ledger, so often a minute. `None`: not now.

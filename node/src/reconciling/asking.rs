@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_proto::ident::ExchangeId;
-use jisr_proto::peer::{ReconcileRequest, ReconcileResponse};
+use jisr_proto::peer::ReconcileRequest;
 
-use super::comparing::{self, Difference, LISTED_MAX, PAGE_MAX, Sides, Stop, Told, contradiction};
+use super::comparing::{self, Difference, Sides, Stop, contradiction};
 use crate::closets::Closets;
 use crate::directory::NodeRow;
-use crate::pairing::{self, Item, Range, Selection, Sum, Survey};
+use crate::form::{self, Told};
+use crate::pairing::{self, Range, Selection, Sum, Survey};
 use crate::peers::PeerError;
 
 /// Calls in one comparison: more than any number of honest differences that is judged at once.
@@ -88,34 +89,8 @@ impl Sides for Conversation<'_> {
         };
         let asked = self.closets.peers.reconcile(self.closets.as_ref(), self.row, &request);
         let response = asked.await.map_err(away)?;
-        check(&response, range, self.selection.unanswered)
+        form::told(&response, range, self.selection.unanswered).map_err(contradiction)
     }
-}
-
-/// The form of an answer: items of the range, in order, each once, as many as there must be, under their root.
-fn check(response: &ReconcileResponse, range: &Range, unanswered: bool) -> Result<Told, Stop> {
-    let root = response.root.as_ref().try_into();
-    let items: Option<Vec<Item>> = response.items.iter().map(Item::parse).collect();
-    let (Ok(root), Some(items)) = (root, items) else {
-        return Err(contradiction("an answer is out of form"));
-    };
-    let sum = Sum {
-        count: response.count,
-        root,
-    };
-    let listed = match (unanswered, usize::try_from(sum.count)) {
-        (true, count) => count.map_or(PAGE_MAX, |count| count.min(PAGE_MAX)),
-        (false, Ok(count)) if count <= LISTED_MAX => count,
-        (false, _) => 0,
-    };
-    let ordered = items.is_sorted_by(|one, next| one.exchange < next.exchange);
-    if items.len() != listed || !ordered || !items.iter().all(|item| range.holds(&item.exchange)) {
-        return Err(contradiction("an answer lists other exchanges than it counts"));
-    }
-    if items.len() as u64 == sum.count && Sum::of(&items) != sum {
-        return Err(contradiction("an answer lists other exchanges than its root holds"));
-    }
-    Ok(Told { sum, items })
 }
 
 /// Why a peer could not be asked, or does not answer.
@@ -124,59 +99,4 @@ pub(super) fn away(error: PeerError) -> Stop {
         PeerError::Unsent(text) | PeerError::Broken(text) => text,
         PeerError::Refused(fault) | PeerError::TooLarge(fault) => fault.to_string(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(count: u64) -> ReconcileResponse {
-        let items: Vec<Item> = (0..count)
-            .map(|nth| Item {
-                exchange: ExchangeId::new_v7((10 + nth) * 1_000, [1; 10]),
-                asked: [1; 32],
-                closing: Some([2; 32]),
-            })
-            .collect();
-        ReconcileResponse {
-            count,
-            root: Bytes::copy_from_slice(&Sum::of(&items).root),
-            items: items.iter().map(Item::wire).collect(),
-            open: false,
-        }
-    }
-
-    #[test]
-    fn answers_out_of_form_are_refused() {
-        let range = Range::of_time(10, 100);
-        assert!(check(&answer(3), &range, false).is_ok() && check(&answer(3), &range, true).is_ok());
-        assert!(check(&answer(0), &range, false).is_ok());
-        let breaks: [fn(&mut ReconcileResponse); 8] = [
-            |answer| answer.count += 1,
-            |answer| answer.count = u64::MAX,
-            |answer| answer.root = Bytes::new(),
-            |answer| answer.root = Bytes::from_static(&[7; 32]),
-            |answer| answer.items.swap(0, 1),
-            |answer| drop(answer.items.pop()),
-            |answer| answer.items[1] = answer.items[0].clone(),
-            |answer| answer.items[0].asked = Bytes::new(),
-        ];
-        for (at, break_it) in breaks.iter().enumerate() {
-            let mut broken = answer(3);
-            break_it(&mut broken);
-            for unanswered in [false, true] {
-                assert!(check(&broken, &range, unanswered).is_err(), "{at}");
-            }
-        }
-        assert!(
-            check(&answer(3), &Range::of_time(11, 100), false).is_err(),
-            "outside of the range"
-        );
-        // Too many to be listed: items are not looked at, and must not be there.
-        let mut many = answer(65);
-        assert!(check(&many, &range, false).is_err());
-        many.items.clear();
-        assert!(check(&many, &range, false).is_ok());
-        assert!(check(&many, &range, true).is_err());
-    }
 }

@@ -3,12 +3,9 @@
 
 use jisr_proto::ident::ExchangeId;
 
+use crate::form::{LISTED_MAX, PAGE_MAX, Told};
 use crate::pairing::{Item, Range, Sum, Survey};
 
-/// So many answered exchanges are listed by their items; more are halved.
-pub(super) const LISTED_MAX: usize = 64;
-/// So many unanswered exchanges come at once.
-pub(super) const PAGE_MAX: usize = 1024;
 /// Differences that are judged in one comparison: more add nothing to what a finding says.
 const DIFFERENCES_MAX: usize = 4096;
 
@@ -30,15 +27,6 @@ pub(super) struct Difference {
     pub ours: Option<Item>,
     /// What the peer says that it holds.
     pub theirs: Option<Item>,
-}
-
-/// What the peer said of a range, in form.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    /// Of all of it.
-    pub sum: Sum,
-    /// The items: all, or the first ones, or none, by their number.
-    pub items: Vec<Item>,
 }
 
 /// Both sides of a comparison.
