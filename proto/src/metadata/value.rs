@@ -31,7 +31,7 @@ impl Value {
         }
         // Ends the work early; three bytes of a header make at least one of the value.
         if raw.len() > 3 * VALUE_BYTES_MAX {
-            return Err(ValueError::Length);
+            return Err(ValueError::length(&percent_decode(raw).decode_utf8_lossy()));
         }
         let escapes_stand = |rest: &[u8]| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
         if !raw.split(|byte| *byte == b'%').skip(1).all(escapes_stand) {
@@ -39,7 +39,7 @@ impl Value {
         }
         let text = percent_decode(raw).decode_utf8().map_err(|_| ValueError::Utf8)?;
         if text.len() > VALUE_BYTES_MAX {
-            return Err(ValueError::Length);
+            return Err(ValueError::length(&text));
         }
         let text = if is_nfc(&text) {
             text
@@ -61,7 +61,7 @@ impl FromStr for Value {
     /// Takes a text that already has the form: nothing is changed.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() || text.len() > VALUE_BYTES_MAX {
-            return Err(ValueError::Length);
+            return Err(ValueError::length(text));
         }
         if text
             .chars()
@@ -120,14 +120,31 @@ pub enum ValueError {
     #[error("it is not UTF-8 once decoded")]
     Utf8,
     /// Empty, or too long.
-    #[error("it must have 1 to 256 bytes once decoded")]
-    Length,
+    #[error(
+        "it has {bytes} bytes in {characters} characters once decoded; 1 to 256 bytes of UTF-8 are possible, of which a Latin letter takes one and \
+         an Arabic letter two"
+    )]
+    Length {
+        /// Bytes of UTF-8.
+        bytes: usize,
+        /// Unicode scalar values.
+        characters: usize,
+    },
     /// A control or direction character.
     #[error("it holds a control character or one that changes the direction of text; leave those out")]
     Character,
     /// Not normalised, where nothing is normalised any more.
     #[error("it is not in Unicode normal form C")]
     NotNormal,
+}
+
+impl ValueError {
+    fn length(text: &str) -> Self {
+        Self::Length {
+            bytes: text.len(),
+            characters: text.chars().count(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,8 +175,8 @@ mod tests {
     fn hostile_values_are_refused() {
         let long = "a".repeat(257);
         for (raw, why) in [
-            ("", ValueError::Length),
-            (long.as_str(), ValueError::Length),
+            ("", ValueError::length("")),
+            (long.as_str(), ValueError::length(&long)),
             ("%", ValueError::Escape),
             ("%2", ValueError::Escape),
             ("%zz", ValueError::Escape),
@@ -181,7 +198,16 @@ mod tests {
             assert_eq!(decoded(&encode(&format!("a{turn}b"))), Err(ValueError::Character));
         }
         assert!(decoded(&"%D8%B4".repeat(128)).is_ok());
-        assert_eq!(decoded(&"%D8%B4".repeat(129)), Err(ValueError::Length));
+        for letters in [129, 10_000] {
+            let long = decoded(&"%D8%B4".repeat(letters)).unwrap_err();
+            let counted = ValueError::Length {
+                bytes: 2 * letters,
+                characters: letters,
+            };
+            assert_eq!(long, counted);
+        }
+        let told = decoded(&"%D8%B4".repeat(129)).unwrap_err().to_string();
+        assert!(told.contains("258 bytes in 129 characters"), "{told}");
     }
 
     proptest! {
