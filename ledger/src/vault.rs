@@ -409,6 +409,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_to_be_of_another_month_does_not_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&store(&dir, "keys")).unwrap();
+        let other = KeyName {
+            month: NAME.month + 1,
+            ..NAME
+        };
+        let sealed = vault.seal(NAME, &[7; 32], [9; 12], b"x".to_vec()).unwrap();
+        assert!(vault.unseal(other, &[7; 32], [9; 12], &sealed).unwrap().is_none());
+        // Also once that month has a key.
+        vault.seal(other, &[8; 32], [9; 12], b"y".to_vec()).unwrap();
+        let opened = vault.unseal(other, &[7; 32], [9; 12], &sealed);
+        assert!(matches!(opened, Err(VaultError::Changed { month, .. }) if month == other.month));
+        assert_eq!(
+            vault.unseal(NAME, &[7; 32], [9; 12], &sealed).unwrap(),
+            Some(b"x".to_vec())
+        );
+    }
+
+    #[test]
     fn a_key_that_cannot_be_stored_encrypts_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let keys = store(&dir, "keys");
