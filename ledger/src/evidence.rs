@@ -40,6 +40,7 @@ use jisr_proto::{
     canonical,
     evidence::{Evidence, EvidenceSet},
 };
+use prost::{Message, Name};
 use shared::Shared;
 
 /// Longest evidence file, bytes, its 40-byte head included.
@@ -48,6 +49,8 @@ pub const EVIDENCE_BYTES_MAX: usize = 16 * 1024 * 1024 + HEAD_BYTES;
 pub const SET_BYTES_MAX: usize = 256 * 1024 * 1024 + HEAD_BYTES;
 /// Magic and digest.
 const HEAD_BYTES: usize = 40;
+/// The pieces of a body have at least so many bytes each, all levels counted.
+const PIECE_BYTES_MIN: usize = 32;
 
 /// The two forms of a file.
 struct Form {
@@ -167,7 +170,14 @@ type Refusal = (&'static str, String);
 /// The report that [`verify`] would give.
 pub fn open(file: &[u8]) -> Result<Evidence, Report> {
     let body = ONE.body(file)?;
-    canonical::decode(&body).map_err(|error| Report::refused("format", error.to_string()))
+    decode(&body)
+}
+
+/// Parses a body. Nothing is allocated for more pieces than its length can hold of good ones: all that a file lists is, or holds, a
+/// hash, a salt or a signature, and a stranger's list of empty ones would take fifty times its length in memory.
+fn decode<M: Message + Default + Name>(body: &Bytes) -> Result<M, Report> {
+    canonical::decode_bounded(body, body.len() / PIECE_BYTES_MIN)
+        .map_err(|error| Report::refused("format", error.to_string()))
 }
 
 /// As [`open`], of a set.
@@ -176,7 +186,7 @@ pub fn open(file: &[u8]) -> Result<Evidence, Report> {
 /// The report that [`Verifier::verify_set`] would give.
 pub fn open_set(file: &[u8]) -> Result<EvidenceSet, Report> {
     let body = SET.body(file)?;
-    canonical::decode(&body).map_err(|error| Report::refused("format", error.to_string()))
+    decode(&body)
 }
 
 /// Judges an evidence file. `time_us` is the instant as of which it is judged, microseconds since 1970-01-01T00:00:00Z.

@@ -15,6 +15,9 @@ mod vectors;
 #[path = "network/acts_cases.rs"]
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod acts_cases;
+#[path = "network/attack_cases.rs"]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
+mod attack_cases;
 #[path = "network/directory_cases.rs"]
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod directory_cases;

@@ -351,7 +351,7 @@ fn other(network: &Network, withheld: &[Tag], make: impl Fn(&mut Network)) -> Ev
 }
 
 /// Another question, altered, with everything that follows from it.
-fn other_question(network: &Network, withheld: &[Tag], alter: fn(&mut Core), purpose: &str) -> Evidence {
+pub(crate) fn other_question(network: &Network, withheld: &[Tag], alter: fn(&mut Core), purpose: &str) -> Evidence {
     other(network, withheld, |network| {
         let mut core = network.core(Kind::Asked, 10);
         core.expires_us = core.created_us + 60_000_000;

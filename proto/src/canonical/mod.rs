@@ -25,11 +25,26 @@ pub const DEPTH_MAX: usize = 16;
 /// The first place that breaks the rule.
 pub fn decode<M: Message + Default + Name>(bytes: &Bytes) -> Result<M, CanonicalError> {
     check::<M>(bytes)?;
-    M::decode(bytes.clone()).map_err(|_| CanonicalError {
+    M::decode(bytes.clone()).map_err(|_| unreadable::<M>())
+}
+
+fn unreadable<M: Name>() -> CanonicalError {
+    CanonicalError {
         message: M::NAME,
         field: 0,
         why: Why::Unreadable,
-    })
+    }
+}
+
+/// Parses as [`decode`] does, but only a message that holds at most so many messages and elements of repeated fields, all levels
+/// counted: they are counted before anything is allocated for them. For what strangers wrote: an element takes two bytes there, and
+/// some hundred in memory.
+///
+/// # Errors
+/// The first place that breaks the rule, or [`Why::TooMany`].
+pub fn decode_bounded<M: Message + Default + Name>(bytes: &Bytes, elements_max: usize) -> Result<M, CanonicalError> {
+    scan::<M>(bytes, elements_max, &mut |_, _| {})?;
+    M::decode(bytes.clone()).map_err(|_| unreadable::<M>())
 }
 
 /// Checks that bytes are canonical for `M` without parsing them.
@@ -57,13 +72,21 @@ pub enum Value<'a> {
 /// # Errors
 /// The first place that breaks the rule.
 pub fn visit<'a, M: Name>(bytes: &'a [u8], mut visit: impl FnMut(u32, Value<'a>)) -> Result<(), CanonicalError> {
+    scan::<M>(bytes, usize::MAX, &mut visit)
+}
+
+fn scan<'a, M: Name>(
+    bytes: &'a [u8],
+    mut elements: usize,
+    visit: &mut dyn FnMut(u32, Value<'a>),
+) -> Result<(), CanonicalError> {
     let tables = table::tables();
     let table = tables.find(M::PACKAGE, M::NAME).ok_or(CanonicalError {
         message: M::NAME,
         field: 0,
         why: Why::NotOfTheContract,
     })?;
-    scan::message(tables, table, bytes, DEPTH_MAX, &mut visit)
+    scan::message(tables, table, bytes, (DEPTH_MAX, &mut elements), visit)
 }
 
 /// Encodes a message canonically, which is how prost always writes.
@@ -119,6 +142,9 @@ pub enum Why {
     /// Messages within messages, deeper than [`DEPTH_MAX`].
     #[error("messages are nested too deep")]
     Depth,
+    /// More messages and elements than the caller takes.
+    #[error("there are more messages and elements than its length allows")]
+    TooMany,
     /// The message is not one of the contracts that this crate embeds.
     #[error("the message is not part of the contract")]
     NotOfTheContract,

@@ -4,12 +4,13 @@ use super::table::{Field, Shape, Table, Tables};
 use super::{CanonicalError, SKIPPED_FROM, Value, Why};
 use crate::wire::{DELIMITED, FIXED32, FIXED64, Reader, VARINT, WireError};
 
-/// Checks one message, and shows its known fields to `visit`. `depth` is how many levels may still follow, this one included.
+/// Checks one message, and shows its known fields to `visit`. `depth` is how many levels may still follow, this one included;
+/// `elements` how many messages and elements of repeated fields.
 pub(super) fn message<'a>(
     tables: &'static Tables,
     table: &'static Table,
     bytes: &'a [u8],
-    depth: usize,
+    (depth, elements): (usize, &mut usize),
     visit: &mut dyn FnMut(u32, Value<'a>),
 ) -> Result<(), CanonicalError> {
     let error = |field, why| CanonicalError {
@@ -40,8 +41,17 @@ pub(super) fn message<'a>(
             Some(field) if again && !field.each_on_its_own() => return Err(error(number, Why::Duplicate)),
             Some(field) => {
                 let value = value(field, wire, &mut reader).map_err(|why| error(number, why))?;
+                if field.is_element() {
+                    *elements = elements.checked_sub(1).ok_or_else(|| error(number, Why::TooMany))?;
+                }
                 if let (Shape::Message(position), Value::Bytes(content)) = (field.shape, value) {
-                    message(tables, tables.message(position), content, below, &mut |_, _| {})?;
+                    message(
+                        tables,
+                        tables.message(position),
+                        content,
+                        (below, &mut *elements),
+                        &mut |_, _| {},
+                    )?;
                 }
                 visit(number, value);
             }
@@ -53,6 +63,11 @@ pub(super) fn message<'a>(
 }
 
 impl Field {
+    /// Whether a value of the field takes memory of its own beside its bytes.
+    fn is_element(&self) -> bool {
+        self.each_on_its_own() || matches!(self.shape, Shape::Message(_))
+    }
+
     /// Whether each element of the field is a field of its own on the wire, rather than one packed field holding all.
     fn each_on_its_own(&self) -> bool {
         self.repeated && matches!(self.shape, Shape::Bytes | Shape::Text | Shape::Message(_))

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{CanonicalError, Why, decode, encode};
+use super::{CanonicalError, Why, decode, decode_bounded, encode};
 use crate::statement::{AgreedMethod, Agreement, Citation, Core, Part, Seal, Sealed, Statement};
 use crate::{peer, snapshot};
 
@@ -185,4 +185,21 @@ proptest! {
         let _ = decode::<AgreedMethod>(&noise);
         let _ = decode::<Citation>(&noise);
     }
+}
+
+#[test]
+fn pieces_are_counted_on_all_levels_before_they_are_made() {
+    let part = Part {
+        tag: 1,
+        salt: Bytes::from_static(&[7; 32]),
+        content: Bytes::from_static(b"x"),
+    };
+    let sealed = Sealed {
+        statement: Some(Statement { parts: vec![part; 3] }),
+        ..Sealed::default()
+    };
+    let bytes = encode(&sealed);
+    assert_eq!(decode_bounded::<Sealed>(&bytes, 4), Ok(sealed));
+    let refused = decode_bounded::<Sealed>(&bytes, 3).unwrap_err();
+    assert_eq!((refused.message, refused.why), ("Statement", Why::TooMany));
 }
