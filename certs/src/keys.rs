@@ -6,21 +6,22 @@
 //! its name and its store. That a file was put back as it once was under the same name, or taken away, no key store can tell.
 
 mod access;
+mod files;
 mod header;
 mod rekey;
 mod sealed;
 mod secret;
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use access::{OPEN_FLAGS, check_access, io, refuse};
+use access::{check_access, io, refuse};
+pub use files::{KeyFiles, RealFiles};
 use header::{HEADER, Header};
 pub use rekey::rekey;
 use sealed::DataKey;
@@ -41,6 +42,8 @@ pub struct KeyStore {
     /// What stands before the names of files in what they are bound to: `vault/` in the folder `vault`.
     folder: String,
     key: Arc<DataKey>,
+    /// Where what is written goes.
+    files: Arc<dyn KeyFiles>,
 }
 
 /// 32 random bytes. `Debug` shows nothing of them.
@@ -53,26 +56,39 @@ impl KeyStore {
     /// # Errors
     /// [`CertError::Io`]; [`CertError::KeyStore`] as for [`KeyStore::open`].
     pub fn create(dir: impl Into<PathBuf>, secret: &KeySecret) -> Result<KeyStore, CertError> {
-        let dir = dir.into();
+        KeyStore::create_on(dir.into(), secret, Arc::new(RealFiles))
+    }
+
+    fn create_on(dir: PathBuf, secret: &KeySecret, files: Arc<dyn KeyFiles>) -> Result<KeyStore, CertError> {
         make_directory(&dir)?;
         let path = dir.join(HEADER);
         // Beside files that are there already a new key would be another store's: they are told of by `open`.
         if access::read(&path)?.is_none() && names_in(&dir)?.is_empty() {
-            access::write_once(&path, Header::wrap(&DataKey::make()?, secret)?.to_text().as_bytes())?;
+            files.write_key_once(&path, Header::wrap(&DataKey::make()?, secret)?.to_text().as_bytes())?;
         }
-        KeyStore::open(dir, secret)
+        Ok(KeyStore::open(dir, secret)?.on(files))
     }
 
-    /// As [`KeyStore::create`], under the secret from `source`; where that is to lie beside the data directory it is made with the
-    /// store. Whether it was.
+    /// The same store with another place for what is written.
+    #[must_use]
+    pub fn on(self, files: Arc<dyn KeyFiles>) -> KeyStore {
+        KeyStore { files, ..self }
+    }
+
+    /// As [`KeyStore::create`], under the secret from `source` and written to `files`; where the secret is to lie beside the data
+    /// directory it is made with the store. Whether it was.
     ///
     /// # Errors
     /// As [`KeyStore::create`] and [`SecretSource::read`].
-    pub fn create_from(dir: impl Into<PathBuf>, source: &SecretSource) -> Result<(KeyStore, bool), CertError> {
+    pub fn create_from(
+        dir: impl Into<PathBuf>,
+        source: &SecretSource,
+        files: Arc<dyn KeyFiles>,
+    ) -> Result<(KeyStore, bool), CertError> {
         let dir = dir.into();
         // For a store that is there no other secret can be right than the one it was made with.
-        let made = !dir.join(HEADER).exists() && source.make()?;
-        Ok((KeyStore::create(dir, &source.read()?)?, made))
+        let made = !dir.join(HEADER).exists() && source.make(&*files)?;
+        Ok((KeyStore::create_on(dir, &source.read()?, files)?, made))
     }
 
     /// As [`KeyStore::open`], under the secret from `source`.
@@ -98,6 +114,7 @@ impl KeyStore {
             dir,
             folder: String::new(),
             key: Arc::new(key),
+            files: Arc::new(RealFiles),
         })
     }
 
@@ -113,6 +130,7 @@ impl KeyStore {
             dir,
             folder: format!("{}{name}/", self.folder),
             key: Arc::clone(&self.key),
+            files: Arc::clone(&self.files),
         })
     }
 
@@ -150,9 +168,9 @@ impl KeyStore {
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), CertError> {
         let path = self.file(name)?;
         if name.ends_with(MARK) {
-            return access::replace(&path, content);
+            return self.files.write_key(&path, content);
         }
-        access::replace(&path, &self.key.seal(&self.bound(name), content)?)
+        self.files.write_key(&path, &self.key.seal(&self.bound(name), content)?)
     }
 
     /// Destroys a file: overwritten with zeros, synced, removed. False where there was none.
@@ -164,16 +182,7 @@ impl KeyStore {
         let Some(content) = access::read(&path)? else {
             return Ok(false);
         };
-        let mut file = OpenOptions::new()
-            .write(true)
-            .custom_flags(OPEN_FLAGS.bits().cast_signed())
-            .open(&path)
-            .map_err(io("open", &path))?;
-        file.write_all(&vec![0; content.len()])
-            .map_err(io("overwrite", &path))?;
-        file.sync_all().map_err(io("sync", &path))?;
-        std::fs::remove_file(&path).map_err(io("remove", &path))?;
-        access::sync_parent(&path)?;
+        self.files.destroy_key(&path, content.len())?;
         Ok(true)
     }
 

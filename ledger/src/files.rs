@@ -13,14 +13,16 @@ use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use jisr_certs::CertError;
+use jisr_certs::keys::{KeyFiles, RealFiles};
 use rustix::fs::{AtFlags, FallocateFlags, OFlags, SeekFrom, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 /// Bytes of a page: what direct writes are aligned to, in memory and in the file.
 pub const PAGE: usize = 4096;
 
-/// Where durable writes go. Two implementations: [`RealDisk`], and the one of the fault tests.
-pub trait Disk: Send + Sync + 'static {
+/// Where durable writes go, those of a key store too. Two implementations: [`RealDisk`], and the one of the fault tests.
+pub trait Disk: KeyFiles {
     /// Makes a file of `bytes` zero bytes that really occupies its blocks, and syncs it and its directory.
     fn allocate(&self, path: &Path, bytes: u64) -> io::Result<()>;
 
@@ -36,6 +38,16 @@ pub trait Disk: Send + Sync + 'static {
     /// Puts `bytes` at `path` so that after a crash there is either the old content or the new one, durable when it
     /// returns. The file is readable by its owner only.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Removes a file, durably; whether there was one.
+    fn remove(&self, path: &Path) -> io::Result<bool>;
+
+    /// Has a file end with `bytes` from `offset` on, and makes it where there is none (owner only). After a crash any part of them
+    /// may be there.
+    fn extend(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Puts `bytes` over what an existing file holds from `offset` on. After a crash any part of them may be there.
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes durable what was written to these files, and their names.
     fn sync_files(&self, files: &[PathBuf]) -> io::Result<()> {
@@ -152,6 +164,60 @@ impl Disk for RealDisk {
         fs::rename(&new, path)?;
         self.sync_directory(parent(path))
     }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        match fs::remove_file(path) {
+            Ok(()) => self.sync_directory(parent(path)).map(|()| true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn extend(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        file.set_len(offset)?;
+        file.write_all_at(bytes, offset)?;
+        file.sync_all()?;
+        match offset {
+            0 => self.sync_directory(parent(path)),
+            _ => Ok(()),
+        }
+    }
+
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = open_plain(path)?;
+        file.write_all_at(bytes, offset)?;
+        file.sync_all()
+    }
+}
+
+impl KeyFiles for RealDisk {
+    fn write_key(&self, path: &Path, content: &[u8]) -> Result<(), CertError> {
+        RealFiles.write_key(path, content)
+    }
+
+    fn write_key_once(&self, path: &Path, content: &[u8]) -> Result<(), CertError> {
+        RealFiles.write_key_once(path, content)
+    }
+
+    fn destroy_key(&self, path: &Path, bytes: usize) -> Result<(), CertError> {
+        RealFiles.destroy_key(path, bytes)
+    }
+}
+
+/// Puts `bytes` at `path` so that readers find the old content or the new one, but nothing is durable: for what can be made anew,
+/// and whose readers bear that a crash leaves neither.
+pub fn replace_derived(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    fs::write(&new, bytes)?;
+    fs::rename(&new, path)
 }
 
 /// Makes a directory, and those above it, for the owner only. Durable when it returns.

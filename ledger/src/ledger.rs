@@ -55,7 +55,7 @@ use jisr_proto::ident::ExchangeId;
 use jisr_proto::statement::{Kind, Started};
 
 pub use commit::{SignedCheckpoint, Stands};
-pub use config::{Config, Fatal};
+pub use config::{Config, Fatal, Storage};
 pub use entry::{Entry, FinalProof, PeerEntry, ReadError};
 pub use erase::{EraseError, ErasedEntry};
 pub use error::{AppendError, ConfirmError, FatalError, OpenError};

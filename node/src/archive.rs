@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jisr_ledger::Hash;
 use jisr_ledger::evidence::listed_in;
-use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
+use jisr_ledger::files::{Disk, create_directory};
 use jisr_ledger::snapshot::{Header, Listed, Showing, agreement_key, revoked_key, service_key};
 use jisr_proto::ident::{MemberId, NodeId};
 use jisr_proto::snapshot::{Node, ShownRows, SignedSnapshot};
@@ -53,6 +53,7 @@ fn rows_path(dir: &Path, root: &Hash) -> PathBuf {
 /// Snapshots by version.
 pub(crate) struct Archive {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
     own: MemberId,
     kept: Mutex<Kept>,
     /// The version that was marked last, so that marking it again costs nothing.
@@ -89,12 +90,13 @@ impl Seen {
 }
 
 impl Archive {
-    /// Keeps files in `dir`; what lies there already counts as cited.
-    pub(crate) fn new(dir: PathBuf, own: MemberId) -> std::io::Result<Archive> {
+    /// Keeps files in `dir` on `disk`; what lies there already counts as cited.
+    pub(crate) fn new(dir: PathBuf, own: MemberId, disk: Arc<dyn Disk>) -> std::io::Result<Archive> {
         create_directory(&dir)?;
         create_directory(&dir.join(ROWS))?;
         let archive = Archive {
             dir,
+            disk,
             own,
             kept: Mutex::default(),
             marked: AtomicU64::new(0),
@@ -123,8 +125,8 @@ impl Archive {
         let (version, root) = (view.version, view.header.root);
         let mut kept = self.lock();
         let written = kept
-            .keep_rows(&rows_path(&self.dir, &root), &self.own, view)
-            .and_then(|()| RealDisk.replace(&self.path(version), &view.signed.encode_to_vec()));
+            .keep_rows(&*self.disk, &rows_path(&self.dir, &root), &self.own, view)
+            .and_then(|()| self.disk.replace(&self.path(version), &view.signed.encode_to_vec()));
         if let Err(error) = written {
             tracing::error!(%error, version, "a snapshot could not be kept; evidence that cites it will lack it");
         }
@@ -150,6 +152,7 @@ impl Archive {
             }
         }
         for path in gone {
+            // Not durable: one that comes back after a crash takes room and says nothing wrong.
             if let Err(error) = std::fs::remove_file(path) {
                 tracing::debug!(%error, version, "a snapshot that nobody cited could not be dropped");
             }
@@ -185,7 +188,7 @@ impl Archive {
 }
 
 impl Kept {
-    fn keep_rows(&mut self, path: &Path, own: &MemberId, view: &View) -> std::io::Result<()> {
+    fn keep_rows(&mut self, disk: &dyn Disk, path: &Path, own: &MemberId, view: &View) -> std::io::Result<()> {
         if let Some(count) = self.roots.get_mut(&view.header.root) {
             *count += 1;
             return Ok(());
@@ -193,7 +196,7 @@ impl Kept {
         if path.exists() {
             return Ok(());
         }
-        RealDisk.replace(path, &self.excerpt(own, view).encode_to_vec())?;
+        disk.replace(path, &self.excerpt(own, view).encode_to_vec())?;
         self.roots.insert(view.header.root, 1);
         Ok(())
     }
@@ -230,6 +233,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jisr_ledger::files::RealDisk;
     use jisr_ledger::snapshot::{Rows, State, row_bytes};
     use jisr_proto::snapshot::Quorum;
 
@@ -243,7 +247,7 @@ mod tests {
     }
 
     fn archive(dir: &Path) -> Archive {
-        Archive::new(dir.join("snapshots"), "JO/GOV/mol".parse().unwrap()).unwrap()
+        Archive::new(dir.join("snapshots"), "JO/GOV/mol".parse().unwrap(), Arc::new(RealDisk)).unwrap()
     }
 
     fn roots(dir: &Path) -> usize {

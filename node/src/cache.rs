@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jisr_ledger::anchor::Anchor;
-use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
+use jisr_ledger::files::{Disk, create_directory};
 use jisr_ledger::snapshot::{Known, Rows};
 use jisr_proto::snapshot::{RowChange, SignedSnapshot, SnapshotUpdate};
 use prost::Message as _;
@@ -23,9 +23,9 @@ use crate::snapshots::{SnapshotError, Taken, take};
 const CHANGES_BYTES: usize = 64 << 10;
 
 /// The directory.
-#[derive(Debug)]
 pub(crate) struct Cache {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
     base: Mutex<Base>,
 }
 
@@ -75,9 +75,9 @@ fn update(path: &Path) -> Result<Option<SnapshotUpdate>, SnapshotError> {
 ///
 /// # Errors
 /// What the disk says.
-pub fn write(dir: &Path, whole: &SnapshotUpdate) -> io::Result<()> {
+pub fn write(dir: &Path, whole: &SnapshotUpdate, disk: &dyn Disk) -> io::Result<()> {
     create_directory(dir)?;
-    RealDisk.replace(&dir.join("rows"), &whole.encode_to_vec())
+    disk.replace(&dir.join("rows"), &whole.encode_to_vec())
 }
 
 /// A snapshot, whole.
@@ -103,11 +103,12 @@ fn change(key: &str, known: &Known) -> RowChange {
 }
 
 impl Cache {
-    /// Keeps files in `dir`, which may hold some.
-    pub(crate) fn new(dir: PathBuf) -> io::Result<Cache> {
+    /// Keeps files in `dir`, which may hold some, on `disk`.
+    pub(crate) fn new(dir: PathBuf, disk: Arc<dyn Disk>) -> io::Result<Cache> {
         create_directory(&dir)?;
         Ok(Cache {
             dir,
+            disk,
             base: Mutex::default(),
         })
     }
@@ -140,11 +141,11 @@ impl Cache {
             }
             let bytes = base.changes(view).encode_to_vec();
             if bytes.len() <= CHANGES_BYTES.max(base.bytes / 4) {
-                return RealDisk.replace(&self.dir.join("changes"), &bytes);
+                return self.disk.replace(&self.dir.join("changes"), &bytes);
             }
         }
         let bytes = whole(&view.signed, &view.rows).encode_to_vec();
-        RealDisk.replace(&self.dir.join("rows"), &bytes)?;
+        self.disk.replace(&self.dir.join("rows"), &bytes)?;
         *base = Base {
             version: view.version,
             bytes: bytes.len(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use jisr_ledger::clock::Clock;
+use jisr_ledger::files::Disk;
 use jisr_ledger::ledger::{AppendError, Ledger, Record, Stands};
 use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::{SealVerifier, Sealed};
@@ -51,6 +52,8 @@ use crate::watching::Watching;
 
 /// Everything a corridor may use.
 pub(crate) struct Closets {
+    /// Where durable writes go.
+    pub disk: Arc<dyn Disk>,
     /// Configuration.
     pub config: Config,
     /// This node.

@@ -12,6 +12,7 @@ use jisr_certs::tls_key::TlsKey;
 use jisr_certs::{pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::Clock;
+use jisr_ledger::files::RealDisk;
 use jisr_ledger::ledger::{ConfirmError, Ledger, OpenError, Opened, Record};
 use jisr_ledger::note::{self, Checkpoint, VerifierKey};
 use jisr_ledger::statement::Draft;
@@ -244,7 +245,7 @@ async fn confirm(
         shown_size: theirs.map_or(0, |theirs| theirs.size),
         shown_checkpoint: String::from_utf8_lossy(&shown).into_owned(),
     };
-    mark.write(&config.data).map_err(io("write", &config.data))?;
+    mark.write(&config.data, &RealDisk).map_err(io("write", &config.data))?;
     Err(SetupError::State(format!(
         "the registry holds more of this ledger than this machine, or another history ({text}). The node is quarantined now. Restore \
          it from its mirror (jisr node recover), or run this command again: the new ledger then cites both heads, and what this \

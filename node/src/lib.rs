@@ -77,5 +77,6 @@ mod workers;
 
 pub use config::Config;
 pub use error::StartError;
-pub use node::{Node, Storage};
+pub use jisr_ledger::ledger::Storage;
+pub use node::Node;
 pub use setup::Layout;

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use jisr_certs::keys::KeyStore;
 use jisr_ledger::clock::Clock;
+use jisr_ledger::files::Disk;
 use jisr_ledger::ledger::Ledger;
 use jisr_proto::admin::MirrorStatus;
 
@@ -88,7 +89,7 @@ struct State {
 }
 
 impl Mirrors {
-    /// Begins to follow `ledger`, which lies in the data directory `data`, with every mirror. `named` are files in it that the
+    /// Begins to follow `ledger`, which lies on `disk` in the data directory `data`, with every mirror. `named` are files in it that the
     /// configuration names.
     ///
     /// # Errors
@@ -96,7 +97,7 @@ impl Mirrors {
     pub(crate) fn start(
         mirrors: &[Mirror],
         (data, named, keys): (&std::path::Path, &[String], &KeyStore),
-        ledger: &Ledger,
+        (ledger, disk): (&Ledger, &Arc<dyn Disk>),
         clock: &Arc<dyn Clock>,
     ) -> std::io::Result<Mirrors> {
         let mut running = Vec::with_capacity(mirrors.len());
@@ -118,6 +119,7 @@ impl Mirrors {
                 old: None,
                 store: None,
                 ledger: ledger.clone(),
+                disk: Arc::clone(disk),
                 clock: Arc::clone(clock),
                 state: Arc::clone(&state),
                 files_due: Instant::now(),
@@ -193,6 +195,7 @@ struct Follower {
     old: Option<Vec<Segments>>,
     store: Option<Box<dyn Store>>,
     ledger: Ledger,
+    disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
     files_due: Instant,
@@ -240,7 +243,7 @@ impl Follower {
     fn round(&mut self, stopped: &Receiver<Stop>, until: Option<Instant>) -> Result<(), MirrorError> {
         let mut store = match self.store.take() {
             Some(store) => store,
-            None => self.mirror.location.open()?,
+            None => self.mirror.location.open_on(&self.disk)?,
         };
         self.look(&*store);
         if let Some(secret) = &self.mirror.secret_file {

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jisr_ledger::clock::Clock;
-use jisr_ledger::files::{Disk, RealDisk};
-use jisr_ledger::ledger::{Fatal, Opened};
+use jisr_ledger::ledger::{Opened, Storage};
 use jisr_ledger::statement::Draft;
 use jisr_proto::statement::{Configured, Core, Kind};
 use jisr_proto::status::Fault;
@@ -33,29 +32,6 @@ use crate::{
 
 /// How long exchanges in flight may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(15);
-
-/// What lies under the ledger: the real disk, and the end of the process when it fails.
-pub struct Storage {
-    /// Where durable writes go.
-    pub disk: Arc<dyn Disk>,
-    /// What happens when it is not known what is on disk.
-    pub fatal: Fatal,
-}
-
-impl Default for Storage {
-    fn default() -> Storage {
-        Storage {
-            disk: Arc::new(RealDisk),
-            fatal: Fatal::default(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Storage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Storage")
-    }
-}
 
 /// A running node.
 pub struct Node {
@@ -84,12 +60,12 @@ impl Node {
         Node::start_on(config, clock, Storage::default()).await
     }
 
-    /// The same with another storage under the ledger.
+    /// The same with another storage under the ledger and all else that is durable.
     ///
     /// # Errors
     /// As [`Node::start`].
     pub async fn start_on(config: Config, clock: Arc<dyn Clock>, storage: Storage) -> Result<Node, StartError> {
-        let material = Material::read(&config, &clock)?;
+        let material = Material::read(&config, &clock, &storage)?;
         let callers = material.callers(&config, &clock)?;
         // The ledger first: its lock says plainly that another process runs this node.
         let (closets, opened, acceptor) = opening::open(config, material, clock, storage)?;

@@ -12,7 +12,7 @@ use jisr_certs::{csr, issue::LocalCa, pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::Disk;
-use jisr_ledger::ledger::{Ledger, Opened};
+use jisr_ledger::ledger::{Ledger, Opened, Storage};
 use jisr_ledger::note::VerifierKey;
 use jisr_ledger::replay::ReplaySet;
 use jisr_ledger::seal::SealVerifier;
@@ -42,7 +42,6 @@ use crate::findings::Findings;
 use crate::identity::Identity;
 use crate::mirroring::Mirrors;
 use crate::monitor::{Asked, Followed, Founded};
-use crate::node::Storage;
 use crate::peers::Peers;
 use crate::proofs::Owed;
 use crate::quarantine::Quarantine;
@@ -77,7 +76,7 @@ pub(crate) struct Material {
 }
 
 impl Material {
-    pub(crate) fn read(config: &Config, clock: &Arc<dyn Clock>) -> Result<Material, StartError> {
+    pub(crate) fn read(config: &Config, clock: &Arc<dyn Clock>, storage: &Storage) -> Result<Material, StartError> {
         let layout = Layout::new(&config.data);
         if succession::is_unfinished(&config.data) {
             return Err(StartError::Succession);
@@ -93,7 +92,7 @@ impl Material {
         let root = profile::root_by_fingerprint(&tls_chain, &anchor.root, now)?;
         let origin = profile::check_seal(&seal_chain, &root, now)?.origin.clone();
         Ok(Material {
-            store: config.open_keys()?,
+            store: config.open_keys()?.on(storage.disk.clone()),
             anchor,
             origin,
             tls_chain,
@@ -136,6 +135,7 @@ pub(crate) fn open(
     storage: Storage,
 ) -> Result<(Arc<Closets>, Opened, TlsAcceptor), StartError> {
     let layout = Layout::new(&config.data);
+    let disk = Arc::clone(&storage.disk);
     let Book {
         ledger,
         opened,
@@ -144,8 +144,8 @@ pub(crate) fn open(
     } = Book::open(&config, &material, &clock, storage)?;
     let directory = Arc::new(Directory::new(material.anchor.clone()));
     let schemas = Schemas::new(config.data.join("schemas"))?;
-    let archive = Archive::new(layout.snapshots(), config.node.member())?;
-    let cache = Cache::new(layout.snapshot())?;
+    let archive = Archive::new(layout.snapshots(), config.node.member(), Arc::clone(&disk))?;
+    let cache = Cache::new(layout.snapshot(), Arc::clone(&disk))?;
     restore_snapshot(&directory, &archive, (&schemas, &config.node.member()), &cache);
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
     let asked = Asked::open(&config.data)?;
@@ -165,10 +165,11 @@ pub(crate) fn open(
     let mirrors = Mirrors::start(
         &config.mirrors,
         (&config.data, &config.files(), &material.store),
-        &ledger,
+        (&ledger, &disk),
         &clock,
     )?;
     let closets = Closets {
+        disk,
         mirrors,
         asked,
         followed,
@@ -256,10 +257,11 @@ impl Book {
         let mut at = jisr_ledger::ledger::Config::in_data_directory(&config.data, material.origin.clone());
         at.segment_bytes = config.segment_bytes;
         at.replay_grace_us = 2 * config.limits.skew_us;
-        at.disk = storage.disk;
+        let disk = storage.disk;
+        at.disk = Arc::clone(&disk);
         at.fatal = storage.fatal;
         let vault = Vault::open(&material.store)?;
-        let witness = open_witness(&material.store, config, Arc::clone(&at.disk))?;
+        let witness = open_witness(&material.store, config, Arc::clone(&disk))?;
         let (ledger, opened) = Ledger::open(at, seal_key, vault, Arc::clone(clock), started)?;
         let replay = ReplaySet::new(REPLAY_MAX);
         for entry in &opened.replay {
@@ -267,7 +269,7 @@ impl Book {
                 .remember(entry, clock.now_us())
                 .map_err(|error| StartError::Replay(error.to_string()))?;
         }
-        let watching = watching(config, witness, &ledger, own_key, clock)?;
+        let watching = watching(config, witness, &ledger, (own_key, clock), disk)?;
         Ok(Book {
             ledger,
             opened,
@@ -294,8 +296,8 @@ fn watching(
     config: &Config,
     witness: WitnessState,
     ledger: &Ledger,
-    own_key: VerifierKey,
-    clock: &Arc<dyn Clock>,
+    (own_key, clock): (VerifierKey, &Arc<dyn Clock>),
+    disk: Arc<dyn Disk>,
 ) -> Result<Watching, StartError> {
     let standing = Standing::recovering();
     let mark = Quarantine::read(&config.data);
@@ -309,8 +311,9 @@ fn watching(
         witness: Arc::new(witness),
         standing: Arc::new(standing),
         findings: Arc::new(Findings::default()),
-        trust: Arc::new(Trust::open(&config.data)?),
+        trust: Arc::new(Trust::open(&config.data, Arc::clone(&disk))?),
         data: config.data.clone(),
+        disk,
         clock: Arc::clone(clock),
         registry_doubted: AtomicBool::new(false),
         silent: Mutex::default(),

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::Disk;
 use serde::{Deserialize, Serialize};
 
 /// Name of the file in the data directory.
@@ -49,27 +49,24 @@ impl Quarantine {
     ///
     /// # Errors
     /// The disk.
-    pub fn write(&self, data: &Path) -> io::Result<()> {
+    pub fn write(&self, data: &Path, disk: &dyn Disk) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
-        RealDisk.replace(&data.join(FILE), text.as_bytes())
+        disk.replace(&data.join(FILE), text.as_bytes())
     }
 
     /// Removes the mark: the ledger was restored, or another one begins.
     ///
     /// # Errors
     /// The disk.
-    pub fn lift(data: &Path) -> io::Result<()> {
-        match std::fs::remove_file(data.join(FILE)) {
-            Ok(()) => std::fs::File::open(data)?.sync_all(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
+    pub fn lift(data: &Path, disk: &dyn Disk) -> io::Result<()> {
+        disk.remove(&data.join(FILE)).map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jisr_ledger::files::RealDisk;
 
     #[test]
     fn the_mark_stays_until_it_is_lifted() {
@@ -84,10 +81,10 @@ mod tests {
             shown_size: 9,
             shown_checkpoint: "origin\n9\nroot\n\n\u{2014} origin AAAA\n".to_owned(),
         };
-        mark.write(dir.path()).unwrap();
+        mark.write(dir.path(), &RealDisk).unwrap();
         assert_eq!(Quarantine::read(dir.path()).unwrap(), Some(mark));
-        Quarantine::lift(dir.path()).unwrap();
-        Quarantine::lift(dir.path()).unwrap();
+        Quarantine::lift(dir.path(), &RealDisk).unwrap();
+        Quarantine::lift(dir.path(), &RealDisk).unwrap();
         assert_eq!(Quarantine::read(dir.path()).unwrap(), None);
     }
 

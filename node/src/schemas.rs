@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jisr_certs::digest::{self, Hash};
+use jisr_ledger::files::replace_derived;
 use jisr_proto::annotations::ServiceSchema;
 use jisr_proto::ident::MethodPath;
 use jisr_proto::reason::Reason;
@@ -51,10 +52,11 @@ impl Schemas {
         std::fs::read(self.path(digest)).is_ok_and(|bytes| self.take(digest, service, bytes.into()).is_ok())
     }
 
-    /// Takes up a schema that came from the registry. It must be what its digest says.
+    /// Takes up a schema that came from the registry. It must be what its digest says. The copy is not durable: one that a crash
+    /// left damaged counts as absent, and is fetched again.
     pub(crate) fn accept(&self, digest: &Hash, service: &str, bytes: Bytes) -> Result<(), String> {
         self.take(digest, service, bytes.clone())?;
-        std::fs::write(self.path(digest), &bytes).map_err(|error| format!("{}: {error}", self.path(digest).display()))
+        replace_derived(&self.path(digest), &bytes).map_err(|error| format!("{}: {error}", self.path(digest).display()))
     }
 
     fn take(&self, digest: &Hash, service: &str, bytes: Bytes) -> Result<(), String> {

@@ -10,10 +10,11 @@ pub use token::read_token;
 pub(crate) use token::token_for;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_certs::issue::{Credential, LocalCa};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeyStore, RealFiles};
 use jisr_certs::seal::{SealKey, WitnessKey};
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::validity::Validity;
@@ -99,7 +100,7 @@ pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Erro
 /// The configuration is not right, or the directory is not the caller's own; what exists already is kept.
 pub fn init(data: &Path, now_us: u64) -> Result<Config, SetupError> {
     let config = Config::load(data)?;
-    let store = KeyStore::create_from(Layout::new(data).keys(), &config.secret_source())?.0;
+    let store = KeyStore::create_from(Layout::new(data).keys(), &config.secret_source(), Arc::new(RealFiles))?.0;
     TlsKey::load_or_make(&store, "tls")?;
     TlsKey::load_or_make(&store, "local-door")?;
     WitnessKey::of_node(&store, &config.node)?;
@@ -220,7 +221,7 @@ async fn follow_once(
     let root = profile::root_by_fingerprint(&chain, &anchor.root, now_us).map_err(|error| text(&error))?;
     let key = TlsKey::load_or_make(store, "tls").map_err(|error| text(&error))?;
     let identity = tls::Identity::new(&key, chain).map_err(|error| text(&error))?;
-    let clock: tls::Clock = std::sync::Arc::new(move || now_us);
+    let clock: tls::Clock = Arc::new(move || now_us);
     let client = tls::registry_client(Some(&identity), &root, config.node.instance(), &clock);
     let client = TlsConnector::from(client.map_err(|error| text(&error))?);
     let channel = channel(&token.registry, client, tls::server_name()).map_err(|error| text(&error))?;
@@ -272,7 +273,7 @@ async fn ask(
         .as_ref()
         .try_into()
         .map_err(|_| SetupError::Token("names no root".to_owned()))?;
-    let clock: tls::Clock = std::sync::Arc::new(move || now_us);
+    let clock: tls::Clock = Arc::new(move || now_us);
     let client = tls::registry_client_by_root_fingerprint(root, config.node.instance(), &clock)?;
     let unreachable = |detail: String| SetupError::Unreachable {
         address: token.registry.clone(),

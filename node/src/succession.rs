@@ -297,7 +297,7 @@ impl Stage {
         RealDisk.sync_directory(&self.data).map_err(io("sync", &self.data))?;
         // From here on nothing can be sealed under the old origin.
         KeyStore::open(to.keys(), &self.secret()?)?.destroy(&setup::key_file(&old))?;
-        Quarantine::lift(&self.data).map_err(io("remove the quarantine of", &self.data))?;
+        Quarantine::lift(&self.data, &RealDisk).map_err(io("remove the quarantine of", &self.data))?;
         fs::remove_file(self.path(READY)).map_err(io("remove", &self.path(READY)))?;
         fs::remove_dir_all(self.path("")).map_err(io("remove", &self.path("")))?;
         RealDisk.sync_directory(&self.data).map_err(io("sync", &self.data))

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::Disk;
 use jisr_proto::ident::Origin;
 use jisr_proto::reason::Reason;
 use jisr_proto::status::Fault;
@@ -20,9 +20,9 @@ use crate::directory::NodeRow;
 const FILE: &str = "forked";
 
 /// Who is refused, and why.
-#[derive(Debug)]
 pub(crate) struct Trust {
     path: PathBuf,
+    disk: Arc<dyn Disk>,
     /// Whether anybody is: what an exchange looks at.
     any: AtomicBool,
     refused: RwLock<HashMap<Origin, Refused>>,
@@ -52,11 +52,11 @@ struct ForkedRow {
 }
 
 impl Trust {
-    /// Reads whose forks were found before.
+    /// Reads whose forks were found before; those that are found go to `disk`.
     ///
     /// # Errors
     /// The file cannot be read, or is not of its form.
-    pub(crate) fn open(data: &Path) -> io::Result<Trust> {
+    pub(crate) fn open(data: &Path, disk: Arc<dyn Disk>) -> io::Result<Trust> {
         let path = data.join(FILE);
         let forked: Forked = match std::fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(io::Error::other)?,
@@ -75,6 +75,7 @@ impl Trust {
         }
         Ok(Trust {
             path,
+            disk,
             any: AtomicBool::new(!refused.is_empty()),
             refused: RwLock::new(refused),
         })
@@ -130,7 +131,7 @@ impl Trust {
         };
         let kept = toml::to_string(&file)
             .map_err(io::Error::other)
-            .and_then(|text| RealDisk.replace(&self.path, text.as_bytes()));
+            .and_then(|text| self.disk.replace(&self.path, text.as_bytes()));
         if let Err(error) = kept {
             tracing::error!(%error, "that a ledger is forked could not be put down; after a restart it must be found again");
         }
@@ -152,11 +153,15 @@ impl Trust {
 mod tests {
     use super::*;
     use crate::directory::tests::row;
+    use jisr_ledger::files::RealDisk;
 
     #[test]
     fn only_what_was_owed_can_be_paid() {
         let dir = tempfile::tempdir().unwrap();
-        let (trust, peer) = (Trust::open(dir.path()).unwrap(), row("JO/GOV/psd/node/node1", 1));
+        let (trust, peer) = (
+            Trust::open(dir.path(), Arc::new(RealDisk)).unwrap(),
+            row("JO/GOV/psd/node/node1", 1),
+        );
         assert!(trust.admits(&peer).is_ok());
         assert!(trust.refuse(&peer, Reason::PeerLedgerUnproven, "it owes".to_owned()));
         assert!(!trust.refuse(&peer, Reason::PeerLedgerUnproven, "it owes".to_owned()));
@@ -165,7 +170,7 @@ mod tests {
         assert!(!trust.refuse(&peer, Reason::PeerLedgerUnproven, "it owes".to_owned()));
         assert!(!trust.take_back(&peer.origin, Reason::PeerLedgerUnproven));
         assert_eq!(trust.admits(&peer).unwrap_err().reason, Reason::PeerLedgerForked);
-        let trust = Trust::open(dir.path()).unwrap();
+        let trust = Trust::open(dir.path(), Arc::new(RealDisk)).unwrap();
         assert_eq!(
             trust.admits(&peer).unwrap_err().reason,
             Reason::PeerLedgerForked,
@@ -176,7 +181,7 @@ mod tests {
     #[test]
     fn another_listed_key_is_another_ledger() {
         let dir = tempfile::tempdir().unwrap();
-        let trust = Trust::open(dir.path()).unwrap();
+        let trust = Trust::open(dir.path(), Arc::new(RealDisk)).unwrap();
         trust.refuse(
             &row("JO/GOV/psd/node/node1", 1),
             Reason::PeerLedgerForked,
@@ -189,7 +194,10 @@ mod tests {
     #[test]
     fn whoever_pays_is_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let (trust, peer) = (Trust::open(dir.path()).unwrap(), row("JO/GOV/psd/node/node1", 1));
+        let (trust, peer) = (
+            Trust::open(dir.path(), Arc::new(RealDisk)).unwrap(),
+            row("JO/GOV/psd/node/node1", 1),
+        );
         trust.refuse(&peer, Reason::PeerLedgerUnproven, "it owes".to_owned());
         assert!(trust.take_back(&peer.origin, Reason::PeerLedgerUnproven));
         assert!(trust.admits(&peer).is_ok());

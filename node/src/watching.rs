@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use jisr_ledger::Hash;
 use jisr_ledger::clock::Clock;
+use jisr_ledger::files::Disk;
 use jisr_ledger::ledger::Ledger;
 use jisr_ledger::note::{self, Checkpoint, VerifierKey};
 use jisr_ledger::witness::{WitnessError, WitnessState};
@@ -47,6 +48,8 @@ pub(crate) struct Watching {
     pub trust: Arc<Trust>,
     /// The data directory, for the mark of a quarantine.
     pub data: PathBuf,
+    /// Where durable writes go.
+    pub disk: Arc<dyn Disk>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The registry's own ledger does not hold together: said once.
@@ -193,7 +196,7 @@ impl Watching {
             shown_checkpoint: String::from_utf8_lossy(held).into_owned(),
         };
         tracing::error!("QUARANTINED: {text}");
-        if let Err(error) = mark.write(&self.data) {
+        if let Err(error) = mark.write(&self.data, &*self.disk) {
             tracing::error!(%error, "the mark of the quarantine could not be written; do not restart this node");
         }
     }

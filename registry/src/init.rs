@@ -15,7 +15,7 @@ use jisr_certs::tls_key::TlsKey;
 use jisr_ledger::archive::{Archive, ArchiveError, Item};
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::{Disk, RealDisk, create_directory};
-use jisr_ledger::ledger::{self, Ledger};
+use jisr_ledger::ledger::{self, Ledger, Storage};
 use jisr_ledger::note::VerifierKey;
 use jisr_ledger::vault::Vault;
 use jisr_ledger::witness::WitnessState;
@@ -113,10 +113,23 @@ pub struct Made {
 /// [`Error::Founding`] where the founders are too few, before anything is made; [`Error::Certificates`] where the directory holds a
 /// registry already; [`Error::Io`].
 pub fn init(config: &Config, founding: &Founding, clock: Arc<dyn Clock>) -> Result<Made, Error> {
+    init_on(config, founding, clock, Arc::new(RealDisk))
+}
+
+/// The same on another disk.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_on(
+    config: &Config,
+    founding: &Founding,
+    clock: Arc<dyn Clock>,
+    disk: Arc<dyn Disk>,
+) -> Result<Made, Error> {
     founding.check()?;
     let layout = Layout::of(config);
     create_directory(&layout.data).map_err(|e| Error::io("make", &layout.data, e))?;
-    let keys = Keys::create(&layout.keys(), config, clock.now_us())?;
+    let keys = Keys::create(&layout.keys(), config, clock.now_us(), disk.clone())?;
     // A name that cannot stand in a certificate is found now rather than at the first start.
     identity(&keys.tls, &keys.issuing, &config.names, clock.now_us())?;
     let (founders, certificates) = founding.issue(&keys.issuing, clock.now_us())?;
@@ -125,9 +138,7 @@ pub fn init(config: &Config, founding: &Founding, clock: Arc<dyn Clock>) -> Resu
         (layout.founding(), founders.as_ref()),
         (layout.anchor(), anchor.as_bytes()),
     ] {
-        RealDisk
-            .replace(&path, bytes)
-            .map_err(|e| Error::io("write", &path, e))?;
+        disk.replace(&path, bytes).map_err(|e| Error::io("write", &path, e))?;
     }
     Ok(Made {
         anchor: layout.anchor(),
@@ -177,15 +188,21 @@ impl Opened {
     ///
     /// # Errors
     /// What is missing, damaged or of another registry.
-    pub(crate) fn open(config: Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<Opened, Error> {
+    pub(crate) fn open(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        address: SocketAddr,
+        storage: Storage,
+    ) -> Result<Opened, Error> {
+        let disk = Arc::clone(&storage.disk);
         let layout = Layout::of(&config);
         let now_us = clock.now_us();
-        let keys = Keys::open(&layout.keys(), &config, now_us)?;
+        let keys = Keys::open(&layout.keys(), &config, now_us, disk.clone())?;
         let anchor = keys.anchor(&config)?.to_string();
         let root = keys.root.clone();
         let issuing = Arc::clone(&keys.issuing);
         let registry_key = keys.seal.vkey();
-        let (keys, ledger) = open_ledger(&config, keys, Arc::clone(&clock))?;
+        let (keys, ledger) = open_ledger(&config, keys, Arc::clone(&clock), storage)?;
         let mark = Quarantine::read(&layout.data)
             .map_err(|e| Error::io("read the mark of a quarantine in", &layout.data, e))?;
         if let Some(mark) = mark {
@@ -197,7 +214,7 @@ impl Opened {
             lifetime_us: micros(config.snapshot_lifetime),
         };
         let snapshot_key = key(&keys.snapshot.vkey())?;
-        let kept = Kept::at(layout.kept());
+        let kept = Kept::at(layout.kept(), Arc::clone(&disk));
         let Replayed {
             state,
             newest_us,
@@ -212,15 +229,19 @@ impl Opened {
         let founding = founding::read(&layout.founding(), &state)?;
         let founded = founding::known(founding.as_ref(), &state, now_us);
         let read = |stored: &_| agree::read_stored(stored, &config.instance);
-        let proposals = Proposals::open(layout.proposals(), config.limits.proposals_per_member, read)?;
+        let proposals = Proposals::open(
+            (layout.proposals(), Arc::clone(&disk)),
+            config.limits.proposals_per_member,
+            read,
+        )?;
         let witness = WitnessState::open(
             &layout.witness(),
             layout.witness_begun(),
             keys.witness,
-            Arc::new(RealDisk),
+            Arc::clone(&disk),
         )
         .map_err(|e| Error::Directory(e.to_string()))?;
-        let standing = Standing::open(ledger.clone(), layout.data.clone())
+        let standing = Standing::open(ledger.clone(), layout.data.clone(), Arc::clone(&disk))
             .map_err(|e| Error::io("read or remove the mark of a quarantine in", &layout.data, e))?;
         let book = Book {
             kept,
@@ -236,12 +257,12 @@ impl Opened {
             founding,
         };
         let settings = settings(keys.tls, Arc::clone(&issuing), &config, &root, &clock)?;
-        let stamper = || Stamper::open(config.open_keys()?, Arc::clone(&issuing), now_us);
+        let stamper = || Stamper::open(config.open_keys()?.on(disk.clone()), Arc::clone(&issuing), now_us);
         let stamper = config.stamp_authority.then(stamper).transpose()?.map(Arc::new);
         let base = Base {
             stamper,
             public: config.public.clone().unwrap_or_else(|| address.to_string()),
-            schemas: Schemas::open(layout.schemas())?,
+            schemas: Schemas::open(layout.schemas(), Arc::clone(&disk))?,
             proposals,
             witness: Arc::new(witness),
             issuing,
@@ -279,12 +300,14 @@ struct Rest {
     snapshot: SnapshotKey,
 }
 
-fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Rest, Ledger), Error> {
+fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>, storage: Storage) -> Result<(Rest, Ledger), Error> {
     let failed = |e: String| Error::Ledger(e);
     let vault = Vault::open(&keys.store).map_err(|e| failed(e.to_string()))?;
     let started = keys.started();
     let at = ledger::Config {
         segment_bytes: config.segment_bytes,
+        disk: Arc::clone(&storage.disk),
+        fatal: storage.fatal,
         ..ledger::Config::in_data_directory(&config.data, config.origin())
     };
     let begun = Layout::of(config).ledger_begun();
@@ -298,9 +321,8 @@ fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<(Re
     }
     let (ledger, opened) = Ledger::open(at, keys.seal, vault, clock, started).map_err(|e| failed(e.to_string()))?;
     if !begun.exists() {
-        RealDisk
-            .replace(&begun, b"")
-            .map_err(|e| Error::io("write", &begun, e))?;
+        let written = storage.disk.replace(&begun, b"");
+        written.map_err(|e| Error::io("write", &begun, e))?;
     }
     if let Some(torn) = opened.torn {
         tracing::warn!(

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::Disk;
 use jisr_ledger::note::{self, VerifierKey};
 use jisr_ledger::snapshot::Header;
 use jisr_proto::snapshot::SignedSnapshot;
@@ -15,25 +15,28 @@ use crate::snapshot::{Picture, Published};
 use crate::state::SnapshotAct;
 
 /// The file.
-#[derive(Debug, Clone)]
-pub(crate) struct Kept(PathBuf);
+#[derive(Clone)]
+pub(crate) struct Kept {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+}
 
 impl Kept {
-    /// Below the data directory.
-    pub(crate) fn at(path: PathBuf) -> Kept {
-        Kept(path)
+    /// Below the data directory, on `disk`.
+    pub(crate) fn at(path: PathBuf, disk: Arc<dyn Disk>) -> Kept {
+        Kept { path, disk }
     }
 
     /// Puts a snapshot down before anybody is shown it: nobody holds a newer one than this file. Blocks on disk.
     pub(crate) fn keep(&self, signed: &SignedSnapshot) {
-        if let Err(error) = RealDisk.replace(&self.0, &signed.encode_to_vec()) {
-            tracing::warn!(path = %self.0.display(), %error, "the snapshot could not be kept on disk; after a start nodes get one later");
+        if let Err(error) = self.disk.replace(&self.path, &signed.encode_to_vec()) {
+            tracing::warn!(path = %self.path.display(), %error, "the snapshot could not be kept on disk; after a start nodes get one later");
         }
     }
 
     /// What is there, if its note is by `key`. Blocks on disk.
     pub(crate) fn read(&self, key: &VerifierKey) -> Option<Found> {
-        let bytes = std::fs::read(&self.0).ok()?;
+        let bytes = std::fs::read(&self.path).ok()?;
         let signed = SignedSnapshot::decode(bytes.as_slice()).ok()?;
         let text = note::open_snapshot(&signed.note, key).ok()?.into_inner();
         let header = Header::parse(&signed.header).ok()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_certs::issue::{Issuing, Root};
-use jisr_certs::keys::KeyStore;
+use jisr_certs::keys::{KeyFiles, KeyStore};
 use jisr_certs::profile::Authority;
 use jisr_certs::seal::{SealKey, SnapshotKey, WitnessKey};
 use jisr_certs::tls::Identity;
@@ -35,12 +35,12 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Makes all keys and the certificates of the authorities and of the ledger's key.
+    /// Makes, on `files`, all keys and the certificates of the authorities and of the ledger's key.
     ///
     /// # Errors
     /// [`Error::Certificates`], also where there is a registry already.
-    pub(crate) fn create(dir: &Path, config: &Config, now_us: u64) -> Result<Keys, Error> {
-        let store = KeyStore::create_from(dir, &config.secret_source())?.0;
+    pub(crate) fn create(dir: &Path, config: &Config, now_us: u64, files: Arc<dyn KeyFiles>) -> Result<Keys, Error> {
+        let store = KeyStore::create_from(dir, &config.secret_source(), files)?.0;
         let root = Root::create(&store, &config.instance, now_us)?;
         let issuing = Issuing::create(&store, &root, now_us)?;
         let seal = SealKey::load_or_make(&store, &config.origin())?;
@@ -56,8 +56,9 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Certificates`] where a key or certificate is missing, broken or expired.
-    pub(crate) fn open(dir: &Path, config: &Config, now_us: u64) -> Result<Keys, Error> {
-        Keys::load(KeyStore::open_from(dir, &config.secret_source())?, config, now_us)
+    pub(crate) fn open(dir: &Path, config: &Config, now_us: u64, files: Arc<dyn KeyFiles>) -> Result<Keys, Error> {
+        let store = KeyStore::open_from(dir, &config.secret_source())?.on(files);
+        Keys::load(store, config, now_us)
     }
 
     fn load(store: KeyStore, config: &Config, now_us: u64) -> Result<Keys, Error> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use jisr_ledger::files::{Disk, RealDisk, create_directory};
+use jisr_ledger::files::{Disk, create_directory};
 use jisr_proto::canonical;
 use jisr_proto::ident::MemberId;
 use jisr_proto::reason::Reason;
@@ -61,17 +61,18 @@ impl Proposal {
 #[derive(Clone)]
 pub(crate) struct Proposals {
     dir: Arc<Path>,
+    disk: Arc<dyn Disk>,
     open: Arc<Mutex<BTreeMap<Hash, Proposal>>>,
     per_member_max: usize,
 }
 
 impl Proposals {
-    /// Opens the directory and reads what is there; `side` tells whose AGREED a stored one is.
+    /// Opens the directory on the disk and reads what is there; `side` tells whose AGREED a stored one is.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Directory`] for a file that is no proposal.
     pub(crate) fn open(
-        dir: PathBuf,
+        (dir, disk): (PathBuf, Arc<dyn Disk>),
         per_member_max: usize,
         read: impl Fn(&AgreementAct) -> Result<Proposal, Refusal>,
     ) -> Result<Proposals, Error> {
@@ -91,6 +92,7 @@ impl Proposals {
         }
         Ok(Proposals {
             dir: dir.into(),
+            disk,
             open: Arc::new(Mutex::new(open)),
             per_member_max,
         })
@@ -123,7 +125,9 @@ impl Proposals {
                 Side::Consumer => proposal.consumer = Some(agreed),
                 Side::Provider => proposal.provider = Some(agreed),
             }
-            RealDisk.replace(&proposals.path(&terms.digest), &proposal.file())?;
+            proposals
+                .disk
+                .replace(&proposals.path(&terms.digest), &proposal.file())?;
             open.insert(terms.digest, proposal.clone());
             Ok(Ok(proposal))
         })
@@ -155,7 +159,7 @@ impl Proposals {
                     _ => {}
                 }
             }
-            RealDisk.sync_directory(&proposals.dir)
+            proposals.disk.sync_directory(&proposals.dir)
         })
         .await
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::Disk;
 use jisr_ledger::note::{Checkpoint, SignedNote};
 use serde::{Deserialize, Serialize};
 
@@ -44,18 +44,17 @@ impl Quarantine {
     ///
     /// # Errors
     /// The disk.
-    pub(crate) fn write(&self, data: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, data: &Path, disk: &dyn Disk) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
-        RealDisk.replace(&data.join(FILE), text.as_bytes())
+        disk.replace(&data.join(FILE), text.as_bytes())
     }
 
     /// Removes the mark.
     ///
     /// # Errors
     /// The disk.
-    pub(crate) fn lift(data: &Path) -> io::Result<()> {
-        std::fs::remove_file(data.join(FILE))?;
-        RealDisk.sync_directory(data)
+    pub(crate) fn lift(data: &Path, disk: &dyn Disk) -> io::Result<()> {
+        disk.remove(&data.join(FILE)).map(drop)
     }
 
     /// The root that was shown; `None` where the checkpoint does not parse.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jisr_certs::digest;
-use jisr_ledger::files::{Disk, RealDisk, create_directory};
+use jisr_ledger::files::{Disk, create_directory};
 use jisr_proto::reason::Reason;
 
 use crate::error::Error;
@@ -22,19 +22,21 @@ pub(crate) fn digest_of(schema: &[u8]) -> Hash {
 #[derive(Clone)]
 pub(crate) struct Schemas {
     dir: Arc<Path>,
+    disk: Arc<dyn Disk>,
     /// One writer: replacing a file goes through a second name.
     writing: Arc<Mutex<()>>,
 }
 
 impl Schemas {
-    /// Opens the directory, and makes it where there is none.
+    /// Opens the directory on `disk`, and makes it where there is none.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(crate) fn open(dir: PathBuf) -> Result<Schemas, Error> {
+    pub(crate) fn open(dir: PathBuf, disk: Arc<dyn Disk>) -> Result<Schemas, Error> {
         create_directory(&dir).map_err(|e| Error::io("make", &dir, e))?;
         Ok(Schemas {
             dir: dir.into(),
+            disk,
             writing: Arc::new(Mutex::new(())),
         })
     }
@@ -45,13 +47,13 @@ impl Schemas {
     /// LEDGER_UNAVAILABLE where the disk refuses.
     pub(crate) async fn put(&self, schema: Bytes) -> Result<Hash, Refusal> {
         let digest = digest_of(&schema);
-        let (path, writing) = (self.path(&digest), Arc::clone(&self.writing));
+        let (path, writing, disk) = (self.path(&digest), Arc::clone(&self.writing), Arc::clone(&self.disk));
         blocking(move || {
             let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
             if path.exists() {
                 Ok(())
             } else {
-                RealDisk.replace(&path, &schema)
+                disk.replace(&path, &schema)
             }
         })
         .await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jisr_ledger::clock::Clock;
-use jisr_ledger::ledger::Ledger;
+use jisr_ledger::ledger::{Ledger, Storage};
 use jisr_proto::catalogue::catalogue_server::CatalogueServer;
 use jisr_proto::registry::registry_admin_server::RegistryAdminServer;
 use jisr_proto::registry::registry_server::RegistryServer;
@@ -70,11 +70,25 @@ impl Registry {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Registry, Error> {
+        Registry::start_on(config, clock, listener, Storage::default(), shutdown).await
+    }
+
+    /// The same with another storage under the ledger and all else that is durable.
+    ///
+    /// # Errors
+    /// As [`Registry::start`].
+    pub async fn start_on(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        listener: TcpListener,
+        storage: Storage,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Registry, Error> {
         let layout = Layout::of(&config);
         let address = listener
             .local_addr()
             .map_err(|e| Error::io("listen for", &layout.data, e))?;
-        let opened = tokio::task::spawn_blocking(move || Opened::open(config, clock, address));
+        let opened = tokio::task::spawn_blocking(move || Opened::open(config, clock, address, storage));
         let opened = opened.await.unwrap_or(Err(Error::Task("start")))?;
         let ledger = opened.ledger.clone();
         let (settings, root) = (opened.settings, opened.root);

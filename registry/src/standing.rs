@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use jisr_ledger::files::Disk;
 use jisr_ledger::ledger::{ConfirmError, Ledger};
 use jisr_ledger::note::Checkpoint;
 use jisr_proto::reason::Reason;
@@ -43,6 +44,7 @@ pub(crate) struct Standing {
     lost: Mutex<Option<Range<u64>>>,
     /// The data directory, for the mark of a quarantine.
     data: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl Standing {
@@ -51,7 +53,7 @@ impl Standing {
     ///
     /// # Errors
     /// The mark cannot be read or removed.
-    pub(crate) fn open(ledger: Ledger, data: PathBuf) -> Result<Standing, std::io::Error> {
+    pub(crate) fn open(ledger: Ledger, data: PathBuf, disk: Arc<dyn Disk>) -> Result<Standing, std::io::Error> {
         let mut lost = None;
         let mut stand = if ledger.is_confirmed() {
             Stand::Running
@@ -64,7 +66,7 @@ impl Standing {
                     size = mark.size,
                     "the ledger was restored: it holds what quarantined it"
                 );
-                Quarantine::lift(&data)?;
+                Quarantine::lift(&data, &*disk)?;
             } else {
                 ledger.refuse();
                 lost = Some(ledger.size()..mark.size).filter(|lost| !lost.is_empty());
@@ -78,6 +80,7 @@ impl Standing {
             heard: Notify::new(),
             lost: Mutex::new(lost),
             data,
+            disk,
         })
     }
 
@@ -255,7 +258,7 @@ impl Standing {
             size: theirs.size,
             checkpoint: String::from_utf8_lossy(note).into_owned(),
         };
-        if let Err(error) = mark.write(&self.data) {
+        if let Err(error) = mark.write(&self.data, &*self.disk) {
             tracing::error!(%error, "the mark of the quarantine could not be written; a restart would forget it");
         }
     }

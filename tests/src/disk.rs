@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jisr_certs::CertError;
+use jisr_certs::keys::KeyFiles;
 use jisr_ledger::files::{Disk, PAGE, Pages, RealDisk, SegmentFile, WriteError};
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::statement::Kind;
@@ -34,6 +36,8 @@ struct State {
     stopped: AtomicBool,
     full: AtomicBool,
     writes: AtomicI64,
+    /// Every durable write so far, those beside the segments too: what was done, and to which file.
+    log: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -44,8 +48,10 @@ struct Plan {
 
 #[derive(Debug)]
 enum At {
-    /// So many writes pass before.
+    /// So many writes to segments pass before.
     Nth(i64),
+    /// So many durable writes of any kind pass before.
+    NthOfAny(i64),
     /// The write that holds these bytes.
     Bytes(Vec<u8>),
 }
@@ -81,6 +87,17 @@ impl FaultyDisk {
     /// Has the `nth` durable write from now fail, as a sync does that reports an error: nobody waits for a crash.
     pub fn fail_at(&self, nth: i64, moment: Moment) {
         self.plan(At::Nth(nth), Then::Fail(moment));
+    }
+
+    /// Has the `nth` durable write of any kind from now fail: one to a segment, or of a file beside the ledger or in the key store.
+    pub fn fail_at_any(&self, nth: i64, moment: Moment) {
+        self.plan(At::NthOfAny(nth), Then::Fail(moment));
+    }
+
+    /// Every durable write so far, of any kind, by what was done and the file's name.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        lock(&self.0.log).clone()
     }
 
     /// Holds the `nth` durable write from now back until it is released, as a process does that is paused.
@@ -131,18 +148,43 @@ impl FaultyDisk {
         *lock(&self.0.plan) = Some(Plan { at, then });
     }
 
-    /// What is to happen at this write, once.
+    /// What is to happen at this write to a segment, once.
     fn due(&self, bytes: &[u8]) -> Option<Then> {
+        self.due_at(Some(bytes))
+    }
+
+    /// What is to happen at this write, once; `bytes` where it is one to a segment.
+    fn due_at(&self, bytes: Option<&[u8]>) -> Option<Then> {
         let mut plan = lock(&self.0.plan);
-        let due = match &mut plan.as_mut()?.at {
-            At::Nth(0) => true,
-            At::Nth(left) => {
+        let due = match (&mut plan.as_mut()?.at, bytes) {
+            (At::Nth(0), Some(_)) | (At::NthOfAny(0), _) => true,
+            (At::Nth(left), Some(_)) | (At::NthOfAny(left), _) => {
                 *left -= 1;
                 false
             }
-            At::Bytes(wanted) => bytes.windows(wanted.len()).any(|window| window == wanted.as_slice()),
+            (At::Bytes(wanted), Some(bytes)) => bytes.windows(wanted.len()).any(|window| window == wanted.as_slice()),
+            (At::Nth(_) | At::Bytes(_), None) => false,
         };
         if due { plan.take().map(|plan| plan.then) } else { None }
+    }
+
+    /// A durable write beside the segments. One that fails, or that comes once the disk has stopped, says so at once: whoever writes
+    /// may hold up the very thread that would crash the node.
+    fn beside<T>(&self, what: &str, path: &Path, write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        lock(&self.0.log).push(format!("{what} {file}"));
+        self.check()?;
+        self.full()?;
+        match self.due_at(None) {
+            Some(Then::Fail(moment)) => {
+                self.stop();
+                if moment == Moment::After {
+                    write()?;
+                }
+                Err(io::Error::other("the sync failed"))
+            }
+            _ => write(),
+        }
     }
 
     fn wait(&self) {
@@ -185,9 +227,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Disk for FaultyDisk {
     fn allocate(&self, path: &Path, bytes: u64) -> io::Result<()> {
-        self.check()?;
-        self.full()?;
-        RealDisk.allocate(path, bytes)
+        self.beside("allocate", path, || RealDisk.allocate(path, bytes))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
@@ -199,19 +239,52 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.check()?;
-        RealDisk.rename(from, to)
+        self.beside("rename to", to, || RealDisk.rename(from, to))
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        self.check()?;
-        RealDisk.sync_directory(directory)
+        self.beside("sync directory", directory, || RealDisk.sync_directory(directory))
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.check()?;
-        self.full()?;
-        RealDisk.replace(path, bytes)
+        self.beside("replace", path, || RealDisk.replace(path, bytes))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        self.beside("remove", path, || RealDisk.remove(path))
+    }
+
+    fn extend(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.beside("extend", path, || RealDisk.extend(path, offset, bytes))
+    }
+
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.beside("overwrite", path, || RealDisk.overwrite(path, offset, bytes))
+    }
+}
+
+impl FaultyDisk {
+    fn key(&self, path: &Path, write: impl FnOnce() -> Result<(), CertError>) -> Result<(), CertError> {
+        let done = self.beside("key", path, || write().map_err(io::Error::other));
+        done.map_err(|source| CertError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl KeyFiles for FaultyDisk {
+    fn write_key(&self, path: &Path, content: &[u8]) -> Result<(), CertError> {
+        self.key(path, || RealDisk.write_key(path, content))
+    }
+
+    fn write_key_once(&self, path: &Path, content: &[u8]) -> Result<(), CertError> {
+        self.key(path, || RealDisk.write_key_once(path, content))
+    }
+
+    fn destroy_key(&self, path: &Path, bytes: usize) -> Result<(), CertError> {
+        self.key(path, || RealDisk.destroy_key(path, bytes))
     }
 }
 
@@ -242,6 +315,7 @@ impl SegmentFile for FaultyFile {
     fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
         let disk = self.disk.clone();
         disk.0.writes.fetch_add(1, Ordering::SeqCst);
+        lock(&disk.0.log).push("write segment".to_owned());
         disk.full().map_err(WriteError::Refused)?;
         match disk.due(pages.bytes()) {
             None => {}

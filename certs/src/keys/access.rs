@@ -84,7 +84,7 @@ fn write_temporary(path: &Path, content: &[u8]) -> Result<std::path::PathBuf, Ce
 }
 
 /// Writes a new file, mode 0600, and syncs it.
-pub(super) fn write_synced(path: &Path, content: &[u8]) -> Result<(), CertError> {
+fn write_synced(path: &Path, content: &[u8]) -> Result<(), CertError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

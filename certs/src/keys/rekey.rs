@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::RealFiles;
 use super::access::{self, io, refuse};
 use super::check_directory;
 use super::header::{HEADER, Header};
@@ -37,7 +38,7 @@ pub fn rekey(dir: &Path, secret: &KeySecret, to: Option<&KeySecret>) -> Result<(
         (None, SecretSource::Beside(current)) => {
             let next = next_to(current);
             remove(&next)?;
-            make(&next)?;
+            make(&next, &RealFiles)?;
             rewrap(&SecretSource::File(next.clone()).read()?)?;
             put_in_place(&next, current)
         }

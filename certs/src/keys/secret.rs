@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::access::{FILE_BYTES_MAX, io, refuse, sync_parent, write_synced};
+use super::KeyFiles;
+use super::access::{FILE_BYTES_MAX, io, refuse};
 use super::header::{from_hex, to_hex};
 use super::random;
 use crate::error::CertError;
@@ -108,9 +109,9 @@ impl SecretSource {
     ///
     /// # Errors
     /// [`CertError::Io`].
-    pub(super) fn make(&self) -> Result<bool, CertError> {
+    pub(super) fn make(&self, files: &dyn KeyFiles) -> Result<bool, CertError> {
         match self {
-            SecretSource::Beside(path) if !path.exists() => make(path).map(|()| true),
+            SecretSource::Beside(path) if !path.exists() => make(path, files).map(|()| true),
             _ => Ok(false),
         }
     }
@@ -266,10 +267,10 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Writes a random secret to a new file. Durable when it returns: what is wrapped under it comes after.
-pub(super) fn make(path: &Path) -> Result<(), CertError> {
+pub(super) fn make(path: &Path, files: &dyn KeyFiles) -> Result<(), CertError> {
     let mut bytes = Zeroizing::new([0; 32]);
     random(bytes.as_mut())?;
     let text = Zeroizing::new(to_hex(bytes.as_slice()) + "\n");
-    write_synced(path, text.as_bytes())?;
-    sync_parent(path)
+    // Whole or not at all: half a secret would be no secret, and nobody would dare to remove it.
+    files.write_key_once(path, text.as_bytes())
 }

@@ -49,6 +49,30 @@ impl fmt::Debug for Fatal {
     }
 }
 
+/// What lies under a node or a registry: the real disk, and the end of the process when it fails.
+#[derive(Clone)]
+pub struct Storage {
+    /// Where durable writes go: those of the ledger, and those beside it.
+    pub disk: Arc<dyn Disk>,
+    /// What happens when it is not known what is on disk.
+    pub fatal: Fatal,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            disk: Arc::new(RealDisk),
+            fatal: Fatal::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Storage")
+    }
+}
+
 /// Where a ledger lies and what bounds it.
 #[derive(Clone)]
 pub struct Config {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::head::Head;
 use super::job::Signed;
 use super::tiles::{Tiles, bundle_bytes, tile_path};
+use crate::files::replace_derived;
 use crate::note::{Checkpoint, SignedNote};
 
 const WIDTH: u64 = 256;
@@ -127,12 +128,10 @@ impl Partial {
     }
 }
 
-/// Whole or not at all, but not durable: it is derived.
+/// Not durable: it is derived.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    let new = path.with_extension("new");
-    fs::write(&new, bytes)?;
-    fs::rename(&new, path)
+    replace_derived(path, bytes)
 }

@@ -1,10 +1,10 @@
 //! Key stores as they lie on the disk: made once, since their salts are random, and opened by every run of the tests.
 
 use super::network::{hex, unhex};
-use jisr_certs::keys::{KeyStore, SecretSource};
+use jisr_certs::keys::{KeyStore, RealFiles, SecretSource};
 use jisr_ledger::vault::{KeyName, Vault};
 use serde_json::{Map, Value, json};
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 /// A key of 32 bytes, and a passphrase.
 const SECRETS: [(&str, &str); 2] = [
@@ -33,7 +33,7 @@ pub(crate) fn make() -> Value {
 fn made(secret: &str) -> Value {
     let dir = tempfile::tempdir().expect("a directory");
     let keys = dir.path().join("keys");
-    let (store, _) = KeyStore::create_from(&keys, &source(dir.path(), secret)).expect("a key store");
+    let (store, _) = KeyStore::create_from(&keys, &source(dir.path(), secret), Arc::new(RealFiles)).expect("a key store");
     store.write(FILE, CONTENT).expect("it is written");
     let vault = Vault::open(&store).expect("a vault");
     let name = KeyName {

@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use jisr_certs::CertError;
+use jisr_certs::keys::KeyFiles;
 use jisr_ledger::files::{Disk, PAGE, Pages, RealDisk, SegmentFile, WriteError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,10 @@ pub(crate) enum Op {
     Rename,
     SyncDirectory,
     Sync,
+    /// A small file replaced, removed, or written in place.
     Replace,
+    /// A file of the key store.
+    Key,
     Occupy,
     Write,
 }
@@ -122,6 +127,43 @@ impl Disk for FaultDisk {
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.run(Op::Replace, || RealDisk.replace(path, bytes))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        self.run(Op::Replace, || RealDisk.remove(path))
+    }
+
+    fn extend(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.run(Op::Replace, || RealDisk.extend(path, offset, bytes))
+    }
+
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.run(Op::Replace, || RealDisk.overwrite(path, offset, bytes))
+    }
+}
+
+impl FaultDisk {
+    fn key(&self, path: &Path, write: impl FnOnce() -> Result<(), CertError>) -> Result<(), CertError> {
+        let done = self.run(Op::Key, || write().map_err(io::Error::other));
+        done.map_err(|source| CertError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl KeyFiles for FaultDisk {
+    fn write_key(&self, path: &Path, content: &[u8]) -> Result<(), CertError> {
+        self.key(path, || RealDisk.write_key(path, content))
+    }
+
+    fn write_key_once(&self, path: &Path, content: &[u8]) -> Result<(), CertError> {
+        self.key(path, || RealDisk.write_key_once(path, content))
+    }
+
+    fn destroy_key(&self, path: &Path, bytes: usize) -> Result<(), CertError> {
+        self.key(path, || RealDisk.destroy_key(path, bytes))
     }
 }
 

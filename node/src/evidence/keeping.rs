@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jisr_ledger::evidence::Piece;
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::create_directory;
 use jisr_proto::registry::EntriesRequest;
 use jisr_proto::snapshot::SignedSnapshot;
 use jisr_proto::statement::{Agreement, Sealed};
@@ -136,7 +136,7 @@ fn keep(closets: &Closets, index: u64, sealed: &Sealed) {
         return;
     }
     let dir = Layout::new(&closets.config.data).registry_entries();
-    let kept = std::fs::create_dir_all(&dir).and_then(|()| RealDisk.replace(&path, &sealed.encode_to_vec()));
+    let kept = create_directory(&dir).and_then(|()| closets.disk.replace(&path, &sealed.encode_to_vec()));
     if let Err(error) = kept {
         tracing::error!(%error, index, "an entry of the registry's ledger could not be kept for later evidence");
     }

@@ -1,12 +1,12 @@
 //! A mirror in a directory: the same layout as the data directory, segments grown in place and synced.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
+use jisr_ledger::files::{Disk, create_directory};
 use jisr_ledger::frame::{segment_name, segment_number};
 
 use super::MirrorError;
@@ -16,12 +16,13 @@ use super::store::Store;
 /// A directory on another disk, or a file system of another machine.
 pub(crate) struct Directory {
     root: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl Directory {
-    /// The mirror in `root`, which is made when the first byte is written.
-    pub(crate) fn new(root: PathBuf) -> Directory {
-        Directory { root }
+    /// The mirror in `root`, which is made when the first byte is written, on `disk`.
+    pub(crate) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Directory {
+        Directory { root, disk }
     }
 
     fn segment(&self, folder: &str, number: u64) -> PathBuf {
@@ -60,16 +61,12 @@ impl Store for Directory {
 
     fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), MirrorError> {
         let path = self.made(name)?;
-        RealDisk.replace(&path, bytes).map_err(io("write", &path))
+        self.disk.replace(&path, bytes).map_err(io("write", &path))
     }
 
     fn delete(&mut self, name: &str) -> Result<(), MirrorError> {
         let path = self.root.join(name);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(io("remove", &path)(error)),
-        }
+        self.disk.remove(&path).map(drop).map_err(io("remove", &path))
     }
 
     fn segments(&mut self, folder: &str) -> Result<BTreeMap<u64, u64>, MirrorError> {
@@ -97,23 +94,7 @@ impl Store for Directory {
 
     fn append(&mut self, folder: &str, segment: u64, offset: u64, bytes: &[u8]) -> Result<(), MirrorError> {
         let path = self.made(&format!("{folder}/segments/{}", segment_name(segment)))?;
-        let append = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
-            file.set_len(offset)?;
-            file.seek(SeekFrom::Start(offset))?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            match path.parent() {
-                Some(parent) if offset == 0 => RealDisk.sync_directory(parent),
-                _ => Ok(()),
-            }
-        };
-        append().map_err(io("write", &path))
+        self.disk.extend(&path, offset, bytes).map_err(io("write", &path))
     }
 
     fn close(&mut self, _: &str, _: u64, _: &Path, _: u64) -> Result<(), MirrorError> {
@@ -123,20 +104,18 @@ impl Store for Directory {
 
     fn overwrite(&mut self, folder: &str, segment: u64, offset: u64, bytes: &[u8]) -> Result<(), MirrorError> {
         let path = self.segment(folder, segment);
-        let overwrite = || {
-            let file = OpenOptions::new().write(true).open(&path)?;
-            file.write_all_at(bytes, offset)?;
-            file.sync_all()
-        };
-        overwrite().map_err(io("write", &path))
+        self.disk.overwrite(&path, offset, bytes).map_err(io("write", &path))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), MirrorError> {
         let target = self.made(to)?;
         let from = self.root.join(from);
         let rename = || {
-            fs::rename(&from, &target)?;
-            RealDisk.sync_directory(&self.root)
+            self.disk.rename(&from, &target)?;
+            for directory in [target.parent(), from.parent()].into_iter().flatten() {
+                self.disk.sync_directory(directory)?;
+            }
+            Ok(())
         };
         rename().map_err(io("rename", &from))
     }

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use jisr_ledger::files::{Disk, RealDisk};
 use percent_encoding::percent_decode_str;
 
 use super::MirrorError;
@@ -126,8 +128,14 @@ impl Location {
 
     /// The place, ready to be read and written.
     pub(crate) fn open(&self) -> Result<Box<dyn Store>, MirrorError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        self.open_on(&disk)
+    }
+
+    /// The same; what is written to a directory goes to `disk`.
+    pub(crate) fn open_on(&self, disk: &Arc<dyn Disk>) -> Result<Box<dyn Store>, MirrorError> {
         Ok(match self {
-            Location::Directory(path) => Box::new(Directory::new(path.clone())),
+            Location::Directory(path) => Box::new(Directory::new(path.clone(), Arc::clone(disk))),
             Location::Bucket(s3) => Box::new(Bucket::open(s3)?),
         })
     }

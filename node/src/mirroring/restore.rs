@@ -4,8 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use jisr_certs::keys::{KeySecret, KeyStore};
+use jisr_certs::keys::{KeySecret, KeyStore, RealFiles};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
 use jisr_ledger::frame::{Form, Next, Record, Records, SegmentScan, StoredParts, segment_name};
@@ -245,7 +246,7 @@ fn new_keys(stage: &Path, data: &Path) -> Result<KeyStore, MirrorError> {
             return Err(MirrorError::Unusable(text));
         }
     };
-    Ok(KeyStore::create_from(Layout::new(stage).keys(), &source)?.0)
+    Ok(KeyStore::create_from(Layout::new(stage).keys(), &source, Arc::new(RealFiles))?.0)
 }
 
 /// The keys that the mirror holds, opened with the recovery secret in this file.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::replace_derived;
 use jisr_ledger::ledger::{Entry, PairRow, ReadError};
 use jisr_proto::ident::{ExchangeId, Origin};
 use jisr_proto::reason::Reason;
@@ -28,7 +28,8 @@ const FOLLOWED_MAX: usize = 1024;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How far the receipts are told, by the provider's ledger: all before that index are recorded there, nearly. Kept in a file
-/// of its own beside the ledger; where that is lost, some receipts are told twice, which does no harm.
+/// of its own beside the ledger; where that is lost, or cut short by a crash, some receipts are told twice, which does no harm. So it
+/// is not durable: under traffic it would cost a sync a second.
 pub(super) struct Told {
     path: PathBuf,
     /// Origin of the own ledger, whose indexes these are.
@@ -82,7 +83,7 @@ pub(super) async fn save(closets: &Closets, told: &mut Told) {
         return;
     }
     let (path, text) = (told.path.clone(), told.text());
-    let saved = tokio::task::spawn_blocking(move || RealDisk.replace(&path, text.as_bytes())).await;
+    let saved = tokio::task::spawn_blocking(move || replace_derived(&path, text.as_bytes())).await;
     if !matches!(saved, Ok(Ok(()))) {
         tracing::warn!(node = %closets.node, "how far receipts are told could not be put down; some will be told twice");
     }

@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use jisr_ledger::files::{Disk as _, RealDisk};
 use jisr_proto::ident::{ExchangeId, Origin};
 
 use crate::closets::Closets;
@@ -107,8 +106,8 @@ impl Progress {
         if text == self.saved {
             return;
         }
-        let (path, bytes) = (self.path.clone(), text.clone());
-        let written = tokio::task::spawn_blocking(move || RealDisk.replace(&path, bytes.as_bytes())).await;
+        let (path, bytes, disk) = (self.path.clone(), text.clone(), closets.disk.clone());
+        let written = tokio::task::spawn_blocking(move || disk.replace(&path, bytes.as_bytes())).await;
         if matches!(written, Ok(Ok(()))) {
             self.saved = text;
         } else {

@@ -21,7 +21,7 @@ fn beside() -> (tempfile::TempDir, PathBuf, SecretSource) {
     std::fs::create_dir(&data).unwrap();
     let source = SecretPlaces::default().source(&data);
     let keys = data.join("keys");
-    let (store, made) = KeyStore::create_from(&keys, &source).unwrap();
+    let (store, made) = KeyStore::create_from(&keys, &source, Arc::new(RealFiles)).unwrap();
     assert!(made);
     assert_eq!(mode(source.path()), 0o600);
     store.write("one", b"content").unwrap();
@@ -118,7 +118,9 @@ fn a_wrong_secret_is_told_with_file_source_and_remedy() {
     std::fs::rename(source.path(), dir.path().join("away")).unwrap();
     let error = KeyStore::open_from(&keys, &source).unwrap_err().to_string();
     assert!(error.contains("data.secret: there is no such file"), "{error}");
-    let error = KeyStore::create_from(&keys, &source).unwrap_err().to_string();
+    let error = KeyStore::create_from(&keys, &source, Arc::new(RealFiles))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("there is no such file"),
         "a second secret opens nothing: {error}"
@@ -127,7 +129,9 @@ fn a_wrong_secret_is_told_with_file_source_and_remedy() {
     // A store whose header went is none, and does not become another one.
     std::fs::rename(dir.path().join("away"), source.path()).unwrap();
     std::fs::remove_file(keys.join(HEADER)).unwrap();
-    let error = KeyStore::create_from(&keys, &source).unwrap_err().to_string();
+    let error = KeyStore::create_from(&keys, &source, Arc::new(RealFiles))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("restore the backup"), "{error}");
 }
 
@@ -210,13 +214,13 @@ fn a_change_of_secret_that_was_cut_short_leaves_a_store_that_opens() {
     // Cut after the new secret was written: the store never heard of it.
     let (_dir, keys, source) = beside();
     let next = next_to(source.path());
-    make(&next).unwrap();
+    make(&next, &RealFiles).unwrap();
     assert!(opens(&keys, &source));
     rekey(&keys, &source.read().unwrap(), None).unwrap();
     assert!(opens(&keys, &source));
     assert!(!next.exists());
     // Cut after the store was wrapped under it: whoever opens the store finishes.
-    make(&next).unwrap();
+    make(&next, &RealFiles).unwrap();
     let promised = SecretSource::File(next.clone()).read().unwrap();
     rekey(&keys, &source.read().unwrap(), Some(&promised)).unwrap();
     assert!(opens(&keys, &source));

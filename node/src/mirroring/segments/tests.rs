@@ -1,5 +1,8 @@
 //! What is copied, and what is never overwritten.
 
+use std::sync::Arc;
+
+use jisr_ledger::files::RealDisk;
 use jisr_ledger::frame::{put_clear, put_erased, put_record};
 use jisr_proto::statement::ErasedParts;
 
@@ -69,7 +72,7 @@ impl Live {
     }
 
     fn mirror(&self) -> Directory {
-        Directory::new(self.dir.path().join("mirror"))
+        Directory::new(self.dir.path().join("mirror"), Arc::new(RealDisk))
     }
 
     fn end(&self) -> Place {

@@ -1,5 +1,9 @@
 //! What goes with the segments, and what must not.
 
+use std::sync::Arc;
+
+use jisr_ledger::files::RealDisk;
+
 use super::super::directory::Directory;
 use super::*;
 
@@ -34,7 +38,7 @@ fn what_a_node_needs_is_copied_and_what_may_be_secret_is_not() {
     ] {
         write(&data, name, name);
     }
-    let mut store = Directory::new(mirror.clone());
+    let mut store = Directory::new(mirror.clone(), Arc::new(RealDisk));
     let mut files = SideFiles::new(&data, vec!["backend-ca.pem".to_owned()]);
     files.copy(&mut store).unwrap();
     let names: Vec<String> = store.names("").unwrap().into_keys().collect();
@@ -59,7 +63,7 @@ fn tiles_come_once_and_partial_ones_go() {
     let tile = |name: &str| format!("{TILES}/{name}");
     write(&data, &tile("0/000"), "full");
     write(&data, &tile("0/001.p/3"), "partial");
-    let mut store = Directory::new(mirror.clone());
+    let mut store = Directory::new(mirror.clone(), Arc::new(RealDisk));
     let mut files = SideFiles::new(&data, Vec::new());
     files.copy(&mut store).unwrap();
     assert!(mirror.join(tile("0/001.p/3")).exists());
