@@ -430,14 +430,13 @@ mod tests {
             stranger,
             (30, "w30.example/witness"),
             (31, "w31.example/witness"),
-            (32, "w32.example/witness"),
             registry,
         ];
         assert_eq!(note, cosigned_by(LEDGER, &kept));
         let judged = crowded
             .cosigned(&note, &ledger, QuorumClass::High, Some(&parties))
             .expect("all hold");
-        assert!(judged.is_quorum() && judged.operators == 4);
+        assert!(judged.is_quorum() && judged.operators == 3);
         let no_note = Bytes::from_static(b"no note");
         assert_eq!(policy().with_fewer(&no_note, &ledger, None), no_note);
     }

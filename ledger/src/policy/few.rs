@@ -7,7 +7,7 @@ use jisr_proto::ident::Origin;
 use std::collections::HashSet;
 
 /// Operators whose cosignatures are kept where no class needs as many.
-const OPERATORS_KEPT: usize = 4;
+const OPERATORS_KEPT: usize = 3;
 
 /// A line that could be kept, in the order in which that is done: the anchor's witnesses first, whom every verifier of the network
 /// knows; then operators beyond both parties; then who cosigned first.
@@ -31,7 +31,7 @@ enum Line<'n> {
 }
 
 impl Policy {
-    /// A checkpoint's note with the cosignatures of at most 4 operators, or of one more than any class needs: of those that count,
+    /// A checkpoint's note with the cosignatures of at most 3 operators, or of one more than any class needs: of those that count,
     /// the anchor's witnesses first, then operators beyond both parties. Whoever is not known stays: another anchor may name him.
     /// A note that does not parse stays as it is.
     #[must_use]
