@@ -148,12 +148,7 @@ pub(crate) fn open(
     let cache = Cache::new(layout.snapshot(), Arc::clone(&disk))?;
     restore_snapshot(&directory, &archive, (&schemas, &config.node.member()), &cache);
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
-    let asked = Asked::open(&config.data)?;
-    if let Some(key) = material.tls_chain.first().and_then(|leaf| csr::tls_key_in(leaf)) {
-        asked.asked(&key)?;
-    }
-    let founded = Founded::new(config.node.instance(), material.root.clone());
-    let followed = Followed::open(&config.data, founded)?;
+    let (asked, followed) = monitored(&config, &material)?;
     let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
     let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
     let acceptor = identity.acceptor()?;
@@ -162,12 +157,7 @@ pub(crate) fn open(
         .map_err(|error| StartError::Anchor(error.to_string()))?;
     let limits = &config.limits;
     let watching = Arc::new(watching);
-    let mirrors = Mirrors::start(
-        &config.mirrors,
-        (&config.data, &config.files(), &material.store),
-        (&ledger, &disk),
-        &clock,
-    )?;
+    let mirrors = mirrors(&config, &material.store, (&ledger, &disk), &clock)?;
     let closets = Closets {
         disk,
         mirrors,
@@ -224,6 +214,31 @@ pub(crate) fn open(
         config,
     };
     Ok((Arc::new(closets), opened, acceptor))
+}
+
+/// What the monitor of the registry knows from before: keys that certificates were asked for, and the registry's ledger.
+fn monitored(config: &Config, material: &Material) -> Result<(Asked, Followed), StartError> {
+    let asked = Asked::open(&config.data)?;
+    if let Some(key) = material.tls_chain.first().and_then(|leaf| csr::tls_key_in(leaf)) {
+        asked.asked(&key)?;
+    }
+    let founded = Founded::new(config.node.instance(), material.root.clone());
+    Ok((asked, Followed::open(&config.data, founded)?))
+}
+
+fn mirrors(
+    config: &Config,
+    store: &KeyStore,
+    (ledger, disk): (&Ledger, &Arc<dyn Disk>),
+    clock: &Arc<dyn Clock>,
+) -> Result<Mirrors, StartError> {
+    let files = config.files();
+    Ok(Mirrors::start(
+        &config.mirrors,
+        (&config.data, &files, store),
+        (ledger, disk),
+        clock,
+    )?)
 }
 
 /// The own ledger, and what this node remembers of others.

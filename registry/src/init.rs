@@ -203,11 +203,6 @@ impl Opened {
         let issuing = Arc::clone(&keys.issuing);
         let registry_key = keys.seal.vkey();
         let (keys, ledger) = open_ledger(&config, keys, Arc::clone(&clock), storage)?;
-        let mark = Quarantine::read(&layout.data)
-            .map_err(|e| Error::io("read the mark of a quarantine in", &layout.data, e))?;
-        if let Some(mark) = mark {
-            Returned::below(&layout.data).take_back(&ledger, &layout.ledger(), &mark)?;
-        }
         let frame = Frame {
             witness_key: *keys.witness.public().as_bytes(),
             issuing: Bytes::copy_from_slice(&issuing.certificate().der),
@@ -329,6 +324,11 @@ fn open_ledger(config: &Config, keys: Keys, clock: Arc<dyn Clock>, storage: Stor
             ?torn,
             "an unfinished write was cut from the ledger; nobody had been told of it"
         );
+    }
+    let mark =
+        Quarantine::read(&config.data).map_err(|e| Error::io("read the mark of a quarantine in", &config.data, e))?;
+    if let Some(mark) = mark {
+        Returned::below(&config.data).take_back(&ledger, &Layout::of(config).ledger(), &mark)?;
     }
     Ok((
         Rest {
