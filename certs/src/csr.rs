@@ -9,6 +9,7 @@ use rcgen::{
     SignatureAlgorithm, SigningKey,
 };
 use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::ed25519::PublicKey;
@@ -71,6 +72,30 @@ pub(crate) fn write(uri: &str, key: &impl SigningKey) -> Result<Vec<u8>, CertErr
 pub(crate) struct RequestedKey {
     kind: KeyKind,
     raw: Vec<u8>,
+}
+
+/// The public key (P-256 point, uncompressed) of a request for a TLS certificate whose owner showed that they hold the private one,
+/// and which names this node and nothing else.
+///
+/// # Errors
+/// [`CertError::Request`].
+pub fn tls_key_of(request: &[u8], node: &NodeId) -> Result<Vec<u8>, CertError> {
+    let key = read(request, KeyKind::P256)?;
+    let refuse = |rule| CertError::Request { rule };
+    let (_, request) =
+        X509CertificationRequest::from_der(request).map_err(|_| refuse("it is no PKCS#10 request in DER"))?;
+    let names = request.requested_extensions().into_iter().flatten();
+    let names: Vec<_> = names
+        .filter_map(|extension| match extension {
+            ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    match names.as_slice() {
+        [GeneralName::URI(uri)] if *uri == node.spiffe() => Ok(key.raw),
+        _ => Err(refuse("it names something else than the node that asks")),
+    }
 }
 
 /// The public key (P-256 point, uncompressed) in a TLS certificate, unchecked; `None` where there is none.

@@ -37,6 +37,11 @@ impl TlsKey {
         })
     }
 
+    /// The public key: a P-256 point, uncompressed.
+    pub fn public(&self) -> &[u8] {
+        self.pair.public()
+    }
+
     fn from_pkcs8(pkcs8: &Zeroizing<Vec<u8>>) -> Option<TlsKey> {
         let pair = P256Pair::from_pkcs8(pkcs8)?;
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_slice()));

@@ -17,8 +17,8 @@ pub const ROOT_DAYS: u64 = 20 * 365 + 5;
 pub const ISSUING_DAYS: u64 = 5 * 365 + 1;
 /// Days of a member's local authority's certificate: 10 years.
 pub const LOCAL_CA_DAYS: u64 = 10 * 365 + 2;
-/// Days of a node's TLS certificate, while nothing renews it.
-pub const NODE_TLS_DAYS: u64 = 90;
+/// Days of a node's TLS certificate; the node renews it at a third of its life left.
+pub const NODE_TLS_DAYS: u64 = 7;
 /// Days of the registry's TLS certificate.
 pub const REGISTRY_TLS_DAYS: u64 = 90;
 /// Days of a seal certificate.
@@ -48,6 +48,11 @@ impl Validity {
             not_before_us: now_us.saturating_sub(BACKDATED_US),
             not_after_us,
         }
+    }
+
+    /// When a certificate was made that is valid as [`Validity::days`] has it, microseconds.
+    pub fn made_us(&self) -> u64 {
+        self.not_before_us.saturating_add(BACKDATED_US)
     }
 
     /// What a certificate (DER) says of itself, unchecked; `None` where it is no certificate.

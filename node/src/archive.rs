@@ -73,7 +73,7 @@ struct Kept {
 #[derive(Default)]
 struct Seen {
     members: BTreeSet<MemberId>,
-    /// SHA-256 of certificates of their nodes.
+    /// SHA-256 of seal certificates of their nodes.
     certificates: BTreeSet<Hash>,
 }
 
@@ -82,9 +82,8 @@ impl Seen {
         for node in nodes {
             self.members
                 .extend(node.id.parse::<NodeId>().ok().map(|id| id.member()));
-            let certificates = [&node.tls_certificate, &node.seal_certificate];
-            let certificates = certificates.map(|der| jisr_certs::digest::sha256(&[der]));
-            self.certificates.extend(certificates);
+            let certificate = jisr_certs::digest::sha256(&[&node.seal_certificate]);
+            self.certificates.insert(certificate);
         }
     }
 }

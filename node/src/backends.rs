@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
-use hyper::client::conn::http2::SendRequest;
 use jisr_certs::tls::Clock;
 use jisr_proto::ident::{ExchangeId, MethodPath, ServiceName, SubsystemId};
 use jisr_proto::peer::Metadata;
@@ -19,7 +18,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::config;
-use crate::connections::{self, CallError, Connections};
+use crate::connections::{self, CallError, Connections, Line};
 use crate::grpc::{self, Chunks, FrameError, Status};
 
 /// What a backend answered: a message or a status.
@@ -150,7 +149,7 @@ impl Backends {
                 service: service.to_string(),
             };
             let request = health(target, asked.encode_to_vec().into());
-            let response = connections::send(&mut sender, request).await.ok()?;
+            let response = connections::send(&mut sender.sender, request).await.ok()?;
             let received = grpc::read_response(response, HEALTH_BYTES_MAX).await.ok()?;
             let status = Status::read(&received.trailing).ok()?;
             let said = received
@@ -165,20 +164,20 @@ impl Backends {
         answered.ok().flatten().unwrap_or(false)
     }
 
-    async fn connect(&self, target: &Target) -> Result<SendRequest<Chunks>, String> {
+    async fn connect(&self, target: &Target) -> Result<Line, String> {
         let connecting = async {
             let stream = TcpStream::connect(&target.authority)
                 .await
                 .map_err(|error| format!("cannot connect to the backend at {}: {error}", target.authority))?;
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
             match &target.tls {
-                None => connections::handshake(stream).await,
+                None => connections::handshake(stream, None).await,
                 Some((connector, name)) => {
                     let stream = connector
                         .connect(name.clone(), stream)
                         .await
                         .map_err(|error| format!("TLS with the backend at {} failed: {error}", target.authority))?;
-                    connections::handshake(stream).await
+                    connections::handshake(stream, None).await
                 }
             }
         };

@@ -42,6 +42,7 @@ use crate::receipts::{Outbox, OwedReceipts};
 use crate::reconciling::Reconciling;
 use crate::refusals::Refusals;
 use crate::registry_link::RegistryLink;
+use crate::renewing::Renewing;
 use crate::rereading::Rereading;
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
@@ -120,6 +121,8 @@ pub(crate) struct Closets {
     pub lookups: Budget,
     /// Calls to the registry.
     pub registry: RegistryLink,
+    /// Its TLS certificate that takes the place of the present one.
+    pub renewing: Renewing,
     /// Numbers for the operator.
     pub counters: Counters,
     /// What was refused without a statement.

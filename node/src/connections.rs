@@ -11,6 +11,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::grpc::Chunks;
 use crate::workers::{self, BoxedTasks};
@@ -36,16 +38,48 @@ pub(crate) struct Connections<K> {
     threads: Vec<Mutex<HashMap<K, Arc<Slot>>>>,
 }
 
+/// A connection.
+#[derive(Clone)]
+pub(crate) struct Line {
+    /// Sends requests on it.
+    pub(crate) sender: SendRequest<Chunks>,
+    /// Ends it before its time.
+    pub(crate) cut: Cut,
+}
+
+/// Ends a connection with all calls on it.
+#[derive(Clone)]
+pub(crate) struct Cut {
+    asked: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Cut {
+    /// At once.
+    pub(crate) fn now(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
 #[derive(Default)]
 struct Slot {
-    current: Mutex<Option<SendRequest<Chunks>>>,
+    current: Mutex<Option<Line>>,
     connecting: tokio::sync::Mutex<()>,
 }
 
 impl Slot {
     fn usable(&self) -> Option<SendRequest<Chunks>> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().filter(|sender| !sender.is_closed()).cloned()
+        current
+            .as_ref()
+            .map(|line| &line.sender)
+            .filter(|sender| !sender.is_closed())
+            .cloned()
     }
 }
 
@@ -72,7 +106,7 @@ impl<K: Hash + Eq + Clone> Connections<K> {
     /// The live connection to `key`, or a new one made by `connect`. Concurrent callers share one attempt.
     pub(crate) async fn sender<F, E>(&self, key: &K, connect: F) -> Result<SendRequest<Chunks>, E>
     where
-        F: AsyncFnOnce() -> Result<SendRequest<Chunks>, E>,
+        F: AsyncFnOnce() -> Result<Line, E>,
     {
         let slot = self.slot(key);
         if let Some(sender) = slot.usable() {
@@ -82,8 +116,9 @@ impl<K: Hash + Eq + Clone> Connections<K> {
         if let Some(sender) = slot.usable() {
             return Ok(sender);
         }
-        let sender = Box::pin(connect()).await?;
-        *slot.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+        let line = Box::pin(connect()).await?;
+        let sender = line.sender.clone();
+        *slot.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
         Ok(sender)
     }
 
@@ -106,8 +141,9 @@ impl<K: Hash + Eq + Clone> Connections<K> {
     }
 }
 
-/// HTTP/2 over a transport that is connected already.
-pub(crate) async fn handshake<T>(transport: T) -> Result<SendRequest<Chunks>, String>
+/// HTTP/2 over a transport that is connected already. `socket` is what lies under it, where the connection may have to be cut: the
+/// calls on it have tasks of their own, which end when nothing comes any more.
+pub(crate) async fn handshake<T>(transport: T, socket: Option<std::net::TcpStream>) -> Result<Line, String>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -121,12 +157,27 @@ where
         .handshake(TokioIo::new(transport))
         .await
         .map_err(|error| error.to_string())?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+    let asked = Arc::new(Notify::new());
+    let cut = Arc::clone(&asked);
+    let task = tokio::spawn(async move {
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = cut.notified() => {
+                // One that is closed already is what was wanted.
+                let _ = socket.map(|socket| socket.shutdown(std::net::Shutdown::Both));
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a client connection ended");
         }
     });
-    Ok(sender)
+    let task = task.abort_handle();
+    Ok(Line {
+        sender,
+        cut: Cut { asked, task },
+    })
 }
 
 /// Sends one request on a connection and waits for the head of the response.

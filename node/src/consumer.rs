@@ -297,7 +297,7 @@ async fn attempt(
             return Err(Fault::new(Reason::Cancelled, "the application gave up".to_owned()));
         }
     };
-    match sent {
+    match sent.map(|sent| sent.map_err(|error| cut_off(closets, &to, error))) {
         Some(Ok(response)) => own.conclude(closets, &to, response).await,
         Some(Err(PeerError::Unsent(text))) => {
             let fault = Fault::new(Reason::NotSent, text);
@@ -327,6 +327,22 @@ async fn attempt(
             settling::learn_later(closets, own, to);
             Err(fault)
         }
+    }
+}
+
+/// What a broken connection means where the node that was asked is off the network since: there is nobody to ask how it ended.
+fn cut_off(closets: &Closets, to: &NodeRow, error: PeerError) -> PeerError {
+    let listed = closets.directory.newest();
+    let listed = listed.is_some_and(|view| view.node(&to.id).is_some_and(|row| row.origin == to.origin));
+    match error {
+        PeerError::Broken(_) if !listed => {
+            let detail = format!(
+                "{} was taken off the network while the call was under way; whether it was carried out is not known",
+                to.id
+            );
+            PeerError::Refused(Fault::new(Reason::CertificateRevoked, detail))
+        }
+        error => error,
     }
 }
 

@@ -33,12 +33,12 @@ pub(crate) struct NodeRow {
     pub address: String,
     /// Key of its ledger; the name is the origin.
     pub seal_key: VerifierKey,
-    /// SHA-256 of its TLS certificate.
-    pub tls_certificate: Hash,
+    /// SHA-256 of its TLS certificates, the newest last.
+    pub tls_certificates: Vec<Hash>,
     /// SHA-256 of the member's local CA.
     pub local_ca: Bytes,
-    /// What it adds to a key set: digests of certificates and keys.
-    items: [Hash; 4],
+    /// What it adds to a key set: digests of its seal certificate and keys.
+    items: [Hash; 3],
     /// Its certificates and keys as they stand in the snapshot.
     pub row: snapshot::Node,
 }
@@ -302,24 +302,28 @@ impl View {
         self.agreements_of(consumer).iter().find(|row| row.digest == digest)
     }
 
-    /// Whether this certificate is listed for this node and not revoked.
+    /// Whether a connection may begin on which this TLS certificate stands for this node: it is listed, and not revoked.
     pub(crate) fn lists_certificate(&self, node: &NodeId, certificate: &Hash) -> Result<(), String> {
-        let row = self
-            .node(node)
-            .ok_or_else(|| format!("snapshot {} does not list {node}", self.version))?;
-        if self.listing.revoked.contains(certificate) {
-            return Err(format!(
-                "snapshot {} lists the certificate of {node} as revoked",
-                self.version
-            ));
-        }
-        if row.tls_certificate != *certificate {
+        let row = self.unrevoked(node, certificate)?;
+        if !row.tls_certificates.contains(certificate) {
             return Err(format!(
                 "snapshot {} lists another certificate for {node}",
                 self.version
             ));
         }
         Ok(())
+    }
+
+    /// The row of a node, where it is listed and this certificate is not revoked.
+    pub(crate) fn unrevoked(&self, node: &NodeId, certificate: &Hash) -> Result<&Arc<NodeRow>, String> {
+        if self.listing.revoked.contains(certificate) {
+            return Err(format!(
+                "snapshot {} lists the certificate of {node} as revoked",
+                self.version
+            ));
+        }
+        self.node(node)
+            .ok_or_else(|| format!("snapshot {} does not list {node}", self.version))
     }
 }
 
@@ -350,15 +354,13 @@ fn row_error(error: impl std::fmt::Display) -> SnapshotError {
 
 fn node_row(row: &snapshot::Node) -> Result<NodeRow, SnapshotError> {
     let origin: Origin = row.origin.parse().map_err(row_error)?;
-    let tls_certificate = digest::sha256(&[&row.tls_certificate]);
     Ok(NodeRow {
         id: row.id.parse().map_err(row_error)?,
         address: row.address.clone(),
         seal_key: VerifierKey::new_seal(&row.origin, raw_key(&row.seal_key)?).map_err(row_error)?,
-        tls_certificate,
+        tls_certificates: row.tls_certificates.iter().map(|der| digest::sha256(&[der])).collect(),
         local_ca: row.local_ca.clone(),
         items: [
-            tls_certificate,
             digest::sha256(&[&row.seal_certificate]),
             digest::sha256(&[&row.seal_key]),
             digest::sha256(&[&row.witness_key]),

@@ -13,7 +13,6 @@ use jisr_proto::status::Fault;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -27,7 +26,7 @@ use crate::setup::Layout;
 use crate::workers::Workers;
 use crate::{
     away, cosigning, erasing, evidence, fading, findings, liveness, monitor, proofs, receipts, reconciling, recovering,
-    registry_link, rereading, stamping, watching,
+    registry_link, renewing, rereading, stamping, watching,
 };
 
 /// How long exchanges in flight may take to end once the node stops.
@@ -68,7 +67,7 @@ impl Node {
         let material = Material::read(&config, &clock, &storage)?;
         let callers = material.callers(&config, &clock)?;
         // The ledger first: its lock says plainly that another process runs this node.
-        let (closets, opened, acceptor) = opening::open(config, material, clock, storage)?;
+        let (closets, opened) = opening::open(config, material, clock, storage)?;
         let local_listener = bind(closets.config.local_door.listen).await?;
         let peer_listener = bind(closets.config.peer_door.listen).await?;
         let (local_address, peer_address) = (local_listener.local_addr()?, peer_listener.local_addr()?);
@@ -98,7 +97,7 @@ impl Node {
             metrics_address,
         };
         node.open_local_door(local_listener, callers, health.clone());
-        node.open_peer_door(peer_listener, acceptor);
+        node.open_peer_door(peer_listener);
         let stopped = node.stop.subscribe();
         let addresses = admin::Addresses {
             local: local_address,
@@ -195,7 +194,7 @@ impl Node {
         });
     }
 
-    fn open_peer_door(&mut self, listener: TcpListener, acceptor: TlsAcceptor) {
+    fn open_peer_door(&mut self, listener: TcpListener) {
         let door = Door::new(listener, &self.closets.config.limits);
         let (closets, workers, stopped) = (
             Arc::clone(&self.closets),
@@ -205,7 +204,7 @@ impl Node {
         self.tasks.spawn(async move {
             let inner = stopped.clone();
             door.serve(&workers, stopped, move |stream| {
-                peer::serve(Arc::clone(&closets), acceptor.clone(), stream, inner.clone())
+                peer::serve(Arc::clone(&closets), stream, inner.clone())
             })
             .await;
         });
@@ -214,6 +213,7 @@ impl Node {
     /// What goes on beside the exchanges.
     fn keep_house(&mut self, opened: Opened, health: HealthReporter) {
         self.tend("follower of the registry", registry_link::follow);
+        self.tend("renewal of the TLS certificate", renewing::renew);
         self.tend("cosigning", cosigning::cosign);
         self.tend("time-stamps", stamping::stamp);
         self.tend("comparing with the registry", cosigning::compare_with_registry);

@@ -49,6 +49,7 @@ use crate::receipts::{Outbox, OwedReceipts};
 use crate::reconciling::Reconciling;
 use crate::refusals::Refusals;
 use crate::registry_link::{self, RegistryLink};
+use crate::renewing::{self, Renewing};
 use crate::rereading::Rereading;
 use crate::running::RunningIds;
 use crate::schemas::Schemas;
@@ -87,12 +88,14 @@ impl Material {
         let anchor: Anchor = String::from_utf8_lossy(&read(layout.anchor())?)
             .parse()
             .map_err(|error| StartError::Anchor(format!("{error}")))?;
+        let store = config.open_keys()?.on(storage.disk.clone());
+        renewing::finish(&layout, &store)?;
         let tls_chain = pem::certificates_from_pem(&read(layout.tls_chain())?)?;
         let seal_chain = pem::certificates_from_pem(&read(layout.seal_chain())?)?;
         let root = profile::root_by_fingerprint(&tls_chain, &anchor.root, now)?;
         let origin = profile::check_seal(&seal_chain, &root, now)?.origin.clone();
         Ok(Material {
-            store: config.open_keys()?.on(storage.disk.clone()),
+            store,
             anchor,
             origin,
             tls_chain,
@@ -133,7 +136,7 @@ pub(crate) fn open(
     material: Material,
     clock: Arc<dyn Clock>,
     storage: Storage,
-) -> Result<(Arc<Closets>, Opened, TlsAcceptor), StartError> {
+) -> Result<(Arc<Closets>, Opened), StartError> {
     let layout = Layout::new(&config.data);
     let disk = Arc::clone(&storage.disk);
     let Book {
@@ -150,11 +153,9 @@ pub(crate) fn open(
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
     let (asked, followed) = monitored(&config, &material)?;
     let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
-    let identity = Arc::new(Identity::new(identity, material.root, &directory, Arc::clone(&clock)));
-    let acceptor = identity.acceptor()?;
-    let (connector, name) = identity.registry_connector(config.node.instance())?;
-    let registry = registry_link::channel(&config.registry, connector, name)
-        .map_err(|error| StartError::Anchor(error.to_string()))?;
+    let identity = Identity::new(identity, material.root, &directory, Arc::clone(&clock))?;
+    let identity = Arc::new(identity);
+    let registry = RegistryLink::new(registry_link::to_registry(&config, &identity).map_err(StartError::Anchor)?);
     let limits = &config.limits;
     let watching = Arc::new(watching);
     let mirrors = mirrors(&config, &material.store, (&ledger, &disk), &clock)?;
@@ -193,7 +194,8 @@ pub(crate) fn open(
         receipts_owed: OwedReceipts::new(limits.receipts_owed_max),
         reconciling: Reconciling::default(),
         lookups: Budget::new(LOOKUPS_PER_MINUTE),
-        registry: RegistryLink::new(registry),
+        registry,
+        renewing: Renewing::new(material.store),
         counters: Counters::default(),
         refusals: Refusals::new(clock.now_us()),
         budget: Budget::new(limits.proofs_per_minute),
@@ -213,7 +215,7 @@ pub(crate) fn open(
         clock,
         config,
     };
-    Ok((Arc::new(closets), opened, acceptor))
+    Ok((Arc::new(closets), opened))
 }
 
 /// What the monitor of the registry knows from before: keys that certificates were asked for, and the registry's ledger.

@@ -3,8 +3,9 @@
 mod comparing;
 mod posting;
 
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,8 +21,9 @@ use jisr_proto::status::Fault;
 use prost::Message;
 use tokio::net::TcpStream;
 
-use crate::connections::{self, CallError, Connections};
-use crate::directory::NodeRow;
+use crate::connections::{self, CallError, Connections, Cut, Line};
+use crate::directory::{NodeRow, View};
+use crate::ends::End;
 use crate::grpc::{self, Chunks, FrameError};
 use crate::identity::Identity;
 
@@ -60,10 +62,18 @@ pub(crate) trait Greeter: Send + Sync {
 /// What a judgement of an answer comes to.
 pub(crate) type Heard<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
 
+/// A connection to a peer.
+struct Open {
+    end: End,
+    cut: Cut,
+}
+
 /// Connections to peers.
 pub(crate) struct Peers {
     identity: Arc<Identity>,
     connections: Connections<NodeId>,
+    /// Every connection that may still carry a call.
+    open: Mutex<Vec<Open>>,
     connect_timeout: Duration,
     response_bytes_max: usize,
 }
@@ -74,6 +84,7 @@ impl Peers {
         Peers {
             identity,
             connections: Connections::new(),
+            open: Mutex::default(),
             connect_timeout,
             response_bytes_max: body_bytes_max + ENVELOPE_BYTES_MAX,
         }
@@ -84,9 +95,9 @@ impl Peers {
         self.connections.connected(node)
     }
 
-    /// Forgets connections to nodes that `keep` refuses.
-    pub(crate) fn retain(&self, keep: impl Fn(&NodeId) -> bool) {
-        self.connections.retain(keep);
+    /// Calls in flight end on the connections that there are; further ones connect anew.
+    pub(crate) fn connect_anew(&self) {
+        self.connections.retain(|_| false);
     }
 
     /// Puts one question, as [`split_payload`] made it. The payload goes out from where it lies.
@@ -224,11 +235,11 @@ impl Peers {
 
     /// A connection on which both sides have introduced themselves. A peer that says at `Hello` why it will not talk is
     /// believed: trying again would not help.
-    async fn connect(&self, greeter: &dyn Greeter, to: &NodeRow) -> Result<SendRequest<Chunks>, PeerError> {
+    async fn connect(&self, greeter: &dyn Greeter, to: &NodeRow) -> Result<Line, PeerError> {
         let connecting = async {
-            let mut sender = self.reach(to).await.map_err(PeerError::Unsent)?;
-            self.hello(&mut sender, greeter, to).await?;
-            Ok(sender)
+            let mut line = self.reach(to).await.map_err(PeerError::Unsent)?;
+            self.hello(&mut line.sender, greeter, to).await?;
+            Ok(line)
         };
         let silent = || PeerError::Unsent(format!("{} at {} did not answer in time", to.id, to.address));
         tokio::time::timeout(self.connect_timeout, connecting)
@@ -236,17 +247,57 @@ impl Peers {
             .unwrap_or_else(|_| Err(silent()))
     }
 
-    async fn reach(&self, to: &NodeRow) -> Result<SendRequest<Chunks>, String> {
+    async fn reach(&self, to: &NodeRow) -> Result<Line, String> {
         let stream = TcpStream::connect(&to.address)
             .await
             .map_err(|error| format!("cannot connect to {} at {}: {error}", to.id, to.address))?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let socket = stream.as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
         let (connector, name) = self.identity.connector(&to.id)?;
         let stream = connector
             .connect(name, stream)
             .await
             .map_err(|error| format!("TLS with {} at {} failed: {error}", to.id, to.address))?;
-        connections::handshake(stream).await
+        let chain = stream.get_ref().1.peer_certificates();
+        let end = self.identity.end(chain);
+        let end = end.ok_or_else(|| format!("the snapshot that came meanwhile does not list {}", to.id))?;
+        let line = connections::handshake(stream, Some(socket.into())).await?;
+        let open = Open {
+            end: end.clone(),
+            cut: line.cut.clone(),
+        };
+        self.lock_open().push(open);
+        // A snapshot that came in between cut the others; this one is looked at here.
+        if let Err(fault) = self.identity.holds(&end) {
+            line.cut.now();
+            return Err(fault.to_string());
+        }
+        Ok(line)
+    }
+
+    /// Ends every connection that may not go on by this snapshot, with the calls on it; those whose certificate has ended take no
+    /// further calls.
+    pub(crate) fn cut(&self, view: &View, now_us: u64) {
+        let mut open = self.lock_open();
+        open.retain(|open| {
+            if let Err(fault) = open.end.holds(view) {
+                tracing::warn!(node = %open.end.node, %fault, "a connection to a peer is cut");
+                open.cut.now();
+                return false;
+            }
+            !open.cut.is_over()
+        });
+        let ended = |node: &NodeId| {
+            let ended = |open: &&Open| open.end.node == *node && open.end.in_time(now_us).is_err();
+            open.iter().any(|open| ended(&open))
+        };
+        self.connections
+            .retain(|node| view.node(node).is_some() && !ended(node));
+        open.retain(|open| open.end.in_time(now_us).is_ok());
+    }
+
+    fn lock_open(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn hello(

@@ -140,7 +140,7 @@ async fn take_part(closets: &Arc<Closets>, opened: &Opened) {
         tokio::time::sleep(PAUSE_MAX).await;
     }
     // Connections on which this node introduced itself without a checkpoint: from now on it has one to show.
-    closets.peers.retain(|_| false);
+    closets.peers.connect_anew();
     closets.standing.run();
     tracing::info!(size = closets.ledger.size(), "this node takes part");
 }

@@ -1,15 +1,17 @@
 //! The closet that talks to the registry: follows the snapshot, posts texts to its witness. Never on the path of an exchange.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
+use jisr_proto::reason::Reason;
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::registry::{FollowRequest, SchemaRequest};
 use jisr_proto::snapshot::SnapshotUpdate;
+use jisr_proto::status::Fault;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsConnector;
@@ -17,7 +19,9 @@ use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt as _;
 
 use crate::closets::Closets;
+use crate::config::Config;
 use crate::cosigning::greet_registry;
+use crate::identity::Identity;
 use crate::monitor;
 use crate::peers::{POSTED_BYTES_MAX, Posted};
 use crate::snapshots::{Pieces, SnapshotError};
@@ -36,8 +40,7 @@ pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The way to the registry.
 pub(crate) struct RegistryLink {
-    client: RegistryClient<Channel>,
-    channel: Channel,
+    channel: Mutex<Channel>,
     again: Notify,
 }
 
@@ -64,20 +67,34 @@ pub(crate) fn channel(
         .connect_with_connector_lazy(connect))
 }
 
+/// A channel to the registry of this configuration, as the node that `identity` shows now.
+///
+/// # Errors
+/// In words.
+pub(crate) fn to_registry(config: &Config, identity: &Identity) -> Result<Channel, String> {
+    let connector = identity.registry_connector(config.node.instance());
+    let (connector, name) = connector.map_err(|error| error.to_string())?;
+    channel(&config.registry, connector, name).map_err(|error| error.to_string())
+}
+
 impl RegistryLink {
     /// A link over this channel.
     pub(crate) fn new(channel: Channel) -> RegistryLink {
-        let client = RegistryClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         RegistryLink {
-            client,
-            channel,
+            channel: Mutex::new(channel),
             again: Notify::new(),
         }
     }
 
     /// A client for one call.
     pub(crate) fn client(&self) -> RegistryClient<Channel> {
-        self.client.clone()
+        RegistryClient::new(self.channel()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Calls go over this channel from now on; those in flight end on the old one, and the snapshot is followed anew.
+    pub(crate) fn replace(&self, channel: Channel) {
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = channel;
+        self.look_again();
     }
 
     /// Somebody cites a newer snapshot than this node holds: asks for it.
@@ -90,12 +107,12 @@ impl RegistryLink {
     /// # Errors
     /// The registry cannot be reached, or its answer breaks off, in words.
     pub(crate) async fn post(&self, path: &'static str, body: Bytes) -> Result<Posted, String> {
-        post(self.channel.clone(), path, TEXT, body).await
+        post(self.channel(), path, TEXT, body).await
     }
 
     /// The connection itself.
     pub(crate) fn channel(&self) -> Channel {
-        self.channel.clone()
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -165,7 +182,13 @@ async fn follow_once(closets: &Arc<Closets>, want_all: &mut bool) -> Result<(), 
         digest: digest.unwrap_or_default(),
     };
     let text = |status: tonic::Status| {
-        jisr_proto::status::Fault::from_tonic(&status).map_or_else(|| status.to_string(), |fault| fault.to_string())
+        let Some(fault) = Fault::from_tonic(&status) else {
+            return status.to_string();
+        };
+        if fault.reason == Reason::CertificateRevoked {
+            closets.renewing.refused();
+        }
+        fault.to_string()
     };
     let mut snapshots = closets
         .registry
@@ -223,13 +246,11 @@ async fn take_up(closets: &Arc<Closets>, update: SnapshotUpdate) -> Result<(), S
     closets.archive.keep(&view);
     closets.cache.keep(&view, before.as_deref(), &update.changes);
     closets.directory.adopt(view);
-    closets.peers.retain(|node| still_listed(closets, node));
+    if let Some(view) = closets.directory.newest() {
+        closets.peers.cut(&view, closets.now_us());
+    }
     tracing::info!(version, "snapshot taken up");
     Ok(())
-}
-
-fn still_listed(closets: &Closets, node: &jisr_proto::ident::NodeId) -> bool {
-    closets.directory.newest().is_some_and(|view| view.node(node).is_some())
 }
 
 /// Fetches the schemas of every service that the own member publishes or has an agreement about.

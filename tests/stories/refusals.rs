@@ -9,7 +9,7 @@ use jisr_proto::canonical;
 use jisr_proto::reason::Reason;
 use jisr_proto::snapshot::{AdministrativeAct, RevocationOrder};
 use jisr_proto::statement::{Agreement, Kind};
-use jisr_tests::{CONSUMER, Caller, Grant, PROVIDER, Question, Relay, World, refused, until};
+use jisr_tests::{Behaviour, CONSUMER, Caller, Grant, PROVIDER, Question, Relay, World, refused, until};
 
 /// The person whom the stories ask about.
 const PERSON: &str = "9901234567";
@@ -257,9 +257,12 @@ async fn a_revoked_agreement_counts_no_more_even_for_a_consumer_that_has_not_hea
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_node_is_refused_on_its_next_call_over_an_open_connection() {
+async fn a_revoked_node_is_told_so_on_the_call_under_way_and_its_connection_is_cut() {
     let (mut world, _relay, _) = cut_off().await;
     let caller = world.caller();
+    world.party("psd").backend.behave(Behaviour::Silent);
+    let under_way = tokio::spawn(async move { caller.ask("Read", &question()).await });
+    until(async || world.party("psd").backend.calls() == 2).await;
     let version = world.party("psd").status().await.snapshot_version;
     let node = "JO/GOV/mol/node/node1";
     let order = RevocationOrder {
@@ -273,10 +276,21 @@ async fn a_revoked_node_is_refused_on_its_next_call_over_an_open_connection() {
     };
     world.does("first", revoke).await.expect("the node is listed");
     until(async || world.party("psd").status().await.snapshot_version > version).await;
-    let told = refused(caller.ask("Write", &question()).await, Reason::CertificateRevoked);
-    assert_eq!(world.kinds("psd", &told.exchange), []);
+    let told = refused(under_way.await.expect("it ends"), Reason::CertificateRevoked);
     until(async || world.kinds("mol", &told.exchange) == [Kind::Asked, Kind::Failed]).await;
-    assert_eq!(world.party("psd").backend.calls(), 1, "only before it was revoked");
+    until(async || world.kinds("psd", &told.exchange) == [Kind::Received, Kind::Cancelled]).await;
+    until(async || {
+        !world
+            .party("mol")
+            .status()
+            .await
+            .peers
+            .iter()
+            .any(|peer| peer.connected)
+    })
+    .await;
+    refused(world.caller().ask("Write", &question()).await, Reason::NotSent);
+    assert_eq!(world.party("psd").backend.calls(), 2, "only before it was revoked");
     world.stop_node("psd").await;
     assert!(world.summed("psd", node, Reason::CertificateRevoked) >= 1);
     world.end().await;

@@ -194,7 +194,7 @@ const REST: &str = "\
 # secret_file = \"/etc/jisr/secret\"
 
 # [certificates]
-# tls_days = 90
+# tls_days = 7
 # seal_days = 400
 
 # [limits]

@@ -54,11 +54,35 @@ pub(crate) struct Revoke {
     node: NodeId,
     #[command(flatten)]
     registry: Dir,
+    /// Only this certificate of the node, by its SHA-256; may be given several times
+    ///
+    /// `openssl x509 -noout -fingerprint -sha256` prints it. A node that has another TLS certificate goes on with that.
+    #[arg(long = "certificate", value_name = "SHA256", value_parser = fingerprint)]
+    certificates: Vec<Fingerprint>,
     /// Why
     #[arg(long, value_enum, default_value = "unspecified")]
     reason: Reason,
     #[command(flatten)]
     by: By,
+}
+
+/// SHA-256 of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Fingerprint([u8; 32]);
+
+/// Reads 64 hexadecimal digits, with colons or without.
+fn fingerprint(text: &str) -> Result<Fingerprint, String> {
+    let wrong = || "64 hexadecimal digits, with colons or without".to_owned();
+    let digits: String = text.chars().filter(|it| *it != ':').collect();
+    if digits.len() != 64 || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+    }
+    Ok(Fingerprint(bytes))
 }
 
 /// Reasons of RFC 5280, section 5.3.1, that fit a node.
@@ -125,9 +149,12 @@ impl Token {
 
 impl Revoke {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let mut certificates = self.certificates;
+        certificates.sort_unstable();
+        certificates.dedup();
         let order = RevocationOrder {
             node: self.node.to_string(),
-            certificates: Vec::new(),
+            certificates: certificates.iter().map(|it| Bytes::copy_from_slice(&it.0)).collect(),
             reason: self.reason.number(),
         };
         let act = AdministrativeAct {
@@ -135,10 +162,12 @@ impl Revoke {
             ..AdministrativeAct::default()
         };
         let answer = runtime::block_on(self.by.does(&self.registry, act))?;
-        output::say(format!(
-            "{} is revoked as of snapshot {}",
-            self.node, answer.snapshot_version
-        ));
+        let what = match certificates.len() {
+            0 => format!("{} is", self.node),
+            1 => format!("a certificate of {} is", self.node),
+            count => format!("{count} certificates of {} are", self.node),
+        };
+        output::say(format!("{what} revoked as of snapshot {}", answer.snapshot_version));
         Ok(())
     }
 }

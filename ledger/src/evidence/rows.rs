@@ -40,8 +40,7 @@ impl Wanted {
             Act::Node(act) => {
                 if let Some(node) = &act.node {
                     self.node(&node.origin);
-                    let certificates = [&node.seal_certificate, &node.tls_certificate];
-                    self.keys.extend(certificates.map(|der| revoked_key(&sha256(&[der]))));
+                    self.keys.insert(revoked_key(&sha256(&[&node.seal_certificate])));
                 }
             }
             Act::Agreement(act) => AgreedIn::in_act(act)

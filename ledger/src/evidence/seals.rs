@@ -196,7 +196,7 @@ pub(super) fn revocation(case: &Case, shared: &Shared) -> Outcome {
         let Some(node) = shared.facts.node(origin, core, case.ground) else {
             continue;
         };
-        let own = [sha256(&[&node.seal_certificate]), sha256(&[&node.tls_certificate])];
+        let own = [sha256(&[&node.seal_certificate])];
         let is_own = |listed: &bytes::Bytes| own.iter().any(|own| listed == own.as_slice());
         for cited in case.cited() {
             not_listed_as_revoked(cited, origin, &own)?;

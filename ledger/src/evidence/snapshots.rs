@@ -126,14 +126,9 @@ fn rows(case: &Case, cited: &Cited, core: &Core, begins: bool) -> Result<(), Dou
 
 /// Key-set digest of two nodes (docs/formats.md, Statement).
 fn key_set(consumer: &Node, provider: &Node) -> [u8; 32] {
-    let mut items = Vec::with_capacity(8);
+    let mut items = Vec::with_capacity(6);
     for node in [consumer, provider] {
-        for item in [
-            &node.tls_certificate,
-            &node.seal_certificate,
-            &node.seal_key,
-            &node.witness_key,
-        ] {
+        for item in [&node.seal_certificate, &node.seal_key, &node.witness_key] {
             items.push(sha256(&[item]));
         }
     }

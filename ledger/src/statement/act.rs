@@ -5,11 +5,13 @@ use bytes::Bytes;
 use jisr_proto::{
     canonical,
     snapshot::{
-        AdministratorsAct, AgreementAct, AgreementRevocationAct, ApprovedAct, CertificateRevocationAct, MemberAct,
-        MemberRemovalAct, NodeAct, ProposedAct, RejectedAct, ServiceAct, SnapshotAct, TokenAct, WitnessPolicyAct,
+        AdministratorsAct, AgreementAct, AgreementRevocationAct, ApprovedAct, CertificateAct, CertificateRevocationAct,
+        MemberAct, MemberRemovalAct, NodeAct, ProposedAct, RejectedAct, ServiceAct, SnapshotAct, TokenAct,
+        WitnessPolicyAct,
     },
     statement::{
-        Agreed, Configured, Erased, Finding, Held, Kind, RefusalsSummed, Released, Resumed, Started, TornTailCut,
+        Agreed, CertificateAsked, Configured, Erased, Finding, Held, Kind, RefusalsSummed, Released, Resumed, Started,
+        TornTailCut,
     },
 };
 use prost::{Message, Name};
@@ -37,6 +39,8 @@ pub enum Act {
     Held(Held),
     /// A legal hold ends.
     Released(Released),
+    /// A node asks for a TLS certificate.
+    CertificateAsked(CertificateAsked),
     /// MEMBER_ADMITTED or MEMBER_CHANGED.
     Member(Box<MemberAct>),
     /// MEMBER_REMOVED.
@@ -63,6 +67,8 @@ pub enum Act {
     AgreementRevocation(AgreementRevocationAct),
     /// CERTIFICATE_REVOKED.
     CertificateRevocation(CertificateRevocationAct),
+    /// CERTIFICATE_ISSUED.
+    Certificate(Box<CertificateAct>),
     /// SNAPSHOT_PUBLISHED.
     Snapshot(SnapshotAct),
 }
@@ -102,6 +108,7 @@ impl Act {
             Kind::Erased => Self::Erased(decode(content)?),
             Kind::Held => Self::Held(decode(content)?),
             Kind::Released => Self::Released(decode(content)?),
+            Kind::CertificateAsked => Self::CertificateAsked(decode(content)?),
             Kind::MemberAdmitted | Kind::MemberChanged => Self::Member(Box::new(decode(content)?)),
             Kind::MemberRemoved => Self::MemberRemoval(decode(content)?),
             Kind::ActProposed => Self::Proposed(decode(content)?),
@@ -115,6 +122,7 @@ impl Act {
             Kind::AgreementRegistered => Self::Agreement(decode(content)?),
             Kind::AgreementRevoked => Self::AgreementRevocation(decode(content)?),
             Kind::CertificateRevoked => Self::CertificateRevocation(decode(content)?),
+            Kind::CertificateIssued => Self::Certificate(Box::new(decode(content)?)),
             Kind::SnapshotPublished => Self::Snapshot(decode(content)?),
             _ => return Ok(None),
         }))

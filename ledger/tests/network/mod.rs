@@ -367,7 +367,7 @@ fn node(which: usize, inputs: &Inputs) -> Node {
         origin: origin.to_string(),
         address: format!("{code}.jo.example:7443"),
         // Only its digest counts here.
-        tls_certificate: format!("DER of the TLS certificate of {code}").into(),
+        tls_certificates: vec![format!("DER of the TLS certificate of {code}").into()],
         seal_certificate: member.seal_certificate.clone(),
         seal_key: Bytes::copy_from_slice(&public(&pair(&seed_of(which)))),
         witness_key: Bytes::copy_from_slice(&public(&pair(&witness_seed(which)))),
@@ -377,15 +377,7 @@ fn node(which: usize, inputs: &Inputs) -> Node {
 }
 
 fn key_set(nodes: &[Node; 2]) -> Vec<Hash> {
-    let keys = |node: &Node| {
-        [
-            &node.tls_certificate,
-            &node.seal_certificate,
-            &node.seal_key,
-            &node.witness_key,
-        ]
-        .map(|item| sha256(&[item]))
-    };
+    let keys = |node: &Node| [&node.seal_certificate, &node.seal_key, &node.witness_key].map(|item| sha256(&[item]));
     let mut items: Vec<Hash> = nodes.iter().flat_map(keys).collect();
     items.sort_unstable();
     items

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use jisr_certs::digest::{self, Hash};
 use jisr_ledger::tlog::{ADD_CHECKPOINT, Resource};
-use jisr_proto::ident::NodeId;
 use jisr_proto::peer::{
     ExchangeRequest, ExchangeResponse, HelloRequest, HelloResponse, ProveRequest, SettleRequest, ShowRequest,
 };
@@ -16,13 +14,13 @@ use jisr_proto::reason::Reason;
 use jisr_proto::status::Fault;
 use prost::Message;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::accept::{Stopped, serve_connection};
 use super::{body_fault, not_grpc, refuse, tiles, witness};
 use crate::cancelled::Cancelled;
 use crate::closets::{Closets, withheld};
+use crate::ends::End;
 use crate::form::{self, PROTOCOL_VERSION};
 use crate::grpc::{self, Chunks, FrameError, Status};
 use crate::peers::{ENVELOPE_BYTES_MAX, head_before_payload};
@@ -31,18 +29,23 @@ use crate::{paying, provider, question, receipts, reconciling, settling};
 /// How long a peer may take to send one request.
 const REQUEST_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// How long calls on a connection are answered with the reason for which it is cut.
+const CUT_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// One connection: who is at the other end, and whether it has introduced itself.
 struct Caller {
-    node: NodeId,
-    certificate: Hash,
+    end: End,
+    /// The connection is being cut: calls in flight are told why.
+    cut: Notify,
     greeted: AtomicBool,
     /// It showed no checkpoint where one of its ledger is known: it hears what is known, as a recovering node must, and nothing else.
     keeps_back: AtomicBool,
 }
 
 /// Serves one connection.
-pub(crate) async fn serve(closets: Arc<Closets>, acceptor: TlsAcceptor, stream: TcpStream, stopped: Stopped) {
+pub(crate) async fn serve(closets: Arc<Closets>, stream: TcpStream, stopped: Stopped) {
     let limits = closets.config.limits.clone();
+    let acceptor = closets.identity.acceptor();
     let accepted = tokio::time::timeout(limits.handshake_timeout, acceptor.accept(stream)).await;
     let stream = match accepted {
         Ok(Ok(stream)) => stream,
@@ -52,21 +55,43 @@ pub(crate) async fn serve(closets: Arc<Closets>, acceptor: TlsAcceptor, stream: 
         }
         Err(_) => return closets.refusals.count("", Reason::CertificateInvalid),
     };
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let (Ok(node), Some(certificate)) = (jisr_certs::tls::peer_identity(chain), chain.first()) else {
+    let view = closets.directory.newest();
+    let Some(end) = view.and_then(|view| End::of(stream.get_ref().1.peer_certificates(), &view)) else {
         return;
     };
-    let certificate = digest::sha256(&[certificate]);
     let caller = Arc::new(Caller {
-        node,
-        certificate,
+        end,
+        cut: Notify::new(),
         greeted: AtomicBool::new(false),
         keeps_back: AtomicBool::new(false),
     });
-    serve_connection(stream, &limits, stopped, move |request| {
+    let (watched, whose) = (Arc::clone(&closets), Arc::clone(&caller));
+    let served = serve_connection(stream, &limits, stopped, move |request| {
         handle(Arc::clone(&closets), Arc::clone(&caller), request)
-    })
-    .await;
+    });
+    tokio::pin!(served);
+    let fault = tokio::select! {
+        () = served.as_mut() => return,
+        fault = until_cut(&watched, &whose.end) => fault,
+    };
+    tracing::warn!(node = %whose.end.node, %fault, "peer door: a connection is cut");
+    whose.cut.notify_waiters();
+    // Calls are answered with the reason for a moment; whoever does not read it is cut without a word.
+    let _ = tokio::time::timeout(CUT_WAIT, served).await;
+}
+
+/// Returns once the newest snapshot no longer lets the connection go on.
+async fn until_cut(closets: &Closets, end: &End) -> Fault {
+    let mut versions = closets.directory.follow();
+    loop {
+        versions.mark_unchanged();
+        if let Some(Err(fault)) = closets.directory.newest().map(|view| end.holds(&view)) {
+            return fault;
+        }
+        if versions.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
 }
 
 async fn handle(closets: Arc<Closets>, caller: Arc<Caller>, request: Request<Incoming>) -> Response<Chunks> {
@@ -76,14 +101,23 @@ async fn handle(closets: Arc<Closets>, caller: Arc<Caller>, request: Request<Inc
     if request.method() != Method::POST {
         return not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    match dispatch(&closets, &caller, request).await {
+    let cut = caller.cut.notified();
+    let outcome = tokio::select! {
+        biased;
+        outcome = dispatch(&closets, &caller, request) => outcome,
+        // Nothing more goes to a node whose certificate was revoked, but why.
+        () = cut => Err(still_there(&closets, &caller).err().unwrap_or_else(|| {
+            Fault::new(Reason::CertificateRevoked, "the connection was cut while the call was under way")
+        })),
+    };
+    match outcome {
         Ok((head, payload)) => {
             let mut trailers = http::HeaderMap::with_capacity(1);
             Status::default().write(&mut trailers);
             grpc::respond(grpc::response_headers(), Chunks::reply(head, payload, trailers))
         }
         Err(fault) => {
-            closets.refusals.count(caller.node.as_str(), fault.reason);
+            closets.refusals.count(caller.end.node.as_str(), fault.reason);
             closets.counters.refused.up();
             refuse(&fault, grpc::response_headers())
         }
@@ -92,14 +126,14 @@ async fn handle(closets: Arc<Closets>, caller: Arc<Caller>, request: Request<Inc
 
 /// What C2SP asks of a witness and of a log, beside gRPC: these callers know no `Hello`.
 async fn plain(closets: &Arc<Closets>, caller: &Caller, request: Request<Incoming>) -> Response<Chunks> {
-    if let Err(fault) = still_listed(closets, caller) {
-        closets.refusals.count(caller.node.as_str(), fault.reason);
+    if let Err(fault) = still_there(closets, caller) {
+        closets.refusals.count(caller.end.node.as_str(), fault.reason);
         return witness::refused(&fault);
     }
     let (parts, body) = request.into_parts();
     match (&parts.method, parts.uri.path(), Resource::parse(parts.uri.path())) {
-        (&Method::POST, ADD_CHECKPOINT, _) => witness::add_checkpoint(closets, &caller.node, body).await,
-        (&Method::GET, _, Some(resource)) => tiles::fetch(closets, &caller.node, resource).await,
+        (&Method::POST, ADD_CHECKPOINT, _) => witness::add_checkpoint(closets, &caller.end.node, body).await,
+        (&Method::GET, _, Some(resource)) => tiles::fetch(closets, &caller.end.node, resource).await,
         (&Method::GET, ..) => not_grpc(StatusCode::NOT_FOUND),
         _ => not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE),
     }
@@ -110,7 +144,7 @@ async fn dispatch(
     caller: &Caller,
     request: Request<Incoming>,
 ) -> Result<(Bytes, Bytes), Fault> {
-    still_listed(closets, caller)?;
+    still_there(closets, caller)?;
     let (parts, body) = request.into_parts();
     let limit = closets.config.limits.body_bytes_max + ENVELOPE_BYTES_MAX;
     let message = tokio::time::timeout(REQUEST_WAIT, grpc::read_message(body, limit))
@@ -134,13 +168,13 @@ async fn dispatch(
         closets.standing.admits()?;
     }
     if matches!(method, "Exchange" | "Settle") && caller.keeps_back.load(Ordering::Acquire) {
-        return Err(withheld(&caller.node));
+        return Err(withheld(&caller.end.node));
     }
     match method {
         "Exchange" => exchange(closets, caller, decode(message)?).await.map(split),
         "Settle" => Box::pin(settle(closets, caller, decode(message)?)).await.map(split),
         "Prove" => {
-            closets.budget.spend(&caller.node, closets.clock.now_us())?;
+            closets.budget.spend(&caller.end.node, closets.clock.now_us())?;
             let request: ProveRequest = decode(message)?;
             Box::pin(paying::prove(closets, request))
                 .await
@@ -148,15 +182,15 @@ async fn dispatch(
         }
         "Show" => {
             let request: ShowRequest = decode(message)?;
-            let shown = Box::pin(paying::show(closets, &caller.node, &request)).await?;
+            let shown = Box::pin(paying::show(closets, &caller.end.node, &request)).await?;
             Ok((shown.encode_to_vec().into(), Bytes::new()))
         }
         "Receipts" => {
-            let taken = Box::pin(receipts::take(closets, &caller.node, decode(message)?)).await?;
+            let taken = Box::pin(receipts::take(closets, &caller.end.node, decode(message)?)).await?;
             Ok((taken.encode_to_vec().into(), Bytes::new()))
         }
         "Reconcile" => {
-            let held = Box::pin(reconciling::answer(closets, &caller.node, decode(message)?)).await?;
+            let held = Box::pin(reconciling::answer(closets, &caller.end.node, decode(message)?)).await?;
             Ok((held.encode_to_vec().into(), Bytes::new()))
         }
         _ => Err(Fault::new(
@@ -175,20 +209,20 @@ fn split(mut response: ExchangeResponse) -> (Bytes, Bytes) {
     (head_before_payload(&response, payload.len()), payload)
 }
 
-/// A certificate that the newest snapshot no longer lists is refused on the next call, whatever the handshake said.
-fn still_listed(closets: &Closets, caller: &Caller) -> Result<(), Fault> {
-    let view = closets.directory.current(closets.now_us())?;
-    view.lists_certificate(&caller.node, &caller.certificate)
-        .map_err(|detail| Fault::new(Reason::CertificateRevoked, detail))
+/// A connection that must not go on is refused on the next call, whatever the handshake said.
+fn still_there(closets: &Closets, caller: &Caller) -> Result<(), Fault> {
+    let now_us = closets.now_us();
+    caller.end.holds(&*closets.directory.current(now_us)?)?;
+    caller.end.in_time(now_us)
 }
 
 async fn hello(closets: &Closets, caller: &Caller, request: HelloRequest) -> Result<HelloResponse, Fault> {
     let view = closets.directory.current(closets.now_us())?;
     let row = view
-        .node(&caller.node)
-        .ok_or_else(|| Fault::new(Reason::OriginUnlisted, format!("{} is not listed", caller.node)))?;
-    form::hello(&request, &caller.node, &row.origin)?;
-    closets.compare_snapshots(&caller.node, request.snapshot_version, &request.snapshot)?;
+        .node(&caller.end.node)
+        .ok_or_else(|| Fault::new(Reason::OriginUnlisted, format!("{} is not listed", caller.end.node)))?;
+    form::hello(&request, &caller.end.node, &row.origin)?;
+    closets.compare_snapshots(&caller.end.node, request.snapshot_version, &request.snapshot)?;
     // A seal that was seen says more of the caller's ledger than what was checked, where it is newer.
     let (seen_size, seen) = closets.owed.newest_checkpoint(&row.origin);
     let (watching, row) = (Arc::clone(&closets.watching), Arc::clone(row));
@@ -244,7 +278,7 @@ async fn exchange(
         return Err(body_fault(&FrameError::TooLarge { limit }, Reason::MalformedFrame));
     }
     let (guard, cancelled) = Cancelled::pair();
-    let (closets, node) = (Arc::clone(closets), caller.node.clone());
+    let (closets, node) = (Arc::clone(closets), caller.end.node.clone());
     let task = tokio::spawn(Box::pin(async move {
         closets.counters.open.up();
         let answered = provider::answer(&closets, &node, request, cancelled).await;
@@ -265,7 +299,7 @@ async fn settle(closets: &Arc<Closets>, caller: &Caller, request: SettleRequest)
     let asked = request
         .asked
         .ok_or_else(|| Fault::new(Reason::MalformedStatement, "no statement came along"))?;
-    let question = question::verify(closets, &view, &caller.node, &asked)?;
+    let question = question::verify(closets, &view, &caller.end.node, &asked)?;
     // In a task of its own, as an exchange: an asker that goes away must not leave an id taken that nobody closes.
     let place = place(closets)?;
     let closets = Arc::clone(closets);

@@ -107,7 +107,8 @@ impl Own {
 
     /// The own row, with something in it that is not this node's.
     fn differs(&self, row: &NodeRow, is_asked: impl Fn(&[u8]) -> bool) -> Option<Alarm> {
-        let is_own = csr::tls_key_in(&row.row.tls_certificate).is_some_and(|key| is_asked(&key));
+        let own = |der: &bytes::Bytes| csr::tls_key_in(der).is_some_and(|key| is_asked(&key));
+        let is_own = row.row.tls_certificates.iter().all(own);
         let checks = [
             ("ledger", row.origin == self.origin),
             ("seal key", row.row.seal_key == self.seal.as_slice()),
@@ -213,5 +214,50 @@ pub(super) fn excuses(act: &Act, key: &str) -> bool {
             act.withdrawn && service.is_some_and(|row| service_key(&row.name, &row.provider) == key)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jisr_certs::issue::{Issuing, Root};
+    use jisr_certs::keys::{KeySecret, KeyStore};
+    use jisr_certs::tls_key::TlsKey;
+    use jisr_certs::validity::Validity;
+
+    use super::*;
+    use crate::directory::tests::row;
+
+    #[test]
+    fn a_tls_certificate_for_a_foreign_key_is_an_alarm() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = KeySecret::from_bytes(&[7; 32], "a test's secret");
+        let store = KeyStore::create(dir.path().join("keys"), &secret).unwrap();
+        let now_us = 1_780_315_200_000_000;
+        let root = Root::create(&store, &"JO".parse().unwrap(), now_us).unwrap();
+        let issuing = Issuing::create(&store, &root, now_us).unwrap();
+        let mut listed = row("JO/GOV/mol/node/node1", 1);
+        let [used, next, foreign] = ["used", "next", "foreign"].map(|name| {
+            let key = TlsKey::load_or_make(&store, name).unwrap();
+            let request = csr::tls_csr(&key, &listed.id).unwrap();
+            let issued = issuing.issue_node_tls(&request, &listed.id, Validity::days(now_us, 7));
+            (key, issued.unwrap().to_vec())
+        });
+        let own = Own {
+            node: listed.id.clone(),
+            origin: listed.origin.clone(),
+            seal: listed.seal_key.raw(),
+            witness: [0; 32],
+            local_ca: None,
+            siblings: Vec::new(),
+            backends: HashSet::new(),
+        };
+        listed.row.witness_key = vec![0; 32].into();
+        listed.row.tls_certificates = vec![used.1.clone().into(), next.1.clone().into()];
+        let asked: HashSet<Vec<u8>> = [&used, &next].map(|(key, _)| key.public().to_vec()).into();
+        assert_eq!(own.differs(&listed, |key| asked.contains(key)), None);
+        listed.row.tls_certificates.push(foreign.1.into());
+        let alarm = own.differs(&listed, |key| asked.contains(key)).unwrap();
+        assert_eq!(alarm.kind, FindingKind::RegistryUnasked);
+        assert!(alarm.text.contains("TLS certificate"), "{alarm:?}");
     }
 }

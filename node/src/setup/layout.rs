@@ -59,6 +59,12 @@ impl Layout {
         self.data.join("tls.pem")
     }
 
+    /// The TLS certificate that takes its place next, with its issuers (PEM).
+    #[must_use]
+    pub fn tls_chain_next(&self) -> PathBuf {
+        self.data.join("tls.next.pem")
+    }
+
     /// Seal certificate, with its issuers (PEM).
     #[must_use]
     pub fn seal_chain(&self) -> PathBuf {

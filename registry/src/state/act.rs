@@ -44,6 +44,8 @@ pub(crate) enum Act {
     RevokeAgreement(RevokeAgreementAct),
     /// A node's certificates are revoked.
     RevokeNode(RevokeNodeAct),
+    /// A listed node's TLS certificates change.
+    Renew(Box<RenewAct>),
     /// A snapshot is published.
     Snapshot(SnapshotAct),
     /// A ledger cannot be true.
@@ -145,6 +147,26 @@ pub(crate) enum Ground {
     Superseded,
 }
 
+/// Of CERTIFICATE_ISSUED.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RenewAct {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// A further certificate, where one is issued.
+    pub(crate) issued: Option<Issued>,
+    /// SHA-256 of those that are listed no more, ascending.
+    pub(crate) withdrawn: Vec<Hash>,
+}
+
+/// A further TLS certificate.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Issued {
+    /// DER.
+    pub(crate) certificate: Bytes,
+    /// CERTIFICATE_ASKED of the node.
+    pub(crate) asked: Sealed,
+}
+
 /// Of SNAPSHOT_PUBLISHED.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SnapshotAct {
@@ -192,6 +214,7 @@ impl Act {
             (_, statement::Act::Agreement(act)) => Act::Agreement(Box::new(registered(act)?)),
             (_, statement::Act::AgreementRevocation(act)) => Act::RevokeAgreement(revoked(act)?),
             (_, statement::Act::CertificateRevocation(act)) => Act::RevokeNode(node_revoked(act, instance)?),
+            (_, statement::Act::Certificate(act)) => Act::Renew(Box::new(renewed(act)?)),
             (_, statement::Act::Snapshot(act)) => Act::Snapshot(published(act)?),
             (_, statement::Act::Finding(act)) => Act::Finding(act.clone()),
             _ => return Ok(None),
@@ -215,6 +238,7 @@ impl Act {
             Act::Agreement(_) => Kind::AgreementRegistered,
             Act::RevokeAgreement(_) => Kind::AgreementRevoked,
             Act::RevokeNode(_) => Kind::CertificateRevoked,
+            Act::Renew(_) => Kind::CertificateIssued,
             Act::Snapshot(_) => Kind::SnapshotPublished,
             Act::Finding(_) => Kind::Finding,
         }
@@ -292,6 +316,15 @@ impl Act {
                     _ => Bytes::new(),
                 },
             }),
+            Act::Renew(act) => {
+                let issued = act.issued.as_ref();
+                draft.act(&wire::CertificateAct {
+                    node: act.node.to_string(),
+                    certificate: issued.map(|issued| issued.certificate.clone()).unwrap_or_default(),
+                    asked: issued.map(|issued| issued.asked.clone()),
+                    withdrawn: act.withdrawn.iter().map(bytes).collect(),
+                })
+            }
             Act::Snapshot(act) => draft.act(&wire::SnapshotAct {
                 version: act.version,
                 digest: bytes(&act.digest),
@@ -351,6 +384,25 @@ fn node_revoked(act: &wire::CertificateRevocationAct, instance: &Instance) -> Re
         reason: act.reason,
         node: act.node.parse()?,
         ground,
+    })
+}
+
+fn renewed(act: &wire::CertificateAct) -> Result<RenewAct, StateError> {
+    let issued = match (act.certificate.is_empty(), &act.asked) {
+        (false, Some(asked)) => Some(Issued {
+            certificate: act.certificate.clone(),
+            asked: asked.clone(),
+        }),
+        (true, None) => None,
+        _ => {
+            let rule = "a further certificate and its CERTIFICATE_ASKED belong together";
+            return Err(StateError::Act(rule.to_owned()));
+        }
+    };
+    Ok(RenewAct {
+        node: act.node.parse()?,
+        issued,
+        withdrawn: act.withdrawn.iter().map(hash).collect::<Result<_, _>>()?,
     })
 }
 

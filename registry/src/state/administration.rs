@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jisr_certs::{csr, digest, profile};
+use jisr_certs::{csr, profile};
 use jisr_proto::ident::{Code, MemberId};
 use jisr_proto::reason::Reason;
 use jisr_proto::snapshot as wire;
@@ -409,19 +409,14 @@ impl State {
                     reason: reason.to_owned(),
                 })
             });
-        let nodes = self
-            .nodes
-            .iter()
-            .filter(|(node, _)| node.member() == *member)
-            .map(|(node, listed)| {
-                let certificates = [&listed.row.tls_certificate, &listed.row.seal_certificate];
-                Act::RevokeNode(RevokeNodeAct {
-                    certificates: certificates.iter().map(|der| digest::sha256(&[der])).collect(),
-                    reason: CESSATION,
-                    node: node.clone(),
-                    ground: Ground::Removed(digest),
-                })
-            });
+        let nodes = self.nodes.keys().filter(|node| node.member() == *member).map(|node| {
+            Act::RevokeNode(RevokeNodeAct {
+                certificates: self.certificates_of(node),
+                reason: CESSATION,
+                node: node.clone(),
+                ground: Ground::Removed(digest),
+            })
+        });
         let last = Act::Remove(wire::MemberRemovalAct {
             member: member.to_string(),
             reason: reason.to_owned(),

@@ -57,6 +57,7 @@ impl State {
             Act::Agreement(act) => self.check_agreement(act),
             Act::RevokeAgreement(act) => self.check_agreement_revocation(act),
             Act::RevokeNode(act) => self.check_node_revocation(act, at_us),
+            Act::Renew(act) => self.check_renewal(act, at_us),
             Act::Snapshot(act) => self.check_snapshot(act, at_us),
             Act::Finding(act) => self.check_finding(act),
         }
@@ -191,10 +192,10 @@ impl State {
                 "seal key and witness key are the same; one key has one use",
             ));
         }
-        if self
-            .by_tls_certificate
-            .contains_key(&digest::sha256(&[&act.row.tls_certificate]))
-        {
+        let [certificate] = act.row.tls_certificates.as_slice() else {
+            return Err(Refusal::invalid("a node enrols with one TLS certificate"));
+        };
+        if self.by_tls_certificate.contains_key(&digest::sha256(&[certificate])) {
             return Err(Refusal::new(
                 Reason::CsrInvalid,
                 "the TLS certificate is listed already",
@@ -245,16 +246,22 @@ impl State {
         if (node, named, *reason) != (&act.node, &act.certificates, act.reason) {
             return Err(unapproved("certificates"));
         }
-        Ok(())
+        // A digest with a slip in it would be listed as revoked, and the certificate that was meant would not.
+        let foreign = |it: &&Hash| !in_use.contains(it) && self.superseded.get(*it) != Some(node);
+        match named.iter().find(foreign) {
+            Some(foreign) => Err(Refusal::invalid(format!(
+                "{} is the SHA-256 of no certificate that is listed for {node}",
+                text::hex(foreign)
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// SHA-256 of the certificates that a node uses; none where it is not listed.
     pub(crate) fn certificates_of(&self, node: &NodeId) -> Vec<Hash> {
-        let listed = self
-            .nodes
-            .get(node)
-            .map(|listed| [&listed.row.tls_certificate, &listed.row.seal_certificate]);
-        listed.into_iter().flatten().map(|der| digest::sha256(&[der])).collect()
+        let listed = self.nodes.get(node).map(|listed| &listed.row).into_iter();
+        let certificates = listed.flat_map(|row| row.tls_certificates.iter().chain([&row.seal_certificate]));
+        certificates.map(|der| digest::sha256(&[der])).collect()
     }
 
     fn check_finding(&self, act: &Finding) -> Result<(), Refusal> {

@@ -142,7 +142,7 @@ fn enrol(token: u8, seed: u8) -> Act {
         id: "JO/GOV/mol/node/node1".into(),
         origin: format!("jisr/JO/GOV/mol/node1/2026-{}", u32::from(seed) + 2),
         address: "127.0.0.1:7000".into(),
-        tls_certificate: Bytes::from(vec![seed; 3]),
+        tls_certificates: vec![Bytes::from(vec![seed; 3])],
         seal_certificate: Bytes::from(vec![seed; 4]),
         seal_key: Bytes::from(vec![seed; 32]),
         witness_key: Bytes::from(vec![seed + 100; 32]),

@@ -10,6 +10,7 @@ mod door;
 mod enrolment;
 mod membership;
 mod recovery;
+mod renewal;
 mod snapshots;
 mod witness;
 mod world;
