@@ -262,7 +262,7 @@ async fn what_is_erased_is_erased_in_the_mirror_too_and_comes_back_by_no_restore
     let erased = segments(&live);
     std::fs::remove_dir_all(&world.party("mol").dir).unwrap();
     let (from, to) = (Location::Directory(place), world.party("mol").dir.clone());
-    let restored = tokio::task::spawn_blocking(move || recover(&from, &to, &KeySource::Secret(secret))).await;
+    let restored = tokio::task::spawn_blocking(move || recover(&from, &to, &KeySource::Secret(secret), None)).await;
     restored.unwrap().unwrap();
     let back = segments(&live);
     assert!(!back.is_empty() && erased.starts_with(&back[..back.len().min(erased.len())]));

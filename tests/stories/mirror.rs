@@ -91,7 +91,7 @@ fn destroy(world: &World) {
 async fn restored(world: &World) -> u64 {
     let (from, to) = (Location::Directory(mirror(world)), world.party("psd").dir.clone());
     let keys = KeySource::Secret(secret(world));
-    let restored = tokio::task::spawn_blocking(move || recover(&from, &to, &keys)).await;
+    let restored = tokio::task::spawn_blocking(move || recover(&from, &to, &keys, None)).await;
     restored.unwrap().expect("the mirror is whole").size
 }
 
@@ -319,19 +319,30 @@ async fn nothing_is_restored_over_a_directory_that_is_in_use_or_from_half_a_mirr
     let fresh = world.dir.path().join("fresh");
     let other = world.dir.path().join("other-secret");
     RecoverySecret::make(&other).unwrap();
+    let own = world.anchor();
     let tried = tokio::task::spawn_blocking(move || {
-        let over = recover(&from, &to, &keys);
+        let over = recover(&from, &to, &keys, None);
         assert!(matches!(over, Err(MirrorError::Target(_))), "{over:?}");
-        let other = recover(&from, &fresh, &KeySource::Secret(other));
+        let other = recover(&from, &fresh, &KeySource::Secret(other), None);
         assert!(matches!(other, Err(MirrorError::Unusable(_))), "{other:?}");
         assert!(!fresh.exists(), "half a node was left");
+        // The anchor in it is not the operator's own.
+        let mut another = own.clone();
+        another.root[0] ^= 1;
+        another.quorum.high += 1;
+        let told = recover(&from, &fresh, &keys, Some(&another)).unwrap_err().to_string();
+        assert!(told.contains("anchor") && told.contains("root, quorum differ"), "{told}");
+        assert!(!fresh.exists(), "half a node was left");
+        let whole = recover(&from, &fresh, &keys, Some(&own));
+        assert!(whole.is_ok(), "{whole:?}");
+        std::fs::remove_dir_all(&fresh).unwrap();
         // One byte of the ledger is another.
         let Location::Directory(mirror) = &from else { return };
         let segment = mirror.join("ledger/segments/00000000000000000000.seg");
         let mut bytes = std::fs::read(&segment).unwrap();
         bytes[200] ^= 1;
         std::fs::write(&segment, bytes).unwrap();
-        let changed = recover(&from, &fresh, &keys);
+        let changed = recover(&from, &fresh, &keys, None);
         assert!(matches!(changed, Err(MirrorError::Unusable(_))), "{changed:?}");
         assert!(!fresh.exists(), "half a node was left");
     });

@@ -125,9 +125,7 @@ impl Filter {
         });
         let subject = part(exchange, self.subject.as_deref(), Tag::Subject, |wanted| {
             let subject = exchange.asked().and_then(|asked| asked.subject());
-            subject.is_some_and(|subject| {
-                subject.identifiers.iter().any(|one| names(wanted, one))
-            })
+            subject.is_some_and(|subject| subject.identifiers.iter().any(|one| names(wanted, one)))
         });
         match (case, subject) {
             (Some(false), _) | (_, Some(false)) => Some(false),

@@ -35,6 +35,10 @@ pub(crate) struct Recover {
     /// A copy of the directory `keys`, where the mirror has no keys
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// Your own copy of the anchor: nothing is restored where the mirror's is another. With --keys the mirror's anchor and node.toml
+    /// are otherwise what the mirror's keeper says
+    #[arg(long, value_name = "FILE")]
+    anchor: Option<PathBuf>,
     /// Print one object {origin, size, root, newest_us, dir}
     #[arg(long)]
     json: bool,
@@ -42,11 +46,11 @@ pub(crate) struct Recover {
 
 const HELP: &str = "\
 Example:
-  jisr node recover --from /mnt/mirror/jisr --dir /var/lib/jisr --secret-file /root/recovery-secret
+  jisr node recover --from /mnt/mirror/jisr --dir /var/lib/jisr --secret-file /root/recovery-secret --anchor /root/anchor
   jisr node run --dir /var/lib/jisr
 
 Exit codes: 0 restored · 1 the object storage refused or is not there · 64 wrong usage, or DIR is not empty · 66 the mirror holds \
-no ledger that verifies, or no keys that open · 70 this program or machine failed";
+no ledger that verifies, another anchor, or no keys that open · 70 this program or machine failed";
 
 /// Make the secret under which a mirror holds the node's keys
 ///
@@ -70,6 +74,8 @@ Exit codes: 0 written · 64 wrong usage, or the file exists · 70 this program o
 impl Recover {
     pub(super) fn run(self) -> Result<(), Failure> {
         let from = Location::parse(&self.from).map_err(archive::failure)?;
+        // Sealed with the keys under the recovery secret, configuration and anchor are the node's own.
+        let unsealed = self.keys.is_some();
         let keys = match (self.secret_file, self.keys) {
             (Some(file), None) => KeySource::Secret(file),
             (None, Some(dir)) => KeySource::Directory(dir),
@@ -80,7 +86,8 @@ impl Recover {
                 ));
             }
         };
-        let restored = mirroring::recover(&from, &self.dir, &keys).map_err(archive::failure)?;
+        let anchor = self.anchor.as_deref().map(crate::anchor::read).transpose()?;
+        let restored = mirroring::recover(&from, &self.dir, &keys, anchor.as_ref()).map_err(archive::failure)?;
         if self.json {
             return output::json(&json!({
                 "origin": restored.origin,
@@ -102,6 +109,12 @@ impl Recover {
             restored.verified,
             self.dir.display()
         ));
+        if unsealed {
+            output::say(format!(
+                "{} came from the mirror as its keeper has it: read it before the node runs",
+                self.dir.join("node.toml").display()
+            ));
+        }
         Ok(())
     }
 }

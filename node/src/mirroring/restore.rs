@@ -55,15 +55,21 @@ pub struct Restored {
 
 /// Restores the data directory of a node from its mirror: all of it or nothing. The memory of the node's witness is not put back,
 /// for it may be older than what the witness signed since: the witness says that it lost its memory. The ledger is verified with
-/// the anchor that lies beside it.
+/// the anchor that lies beside it, which must be `anchor` where one is given: without it, and without a recovery secret under which
+/// the anchor is sealed, whoever keeps the mirror says what is trusted.
 ///
 /// # Errors
 /// [`MirrorError`]; `data` is then as it was. It must not exist, or be empty.
-pub fn recover(from: &Location, data: &Path, keys: &KeySource) -> Result<Restored, MirrorError> {
+pub fn recover(
+    from: &Location,
+    data: &Path,
+    keys: &KeySource,
+    anchor: Option<&Anchor>,
+) -> Result<Restored, MirrorError> {
     check_target(data)?;
     let mut store = from.open()?;
     let stage = stage_beside(data)?;
-    let restored = fill(&mut *store, (&stage, data), keys).and_then(|restored| {
+    let restored = fill(&mut *store, (&stage, data), keys, anchor).and_then(|restored| {
         sync_all(&stage)?;
         // Renaming over an empty directory replaces it; over any other it fails.
         fs::rename(&stage, data).map_err(io("put in place", data))?;
@@ -139,7 +145,12 @@ fn stage_beside(data: &Path) -> Result<PathBuf, MirrorError> {
     Ok(stage)
 }
 
-fn fill(store: &mut dyn Store, (stage, data): (&Path, &Path), keys: &KeySource) -> Result<Restored, MirrorError> {
+fn fill(
+    store: &mut dyn Store,
+    (stage, data): (&Path, &Path),
+    keys: &KeySource,
+    own: Option<&Anchor>,
+) -> Result<Restored, MirrorError> {
     copy_files(store, stage)?;
     for epoch in epochs(store)? {
         let folder = format!("ledgers/{epoch}");
@@ -151,7 +162,46 @@ fn fill(store: &mut dyn Store, (stage, data): (&Path, &Path), keys: &KeySource) 
     // Whatever count came with the keys may be as old as they are: only this says for certain that the memory is not there.
     let begun = Layout::new(stage).witness_begun();
     mark_lost(&begun, &RealDisk).map_err(io("write", &begun))?;
-    verified(stage, &ledger)
+    let anchor = read_anchor(stage)?;
+    if let Some(own) = own {
+        check_same(own, &anchor)?;
+    }
+    verified(&anchor, &ledger)
+}
+
+/// The anchor that was restored.
+fn read_anchor(stage: &Path) -> Result<Anchor, MirrorError> {
+    let path = stage.join("anchor");
+    let text = fs::read_to_string(&path).map_err(io("read", &path))?;
+    text.parse()
+        .map_err(|error| MirrorError::Unusable(format!("its anchor cannot be used: {error}")))
+}
+
+/// Refuses an anchor that is not the operator's own, and says in which keys of the file it differs.
+fn check_same(own: &Anchor, mirrored: &Anchor) -> Result<(), MirrorError> {
+    let differs = [
+        ("instance", own.instance != mirrored.instance),
+        ("root", own.root != mirrored.root),
+        ("registry_origin", own.registry_origin != mirrored.registry_origin),
+        ("registry_key", own.registry_key != mirrored.registry_key),
+        ("snapshot_key", own.snapshot_key != mirrored.snapshot_key),
+        ("witness", own.witnesses != mirrored.witnesses),
+        ("quorum", own.quorum != mirrored.quorum),
+        ("timestamp", own.time_stamps != mirrored.time_stamps),
+    ];
+    let differs: Vec<&str> = differs
+        .iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(key, _)| *key)
+        .collect();
+    if differs.is_empty() {
+        return Ok(());
+    }
+    Err(MirrorError::Unusable(format!(
+        "its anchor is not the one that was given: {} differ. Whoever keeps the mirror changed it, or the one given is of another time or \
+         network: ask the registry's operator for the fingerprint, and trust nothing else in this mirror before that is clear",
+        differs.join(", ")
+    )))
 }
 
 /// What lies beside the ledgers, without keys and without the memory of the witness.
@@ -260,13 +310,8 @@ fn mirrored_keys(store: &mut dyn Store, secret: &Path) -> Result<Keys, MirrorErr
 }
 
 /// Verifies what was restored, and says how far it goes.
-fn verified(stage: &Path, ledger: &Path) -> Result<Restored, MirrorError> {
-    let path = stage.join("anchor");
-    let anchor: Anchor = fs::read_to_string(&path)
-        .map_err(io("read", &path))?
-        .parse()
-        .map_err(|error| MirrorError::Unusable(format!("its anchor cannot be used: {error}")))?;
-    let report = verify::directory(ledger, &anchor, &verify::Options::default()).map_err(io("read", ledger))?;
+fn verified(anchor: &Anchor, ledger: &Path) -> Result<Restored, MirrorError> {
+    let report = verify::directory(ledger, anchor, &verify::Options::default()).map_err(io("read", ledger))?;
     if report.verdict == Verdict::Invalid {
         return Err(MirrorError::Unusable(format!(
             "its ledger does not verify: {}",
