@@ -6,12 +6,12 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jisr_certs::Verified;
 use jisr_certs::issue::Issuing;
 use jisr_certs::profile::Authority;
 use jisr_certs::seal::{SnapshotKey, WitnessKey};
 use jisr_certs::tls;
 use jisr_certs::tls_key::TlsKey;
+use jisr_certs::{CertError, Verified};
 use jisr_ledger::archive::{Archive, ArchiveError, Item};
 use jisr_ledger::clock::Clock;
 use jisr_ledger::files::{Disk, RealDisk, create_directory};
@@ -107,7 +107,8 @@ pub struct Made {
 }
 
 /// Makes directory, keys and anchor file of a new registry, and its first administrators' certificates. The ledger begins with the
-/// first start: what has not begun needs nobody who confirms it. Blocks.
+/// first start: what has not begun needs nobody who confirms it. One that was cut short before the anchor was there is finished by
+/// the next. Blocks.
 ///
 /// # Errors
 /// [`Error::Founding`] where the founders are too few, before anything is made; [`Error::Certificates`] where the directory holds a
@@ -128,6 +129,13 @@ pub fn init_on(
 ) -> Result<Made, Error> {
     founding.check()?;
     let layout = Layout::of(config);
+    // The anchor is written last; a registry that lost it has begun its ledger, or is restored with it.
+    if layout.anchor().exists() || layout.ledger_begun().exists() {
+        return Err(Error::Certificates(CertError::Authority {
+            rule: format!("{} holds a registry already", layout.data.display()),
+            remedy: "use it, or choose another directory",
+        }));
+    }
     create_directory(&layout.data).map_err(|e| Error::io("make", &layout.data, e))?;
     let keys = Keys::create(&layout.keys(), config, clock.now_us(), disk.clone())?;
     // A name that cannot stand in a certificate is found now rather than at the first start.

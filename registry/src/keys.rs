@@ -35,14 +35,14 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Makes, on `files`, all keys and the certificates of the authorities and of the ledger's key.
+    /// Makes, on `files`, all keys and the certificates of the authorities and of the ledger's key, as far as they are not there.
     ///
     /// # Errors
-    /// [`Error::Certificates`], also where there is a registry already.
+    /// [`Error::Certificates`].
     pub(crate) fn create(dir: &Path, config: &Config, now_us: u64, files: Arc<dyn KeyFiles>) -> Result<Keys, Error> {
         let store = KeyStore::create_from(dir, &config.secret_source(), files)?.0;
-        let root = Root::create(&store, &config.instance, now_us)?;
-        let issuing = Issuing::create(&store, &root, now_us)?;
+        let root = Root::open_or_create(&store, &config.instance, now_us)?;
+        let issuing = Issuing::open_or_create(&store, &root, now_us)?;
         let seal = SealKey::load_or_make(&store, &config.origin())?;
         let certificate = issuing.issue_seal(&seal.request()?, &config.origin(), Validity::days(now_us, SEAL_DAYS))?;
         store.write(

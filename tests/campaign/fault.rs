@@ -98,7 +98,7 @@ pub(crate) async fn strike(world: &mut World, code: &str, clock: &Arc<WrongClock
             restart(world, code, clock).await;
         }
         Fault::FailedSync { nth, reached } => {
-            world.party(code).disk.fail_at(number(nth), moment(reached));
+            world.party(code).disk.fail_at_nth(number(nth), moment(reached));
             stopped(world, code).await;
             restart(world, code, clock).await;
         }

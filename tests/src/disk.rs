@@ -50,8 +50,8 @@ struct Plan {
 enum At {
     /// So many writes to segments pass before.
     Nth(i64),
-    /// So many durable writes of any kind pass before.
-    NthOfAny(i64),
+    /// The write that the log tells like this.
+    Named(String),
     /// The write that holds these bytes.
     Bytes(Vec<u8>),
 }
@@ -85,16 +85,17 @@ impl FaultyDisk {
     }
 
     /// Has the `nth` durable write from now fail, as a sync does that reports an error: nobody waits for a crash.
-    pub fn fail_at(&self, nth: i64, moment: Moment) {
+    pub fn fail_at_nth(&self, nth: i64, moment: Moment) {
         self.plan(At::Nth(nth), Then::Fail(moment));
     }
 
-    /// Has the `nth` durable write of any kind from now fail: one to a segment, or of a file beside the ledger or in the key store.
-    pub fn fail_at_any(&self, nth: i64, moment: Moment) {
-        self.plan(At::NthOfAny(nth), Then::Fail(moment));
+    /// Has the next durable write fail that the log tells like this.
+    pub fn fail_at(&self, name: &str, moment: Moment) {
+        self.plan(At::Named(name.to_owned()), Then::Fail(moment));
     }
 
-    /// Every durable write so far, of any kind, by what was done and the file's name.
+    /// Every durable write so far: those to segments, and those of files beside the ledger and in the key store, by what was done
+    /// and the file's name, with `#` for its numbers and digests.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         lock(&self.0.log).clone()
@@ -150,15 +151,17 @@ impl FaultyDisk {
 
     /// What is to happen at this write to a segment, once.
     fn due(&self, bytes: &[u8]) -> Option<Then> {
-        self.due_at(Some(bytes))
+        self.due_at(SEGMENT, Some(bytes))
     }
 
     /// What is to happen at this write, once; `bytes` where it is one to a segment.
-    fn due_at(&self, bytes: Option<&[u8]>) -> Option<Then> {
+    fn due_at(&self, name: &str, bytes: Option<&[u8]>) -> Option<Then> {
+        lock(&self.0.log).push(name.to_owned());
         let mut plan = lock(&self.0.plan);
         let due = match (&mut plan.as_mut()?.at, bytes) {
-            (At::Nth(0), Some(_)) | (At::NthOfAny(0), _) => true,
-            (At::Nth(left), Some(_)) | (At::NthOfAny(left), _) => {
+            (At::Named(wanted), _) => wanted == name,
+            (At::Nth(0), Some(_)) => true,
+            (At::Nth(left), Some(_)) => {
                 *left -= 1;
                 false
             }
@@ -171,11 +174,9 @@ impl FaultyDisk {
     /// A durable write beside the segments. One that fails, or that comes once the disk has stopped, says so at once: whoever writes
     /// may hold up the very thread that would crash the node.
     fn beside<T>(&self, what: &str, path: &Path, write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        lock(&self.0.log).push(format!("{what} {file}"));
         self.check()?;
         self.full()?;
-        match self.due_at(None) {
+        match self.due_at(&name(what, path), None) {
             Some(Then::Fail(moment)) => {
                 self.stop();
                 if moment == Moment::After {
@@ -211,6 +212,34 @@ impl FaultyDisk {
             Ok(())
         }
     }
+}
+
+/// What the log says of a write to a segment.
+const SEGMENT: &str = "write segment";
+
+/// What was done to which file in which directory, with `#` for numbers and digests: the same write of another time has the same name.
+fn name(what: &str, path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let last = parts.iter().skip(parts.len().saturating_sub(2));
+    let last = last.filter(|part| !part.starts_with(".tmp"));
+    let file = last.map(|part| numberless(part)).collect::<Vec<_>>().join("/");
+    format!("{what} {file}")
+}
+
+fn numberless(part: &str) -> String {
+    let is_digest = |word: &str| word.len() >= 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words = part.split('.').map(|word| {
+        let mut name = String::new();
+        for char in if is_digest(word) { "0" } else { word }.chars() {
+            match char.is_ascii_digit() {
+                true if name.ends_with('#') => {}
+                true => name.push('#'),
+                false => name.push(char),
+            }
+        }
+        name
+    });
+    words.collect::<Vec<_>>().join(".")
 }
 
 /// How CORE begins: format 1, kind, instance JO, exchange id. It rests in the clear.
@@ -315,7 +344,6 @@ impl SegmentFile for FaultyFile {
     fn write_durable(&mut self, pages: &Pages, offset: u64) -> Result<(), WriteError> {
         let disk = self.disk.clone();
         disk.0.writes.fetch_add(1, Ordering::SeqCst);
-        lock(&disk.0.log).push("write segment".to_owned());
         disk.full().map_err(WriteError::Refused)?;
         match disk.due(pages.bytes()) {
             None => {}

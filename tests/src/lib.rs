@@ -30,4 +30,4 @@ pub use peer_line::PeerLine;
 pub use relay::Relay;
 pub use rogue::{Door, Rogue};
 pub use statements::{Receipted, Stood, statements_in};
-pub use world::{CONSUMER, PROBE, PROVIDER, PURPOSE, Party, World, admission, until};
+pub use world::{CONSUMER, PROBE, PROVIDER, PURPOSE, Party, World, admission, found, until};

@@ -13,7 +13,7 @@ use jisr_certs::issue::{Credential, Issuing, Root};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::clock::{Clock, SystemClock};
 use jisr_ledger::ledger::Fatal;
-use jisr_node::{Config, Layout, Node, Storage, setup};
+use jisr_node::{Config, Layout, Node, StartError, Storage, setup};
 use jisr_proto::admin::StatusResponse;
 use jisr_proto::admin::admin_client::AdminClient;
 use jisr_proto::catalogue::catalogue_client::CatalogueClient;
@@ -54,6 +54,14 @@ pub struct Party {
     pub(crate) code: String,
 }
 
+/// A storage that says of a failure what happened, and lets the story end the process.
+fn storage(disk: &FaultyDisk) -> Storage {
+    Storage {
+        disk: Arc::new(disk.clone()),
+        fatal: Fatal::dangerous_hook(|error| eprintln!("fatal: {error}")),
+    }
+}
+
 /// The member that a story means: `mol` is `JO/GOV/mol`, `CHM/amman` is `JO/CHM/amman`.
 pub(crate) fn member(name: &str) -> MemberId {
     let name = if name.contains('/') {
@@ -84,8 +92,15 @@ pub fn admission(name: &str) -> AdministrativeAct {
     }
 }
 
-/// Makes the registry's directory, with two administrators who may do everything.
-fn found(config: &jisr_registry::Config, clock: &Arc<dyn Clock>) -> BTreeMap<String, administration::Credential> {
+/// Makes the registry's directory on a disk, with two administrators who may do everything.
+///
+/// # Errors
+/// What the registry says.
+pub fn found(
+    config: &jisr_registry::Config,
+    clock: &Arc<dyn Clock>,
+    disk: &FaultyDisk,
+) -> Result<BTreeMap<String, administration::Credential>, jisr_registry::Error> {
     let keys = ["first", "second"].map(|name| (name, AdministratorKey::generate().expect("a key can be made")));
     let founder = |(name, key): &(&str, AdministratorKey)| {
         let name = name.parse().expect("a code");
@@ -99,13 +114,13 @@ fn found(config: &jisr_registry::Config, clock: &Arc<dyn Clock>) -> BTreeMap<Str
         founders: keys.iter().map(founder).collect(),
         dangerous_single_administrator: false,
     };
-    let made = jisr_registry::init(config, &founding, Arc::clone(clock)).expect("a registry can be made");
+    let made = jisr_registry::init_on(config, &founding, Arc::clone(clock), Arc::new(disk.clone()))?;
     let credential = |((name, key), chain): (&(&str, AdministratorKey), &Vec<bytes::Bytes>)| {
         let chain = jisr_certs::pem::certificates_to_pem(chain.iter().map(AsRef::as_ref));
         let credential = administration::Credential::new(key.pem().as_bytes(), chain.as_bytes());
         ((*name).to_owned(), credential.expect("the registry issued it"))
     };
-    keys.iter().zip(&made.certificates).map(credential).collect()
+    Ok(keys.iter().zip(&made.certificates).map(credential).collect())
 }
 
 /// Registry, nodes, backends. Members are named as `mol`, or with their class as `CHM/amman`.
@@ -118,6 +133,8 @@ pub struct World {
     pub parties: BTreeMap<String, Party>,
     /// The registry's administrators by name: `first` and `second`, who may do everything.
     pub administrators: BTreeMap<String, administration::Credential>,
+    /// The disk under the registry.
+    pub registry_disk: FaultyDisk,
     registry: Option<(Registry, watch::Sender<bool>)>,
     registry_config: jisr_registry::Config,
 }
@@ -152,12 +169,13 @@ impl World {
         config.tls_days = days;
         config.confirm_wait = Duration::from_secs(2);
         config.limits.enrolments_per_minute = 10_000;
-        let administrators = found(&config, &clock);
+        let administrators = found(&config, &clock, &FaultyDisk::default()).expect("a registry can be made");
         let mut world = World {
             dir,
             clock,
             parties: BTreeMap::new(),
             administrators,
+            registry_disk: FaultyDisk::default(),
             registry: None,
             registry_config: config,
         };
@@ -184,10 +202,12 @@ impl World {
         self.registry_config.public = Some(self.registry_config.listen.to_string());
         let (stop, mut stopped) = watch::channel(false);
         let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
-        let registry = Registry::start(
+        self.registry_disk = FaultyDisk::default();
+        let registry = Registry::start_on(
             self.registry_config.clone(),
             Arc::clone(&self.clock),
             listener,
+            storage(&self.registry_disk),
             shutdown,
         )
         .await;
@@ -200,6 +220,22 @@ impl World {
             stop.send_replace(true);
             registry.finished().await.expect("the registry ends cleanly");
         }
+    }
+
+    /// Ends the registry once its disk has stopped; it writes nothing more.
+    pub async fn crash_registry(&mut self) {
+        self.registry_disk.stop();
+        self.registry_disk.release();
+        if let Some((registry, stop)) = self.registry.take() {
+            stop.send_replace(true);
+            // Why it could not go on is what the story asked for.
+            drop(registry.finished().await);
+        }
+    }
+
+    /// Its configuration; changes count from the next start.
+    pub fn registry_config(&mut self) -> &mut jisr_registry::Config {
+        &mut self.registry_config
     }
 
     /// The anchor.
@@ -357,13 +393,26 @@ impl World {
     async fn open_node_by(&mut self, code: &str, clock: Arc<dyn Clock>) {
         let party = self.parties.get_mut(code).expect("a party of the story");
         party.disk = FaultyDisk::default();
-        let storage = Storage {
-            disk: Arc::new(party.disk.clone()),
-            fatal: Fatal::dangerous_hook(|error| eprintln!("fatal: {error}")),
-        };
+        let opened = World::try_open(party, clock).await;
+        opened.expect("the node starts");
+    }
+
+    /// Starts an enrolled node on a disk that may stop while it does.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub async fn open_node_on(&mut self, code: &str, disk: FaultyDisk) -> Result<(), StartError> {
+        let clock = Arc::clone(&self.clock);
+        let party = self.parties.get_mut(code).expect("a party of the story");
+        party.disk = disk;
+        World::try_open(party, clock).await
+    }
+
+    async fn try_open(party: &mut Party, clock: Arc<dyn Clock>) -> Result<(), StartError> {
         let config = Config::load(&party.dir).expect("the configuration is right");
         unlocked(&party.dir.join("lock")).await;
-        party.node = Some(Node::start_on(config, clock, storage).await.expect("the node starts"));
+        party.node = Some(Node::start_on(config, clock, storage(&party.disk)).await?);
+        Ok(())
     }
 
     /// Stops a node cleanly.

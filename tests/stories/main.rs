@@ -11,6 +11,7 @@ mod catalogue;
 mod crash;
 mod disk_full;
 mod doors;
+mod durable;
 mod enrolment;
 mod erasure;
 mod evidence;

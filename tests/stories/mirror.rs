@@ -331,7 +331,10 @@ async fn nothing_is_restored_over_a_directory_that_is_in_use_or_from_half_a_mirr
         another.root[0] ^= 1;
         another.quorum.high += 1;
         let told = recover(&from, &fresh, &keys, Some(&another)).unwrap_err().to_string();
-        assert!(told.contains("anchor") && told.contains("root, quorum differ"), "{told}");
+        assert!(
+            told.contains("anchor") && told.contains("root, quorum differ"),
+            "{told}"
+        );
         assert!(!fresh.exists(), "half a node was left");
         let whole = recover(&from, &fresh, &keys, Some(&own));
         assert!(whole.is_ok(), "{whole:?}");

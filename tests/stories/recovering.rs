@@ -37,7 +37,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy of a member's data directory beside it.
-fn back_up(world: &World, code: &str) -> PathBuf {
+pub(crate) fn back_up(world: &World, code: &str) -> PathBuf {
     let to = world.dir.path().join(format!("{code}-backup"));
     copy(&world.party(code).dir, &to);
     // A clone of the machine has the secret of its keys too.
@@ -50,7 +50,7 @@ fn back_up(world: &World, code: &str) -> PathBuf {
 }
 
 /// The member's data directory becomes what the backup holds.
-fn restore(world: &World, code: &str, backup: &Path) {
+pub(crate) fn restore(world: &World, code: &str, backup: &Path) {
     let dir = &world.party(code).dir;
     std::fs::remove_dir_all(dir).unwrap();
     copy(backup, dir);

@@ -79,13 +79,18 @@ pub(super) fn store_certificate(store: &KeyStore, name: &str, certificate: &[u8]
 
 /// Refuses to make an authority where there is one: its certificates would no longer be believed.
 pub(super) fn check_absent(store: &KeyStore, name: &str) -> Result<(), CertError> {
-    if store.read(&file(name))?.is_none() {
+    if !is_stored(store, name)? {
         return Ok(());
     }
     Err(CertError::Authority {
         rule: format!("{} exists already in {}", file(name), store.path().display()),
         remedy: "use it, or choose another directory",
     })
+}
+
+/// Whether the store has the certificate of an authority. Its key came before.
+pub(super) fn is_stored(store: &KeyStore, name: &str) -> Result<bool, CertError> {
+    Ok(store.read(&file(name))?.is_some())
 }
 
 /// The stored certificate of an authority and its key, which must belong together.

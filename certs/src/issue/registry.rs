@@ -48,6 +48,17 @@ impl Root {
         Ok(Root(Signer::new(instance, key, certificate)))
     }
 
+    /// As [`Root::open`] where the store has a root, else as [`Root::create`].
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn open_or_create(store: &KeyStore, instance: &Instance, now_us: u64) -> Result<Root, CertError> {
+        if authority::is_stored(store, ROOT)? {
+            return Root::open(store, instance, now_us);
+        }
+        Root::create(store, instance, now_us)
+    }
+
     /// Opens what [`Root::create`] stored.
     ///
     /// # Errors
@@ -84,6 +95,17 @@ impl Issuing {
             signer: Signer::new(instance, key, certificate),
             root: root.certificate().clone(),
         })
+    }
+
+    /// As [`Issuing::open`] where the store has an issuing authority, else as [`Issuing::create`].
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn open_or_create(store: &KeyStore, root: &Root, now_us: u64) -> Result<Issuing, CertError> {
+        if authority::is_stored(store, ISSUING)? {
+            return Issuing::open(store, &root.0.instance, root.certificate(), now_us);
+        }
+        Issuing::create(store, root, now_us)
     }
 
     /// Opens what [`Issuing::create`] stored; the root's key is not needed.

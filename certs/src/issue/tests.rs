@@ -201,7 +201,9 @@ fn what_a_request_asks_for_besides_its_key_is_not_granted() {
     let network = Network::new();
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "JO/GOV/psd/node/node1");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "JO/GOV/psd/node/node1");
     params.subject_alt_names = vec![
         SanType::URI("spiffe://jo/GOV/psd/node/node1".try_into().unwrap()),
         SanType::DnsName("*.example.jo".try_into().unwrap()),
@@ -219,7 +221,11 @@ fn what_a_request_asks_for_besides_its_key_is_not_granted() {
     let [issuing, root] = network.issuing.issuers();
     let chain = [leaf, issuing, root];
     let checked = crate::profile::check_node_tls(&chain, network.root.certificate(), NOW_US).unwrap();
-    assert_eq!(checked.node, node(), "the profile is exact: names, usages and constraints");
+    assert_eq!(
+        checked.node,
+        node(),
+        "the profile is exact: names, usages and constraints"
+    );
 }
 
 #[test]
