@@ -14,7 +14,7 @@ use x509_parser::prelude::FromDer;
 
 use crate::ed25519::PublicKey;
 use crate::error::CertError;
-use crate::profile::{KeyKind, public_key};
+use crate::profile::{KeyKind, holds_key, public_key};
 use crate::seal::SealKey;
 use crate::tls_key::TlsKey;
 
@@ -43,6 +43,26 @@ pub fn seal_csr(key: &SealKey) -> Result<Vec<u8>, CertError> {
 /// [`CertError::Request`].
 pub fn p256_key(request: &[u8]) -> Result<Vec<u8>, CertError> {
     read(request, KeyKind::P256).map(|key| key.raw)
+}
+
+/// Whether a request (PKCS#10, DER) for a node's TLS certificate is for, and signed by, the key of one that was issued (DER).
+///
+/// # Errors
+/// [`CertError::Request`].
+pub fn is_for_tls(request: &[u8], certificate: &[u8]) -> Result<bool, CertError> {
+    is_for(request, KeyKind::P256, certificate)
+}
+
+/// Whether a request (PKCS#10, DER) for a seal certificate is for, and signed by, the key of one that was issued (DER).
+///
+/// # Errors
+/// [`CertError::Request`].
+pub fn is_for_seal(request: &[u8], certificate: &[u8]) -> Result<bool, CertError> {
+    is_for(request, KeyKind::Ed25519, certificate)
+}
+
+fn is_for(request: &[u8], kind: KeyKind, certificate: &[u8]) -> Result<bool, CertError> {
+    read(request, kind).map(|key| holds_key(certificate, &key.raw))
 }
 
 /// How a seal certificate names its origin: `jisr://JO/GOV/mol/node1/2026`.

@@ -2,9 +2,11 @@
 //!
 //! These run before the node does, or beside it; they touch files only, and the registry once.
 
+mod attempt;
 mod layout;
 mod token;
 
+pub(crate) use attempt::Attempt;
 pub use layout::Layout;
 pub use token::read_token;
 pub(crate) use token::token_for;
@@ -22,7 +24,7 @@ use jisr_certs::{CertError, csr, pem, profile, tls};
 use jisr_ledger::anchor::Anchor;
 use jisr_ledger::files::{Disk as _, RealDisk, create_directory};
 use jisr_ledger::snapshot::{ProvenRows, Standing, node_key};
-use jisr_proto::ident::{Epoch, OfficerId, Origin, SubsystemId};
+use jisr_proto::ident::{OfficerId, Origin, SubsystemId};
 use jisr_proto::registry::registry_client::RegistryClient;
 use jisr_proto::registry::{EnrolRequest, EnrolResponse, FollowRequest, Token};
 use jisr_proto::snapshot::SnapshotUpdate;
@@ -62,7 +64,8 @@ pub enum SetupError {
     Token(String),
     /// The registry cannot be reached.
     #[error(
-        "registry: {address} cannot be reached: {detail}. Check address, port and firewall, and that the registry runs"
+        "registry: {address} cannot be reached, or its answer was lost: {detail}. Check address, port and firewall, and that the \
+         registry runs; then do the same once more: the token is as good as before"
     )]
     Unreachable {
         /// host:port.
@@ -125,12 +128,20 @@ pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, Setu
             data.display()
         )));
     }
+    let attempt = Attempt::new(data, &config, &read);
+    if layout.anchor().exists() && !attempt.is_begun()? {
+        return Err(SetupError::State(format!(
+            "{0} is enrolled already. Start it: jisr node run --dir {0}",
+            data.display()
+        )));
+    }
     let store = config.open_keys()?;
-    let enrolled = ask_for(&config, (&store, &store), &read, now_us).await?;
+    let enrolled = ask_for(&config, (&store, &store), (&attempt, &read), now_us).await?;
     create_directory(&layout.snapshot()).map_err(io("make", &layout.snapshot()))?;
     for (path, bytes) in enrolled.files(&layout) {
         RealDisk.replace(&path, &bytes).map_err(io("write", &path))?;
     }
+    attempt.end(&store)?;
     Ok(enrolled.origin)
 }
 
@@ -138,12 +149,12 @@ pub async fn enrol(data: &Path, token: &str, now_us: u64) -> Result<Origin, Setu
 pub(crate) async fn enrol_anew(
     config: &Config,
     made: &Path,
-    token: &Token,
+    (attempt, token): (&Attempt, &Token),
     now_us: u64,
 ) -> Result<Enrolled, SetupError> {
     let store = config.open_keys()?;
     let made = KeyStore::open_from(made, &config.secret_source())?;
-    ask_for(config, (&store, &made), token, now_us).await
+    ask_for(config, (&store, &made), (attempt, token), now_us).await
 }
 
 /// What the registry answered, checked.
@@ -178,21 +189,13 @@ impl Enrolled {
 async fn ask_for(
     config: &Config,
     (lasting, of_ledger): (&KeyStore, &KeyStore),
-    token: &Token,
+    (attempt, token): (&Attempt, &Token),
     now_us: u64,
 ) -> Result<Enrolled, SetupError> {
-    // The registry names the origin; until then the key stands under an epoch that no ledger has.
-    let pending = config
-        .node
-        .origin(&PENDING_EPOCH.parse::<Epoch>().expect("four digits are an epoch"));
-    of_ledger.destroy(&key_file(&pending))?;
-    let response = ask(config, (lasting, of_ledger), &pending, token, now_us).await?;
+    attempt.begin(of_ledger)?;
+    let response = ask(config, (lasting, of_ledger), &attempt.pending, token, now_us).await?;
     let origin = check(config, token, &response, now_us)?;
-    let key = of_ledger
-        .read(&key_file(&pending))?
-        .ok_or_else(|| SetupError::State("the seal key vanished".to_owned()))?;
-    of_ledger.write(&key_file(&origin), &key)?;
-    of_ledger.destroy(&key_file(&pending))?;
+    attempt.name_key(of_ledger, &origin)?;
     let snapshot = follow_once(config, lasting, token, (&response, now_us)).await;
     let snapshot = snapshot.inspect_err(|error| {
         tracing::warn!(
@@ -237,9 +240,6 @@ async fn follow_once(
     }
     Err("the registry ended the call before all was told".to_owned())
 }
-
-/// Epoch under which a seal key waits for its origin.
-const PENDING_EPOCH: &str = "0000";
 
 /// Name of the file that holds the seal key of an origin.
 pub(crate) fn key_file(origin: &Origin) -> String {

@@ -24,7 +24,7 @@ use prost::Message as _;
 use crate::config::Config;
 use crate::ending::{self, Ended};
 use crate::quarantine::Quarantine;
-use crate::setup::{self, Layout, SetupError, io};
+use crate::setup::{self, Attempt, Layout, SetupError, io};
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -65,8 +65,11 @@ pub async fn succeed(data: &Path, token: &str, clock: Arc<dyn Clock>) -> Result<
     };
     let _lock = lock(data)?;
     let old = heads.first().map(|head| head.origin.clone()).unwrap_or_default();
-    stage.begin()?;
-    let enrolled = setup::enrol_anew(&config, &stage.keys(), &token, clock.now_us()).await?;
+    let attempt = Attempt::new(&stage.path(""), &config, &token);
+    if !attempt.is_begun()? {
+        stage.begin()?;
+    }
+    let enrolled = setup::enrol_anew(&config, &stage.keys(), (&attempt, &token), clock.now_us()).await?;
     let succeeded = Succeeded {
         old,
         new: enrolled.origin.clone(),
@@ -207,7 +210,7 @@ impl Stage {
         Ok(Layout::new(&self.data).secret_source().read()?)
     }
 
-    /// An empty one: what an earlier try made was never used.
+    /// An empty one: what an earlier try made was never used, or for another token.
     fn begin(&self) -> Result<(), SetupError> {
         let dir = self.path("");
         match fs::remove_dir_all(&dir) {

@@ -63,14 +63,18 @@ pub struct Limits {
     pub handshake: Duration,
     /// Open connections without a certificate.
     pub strangers: usize,
+    /// Connections of one IPv4 address or /64 of IPv6 that have shown no certificate, or not yet.
+    pub strangers_per_address: usize,
     /// Age at which a connection without a certificate is closed.
     pub stranger_age: Duration,
     /// Bytes of one request of an enrolled node.
     pub body_bytes_max: usize,
     /// Bytes of one request without a certificate.
     pub enrol_bytes_max: usize,
-    /// Calls a minute without a certificate, by IP address.
+    /// Calls a minute without a certificate, by IPv4 address or /64 of IPv6.
     pub enrolments_per_minute: u32,
+    /// Calls a minute without a certificate, by whomever.
+    pub enrolments_per_minute_all: u32,
     /// Calls a minute of one node.
     pub requests_per_minute: u32,
     /// Proofs, tiles and cosignatures a minute of one node.
@@ -89,11 +93,13 @@ impl Default for Limits {
             connections: 4096,
             streams_per_connection: 64,
             handshake: Duration::from_secs(10),
-            strangers: 256,
+            strangers: 1024,
+            strangers_per_address: 128,
             stranger_age: Duration::from_secs(30),
             body_bytes_max: 4 << 20,
             enrol_bytes_max: 64 << 10,
             enrolments_per_minute: 60,
+            enrolments_per_minute_all: 6000,
             requests_per_minute: 6000,
             proofs_per_minute: 6000,
             hellos_per_minute: 600,
@@ -232,10 +238,12 @@ struct RawLimits {
     streams_per_connection: Option<Spanned<u64>>,
     handshake_s: Option<Spanned<u64>>,
     strangers: Option<Spanned<u64>>,
+    strangers_per_address: Option<Spanned<u64>>,
     stranger_age_s: Option<Spanned<u64>>,
     body_bytes_max: Option<Spanned<u64>>,
     enrol_bytes_max: Option<Spanned<u64>>,
     enrolments_per_minute: Option<Spanned<u64>>,
+    enrolments_per_minute_all: Option<Spanned<u64>>,
     requests_per_minute: Option<Spanned<u64>>,
     proofs_per_minute: Option<Spanned<u64>>,
     hellos_per_minute: Option<Spanned<u64>>,
@@ -303,84 +311,104 @@ impl RawCertificates {
 impl RawLimits {
     fn check(self, lines: &Lines<'_>) -> Result<Limits, Error> {
         let standard = Limits::default();
-        let size = |key, value: &Option<Spanned<u64>>, least, most, otherwise: usize| {
+        let size = |key, value: &Option<Spanned<u64>>, (least, most), otherwise: usize| {
             let found = lines.within(key, value.as_ref(), least, most)?;
             Ok::<usize, Error>(found.and_then(|n| usize::try_from(n).ok()).unwrap_or(otherwise))
         };
-        let count = |key, value: &Option<Spanned<u64>>, most, otherwise: u32| {
+        let seconds = |key, value: &Option<Spanned<u64>>, most, otherwise: Duration| {
             let found = lines.within(key, value.as_ref(), 1, most)?;
-            Ok::<u32, Error>(found.and_then(|n| u32::try_from(n).ok()).unwrap_or(otherwise))
+            Ok::<Duration, Error>(found.map_or(otherwise, Duration::from_secs))
         };
-        let handshake = lines.within("limits.handshake_s", self.handshake_s.as_ref(), 1, 60)?;
-        let stranger_age = lines.within("limits.stranger_age_s", self.stranger_age_s.as_ref(), 1, 600)?;
+        let places = (1, 100_000);
+        let body = (64 << 10, 64 << 20);
+        let enrolment = (8 << 10, 1 << 20);
+        let each = "limits.strangers_per_address";
+        let proposals = "limits.proposals_per_member";
         Ok(Limits {
-            connections: size(
-                "limits.connections",
-                &self.connections,
-                1,
-                100_000,
-                standard.connections,
+            connections: size("limits.connections", &self.connections, places, standard.connections)?,
+            handshake: seconds("limits.handshake_s", &self.handshake_s, 60, standard.handshake)?,
+            strangers: size("limits.strangers", &self.strangers, places, standard.strangers)?,
+            strangers_per_address: size(
+                each,
+                &self.strangers_per_address,
+                places,
+                standard.strangers_per_address,
             )?,
-            streams_per_connection: count(
-                "limits.streams_per_connection",
-                &self.streams_per_connection,
-                10_000,
-                standard.streams_per_connection,
+            stranger_age: seconds(
+                "limits.stranger_age_s",
+                &self.stranger_age_s,
+                600,
+                standard.stranger_age,
             )?,
-            handshake: handshake.map_or(standard.handshake, Duration::from_secs),
-            strangers: size("limits.strangers", &self.strangers, 1, 100_000, standard.strangers)?,
-            stranger_age: stranger_age.map_or(standard.stranger_age, Duration::from_secs),
             body_bytes_max: size(
                 "limits.body_bytes_max",
                 &self.body_bytes_max,
-                64 << 10,
-                64 << 20,
+                body,
                 standard.body_bytes_max,
             )?,
             enrol_bytes_max: size(
                 "limits.enrol_bytes_max",
                 &self.enrol_bytes_max,
-                8 << 10,
-                1 << 20,
+                enrolment,
                 standard.enrol_bytes_max,
             )?,
+            proposals_per_member: size(
+                proposals,
+                &self.proposals_per_member,
+                places,
+                standard.proposals_per_member,
+            )?,
+            ..self.rates(standard, lines)?
+        })
+    }
+
+    /// What is counted by minute, and the calls at once on a connection.
+    fn rates(&self, standard: Limits, lines: &Lines<'_>) -> Result<Limits, Error> {
+        let count = |key, value: &Option<Spanned<u64>>, most, otherwise: u32| {
+            let found = lines.within(key, value.as_ref(), 1, most)?;
+            Ok::<u32, Error>(found.and_then(|n| u32::try_from(n).ok()).unwrap_or(otherwise))
+        };
+        let streams = "limits.streams_per_connection";
+        let enrolments = "limits.enrolments_per_minute";
+        let all = "limits.enrolments_per_minute_all";
+        let requests = "limits.requests_per_minute";
+        let proofs = "limits.proofs_per_minute";
+        let hellos = "limits.hellos_per_minute";
+        let reports = "limits.reports_per_minute";
+        Ok(Limits {
+            streams_per_connection: count(
+                streams,
+                &self.streams_per_connection,
+                10_000,
+                standard.streams_per_connection,
+            )?,
             enrolments_per_minute: count(
-                "limits.enrolments_per_minute",
+                enrolments,
                 &self.enrolments_per_minute,
                 1_000_000,
                 standard.enrolments_per_minute,
             )?,
+            enrolments_per_minute_all: count(
+                all,
+                &self.enrolments_per_minute_all,
+                1_000_000,
+                standard.enrolments_per_minute_all,
+            )?,
             requests_per_minute: count(
-                "limits.requests_per_minute",
+                requests,
                 &self.requests_per_minute,
                 10_000_000,
                 standard.requests_per_minute,
             )?,
-            proofs_per_minute: count(
-                "limits.proofs_per_minute",
-                &self.proofs_per_minute,
-                10_000_000,
-                standard.proofs_per_minute,
-            )?,
-            hellos_per_minute: count(
-                "limits.hellos_per_minute",
-                &self.hellos_per_minute,
-                1_000_000,
-                standard.hellos_per_minute,
-            )?,
+            proofs_per_minute: count(proofs, &self.proofs_per_minute, 10_000_000, standard.proofs_per_minute)?,
+            hellos_per_minute: count(hellos, &self.hellos_per_minute, 1_000_000, standard.hellos_per_minute)?,
             reports_per_minute: count(
-                "limits.reports_per_minute",
+                reports,
                 &self.reports_per_minute,
                 1_000_000,
                 standard.reports_per_minute,
             )?,
-            proposals_per_member: size(
-                "limits.proposals_per_member",
-                &self.proposals_per_member,
-                1,
-                100_000,
-                standard.proposals_per_member,
-            )?,
+            ..standard
         })
     }
 }

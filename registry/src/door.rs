@@ -22,6 +22,7 @@ use tonic::transport::server::Connected;
 
 use crate::config::Limits;
 use crate::error::Error;
+use crate::places::{Place, Places};
 
 /// Wait after an accept that failed, for example for want of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -50,7 +51,7 @@ pub(crate) struct Connection {
 /// Who shows no certificate may enrol and has to go: a short time, in one of few places.
 struct Stranger {
     until: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, Place),
 }
 
 /// What a door needs.
@@ -107,6 +108,7 @@ impl Door {
             clock: Arc::clone(&self.clock),
             handshake: self.limits.handshake,
             strangers: Arc::new(Semaphore::new(self.limits.strangers)),
+            places: Places::new(self.limits.strangers_per_address),
             stranger_age: self.limits.stranger_age,
             ready,
         });
@@ -158,12 +160,18 @@ struct Shaker {
     clock: Arc<dyn Clock>,
     handshake: Duration,
     strangers: Arc<Semaphore>,
+    places: Arc<Places>,
     stranger_age: Duration,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
 impl Shaker {
     async fn shake(&self, acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Before a signature is made for it.
+        let Some(place) = self.places.take(address.ip()) else {
+            tracing::debug!(%address, "too many connections from this address that have shown no certificate");
+            return;
+        };
         let stream = match tokio::time::timeout(self.handshake, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
@@ -186,11 +194,14 @@ impl Shaker {
             },
         };
         let stranger = match identity {
-            Some(_) => None,
+            Some(_) => {
+                drop(place);
+                None
+            }
             None => match Arc::clone(&self.strangers).try_acquire_owned() {
-                Ok(place) => Some(Stranger {
+                Ok(permit) => Some(Stranger {
                     until: Box::pin(tokio::time::sleep(self.stranger_age)),
-                    _place: place,
+                    _place: (permit, place),
                 }),
                 Err(_) => {
                     tracing::debug!(%address, "too many connections without a certificate");

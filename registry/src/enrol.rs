@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jisr_certs::ed25519::PublicKey;
 use jisr_certs::issue::Issuing;
-use jisr_certs::profile;
 use jisr_certs::validity::Validity;
+use jisr_certs::{csr, digest, profile};
 use jisr_ledger::note;
 use jisr_ledger::snapshot::{Showing, node_key};
 use jisr_proto::ident::{Epoch, NodeId};
@@ -14,10 +14,11 @@ use jisr_proto::reason::Reason;
 use jisr_proto::registry::{EnrolRequest, EnrolResponse};
 use jisr_proto::snapshot as wire;
 
+use crate::desk::Done;
 use crate::office::{Office, SKEW_US};
 use crate::refusal::Refusal;
 use crate::snapshot::Published;
-use crate::state::{Act, EnrolAct, Ground, Hash, RevokeNodeAct, SUPERSEDED, State};
+use crate::state::{Act, EnrolAct, Ground, Hash, RevokeNodeAct, SUPERSEDED, State, TokenUse};
 use crate::{text, token};
 
 /// Largest certificate or request that is read, bytes.
@@ -43,35 +44,32 @@ struct Issuance {
 }
 
 impl Office {
-    /// Enrols a node. The token is checked before anything is computed for the caller; the entry is durable before
-    /// anything is returned.
+    /// Enrols a node. The token is found before anything else is looked at or computed for the caller; the entry is durable before
+    /// anything is returned. Whoever asks again with the same token and the same keys may not have heard the answer, and hears it.
     ///
     /// # Errors
     /// TOKEN_INVALID, TOKEN_USED, TOKEN_EXPIRED, CLOCK_SKEW, CSR_INVALID, REQUEST_INVALID.
     pub(crate) async fn enrol(&self, request: EnrolRequest) -> Result<EnrolResponse, Refusal> {
+        let token = self.find_token(&request)?;
         self.check_clock(request.now_us)?;
         let known_size = request.known_size;
-        let enrolment = Enrolment::read(request)?;
-        let issuance = Issuance {
-            issuing: Arc::clone(&self.base.issuing),
-            epoch: self.base.config.epoch.clone(),
-            tls_days: self.base.config.tls_days,
-            seal_days: self.base.config.seal_days,
+        let enrolment = Arc::new(Enrolment::read(request, token)?);
+        if let Some(row) = self.again(&enrolment)? {
+            tracing::info!(
+                node = row.id,
+                origin = row.origin,
+                "node hears once more how it is enrolled"
+            );
+            return self.enrolled(row, known_size, self.desk.newest()).await;
+        }
+        let done = match self.list(Arc::clone(&enrolment)).await {
+            // The same request was under way.
+            Err(refusal) if refusal.reason == Reason::TokenUsed => {
+                let row = self.again(&enrolment)?.ok_or(refusal)?;
+                return self.enrolled(row, known_size, self.desk.newest()).await;
+            }
+            done => done?,
         };
-        let done = self
-            .desk
-            .submit(move |state, at_us| {
-                state.check_token_use(&enrolment.token, &enrolment.node, at_us)?;
-                let row = enrolment.issue(&issuance, state, at_us)?;
-                Ok((
-                    Act::Enrol(EnrolAct {
-                        row: row.clone(),
-                        token: enrolment.token,
-                    }),
-                    row,
-                ))
-            })
-            .await?;
         let row = done.value;
         tracing::info!(node = row.id, origin = row.origin, "node enrolled");
         let snapshot = match self.revoke_superseded().await {
@@ -81,6 +79,59 @@ impl Office {
                 done.snapshot
             }
         };
+        self.enrolled(row, known_size, snapshot).await
+    }
+
+    /// Issues the certificates and lists the node.
+    async fn list(&self, enrolment: Arc<Enrolment>) -> Result<Done<wire::Node>, Refusal> {
+        let issuance = Issuance {
+            issuing: Arc::clone(&self.base.issuing),
+            epoch: self.base.config.epoch.clone(),
+            tls_days: self.base.config.tls_days,
+            seal_days: self.base.config.seal_days,
+        };
+        let listed = self.desk.submit(move |state, at_us| {
+            if let TokenUse::Again(_) = state.token_use(&enrolment.token, &enrolment.node, at_us)? {
+                let rule = format!("{} enrolled with this token already", enrolment.node);
+                return Err(Refusal::new(Reason::TokenUsed, rule));
+            }
+            let row = enrolment.issue(&issuance, state, at_us)?;
+            let act = EnrolAct {
+                row: row.clone(),
+                token: enrolment.token,
+            };
+            Ok((Act::Enrol(act), row))
+        });
+        listed.await
+    }
+
+    /// Finds the token by its digest, and nothing else: an unknown one costs a hash and a look into a table. That comparison
+    /// takes other times for other digests tells nothing of a secret, whose digest nobody can choose.
+    fn find_token(&self, request: &EnrolRequest) -> Result<Hash, Refusal> {
+        let token = token(request)?;
+        let node: NodeId = request.node.parse()?;
+        let now_us = self.base.clock.now_us();
+        self.desk
+            .look(|state| state.token_use(&token, &node, now_us).map(drop))?;
+        Ok(token)
+    }
+
+    /// The row of the node that enrolled with this token, where it is this one.
+    fn again(&self, enrolment: &Enrolment) -> Result<Option<wire::Node>, Refusal> {
+        let now_us = self.base.clock.now_us();
+        let listed = self.desk.look(|state| {
+            Ok::<_, Refusal>(match state.token_use(&enrolment.token, &enrolment.node, now_us)? {
+                TokenUse::First => None,
+                TokenUse::Again(listed) => Some(listed.row.clone()),
+            })
+        })?;
+        let Some(row) = listed else { return Ok(None) };
+        enrolment.check_same(&row)?;
+        Ok(Some(row))
+    }
+
+    /// What a node is told that stands in the ledger with this row, and in this snapshot.
+    async fn enrolled(&self, row: wire::Node, known_size: u64, snapshot: Published) -> Result<EnrolResponse, Refusal> {
         let consistency = self.continues(known_size, &snapshot).await?;
         let mut showing = Showing::new(&snapshot.picture.rows);
         showing.row(&node_key(&row.id));
@@ -155,12 +206,20 @@ impl Office {
     }
 }
 
+/// Digest of a request's token.
+///
+/// # Errors
+/// TOKEN_INVALID: it has another length.
+pub(crate) fn token(request: &EnrolRequest) -> Result<Hash, Refusal> {
+    if request.token.len() != 32 {
+        let rule = format!("the token's secret has {} instead of 32 bytes", request.token.len());
+        return Err(Refusal::new(Reason::TokenInvalid, rule));
+    }
+    Ok(token::digest_of(&request.token))
+}
+
 impl Enrolment {
-    pub(crate) fn read(request: EnrolRequest) -> Result<Enrolment, Refusal> {
-        if request.token.len() != 32 {
-            let rule = format!("the token's secret has {} instead of 32 bytes", request.token.len());
-            return Err(Refusal::new(Reason::TokenInvalid, rule));
-        }
+    pub(crate) fn read(request: EnrolRequest, token: Hash) -> Result<Enrolment, Refusal> {
         let sized = [
             (&request.tls_csr, "tls_csr"),
             (&request.seal_csr, "seal_csr"),
@@ -176,13 +235,38 @@ impl Enrolment {
         }
         Ok(Enrolment {
             node: request.node.parse()?,
-            token: token::digest_of(&request.token),
+            token,
             tls_csr: request.tls_csr,
             seal_csr: request.seal_csr,
             witness_key: request.witness_key,
             address: text::address(&request.address).map_err(|e| Refusal::invalid(format!("address: {e}")))?,
             local_ca: request.local_ca,
         })
+    }
+
+    /// Whether this asks for just what the row answered: the same keys, each shown by a signature, and the same address.
+    fn check_same(&self, row: &wire::Node) -> Result<(), Refusal> {
+        let refuse = |what: &str, e: &dyn std::fmt::Display| Refusal::new(Reason::CsrInvalid, format!("{what}: {e}"));
+        let tls = row.tls_certificates.last().cloned().unwrap_or_default();
+        let tls = csr::is_for_tls(&self.tls_csr, &tls).map_err(|e| refuse("TLS request", &e))?;
+        let seal = csr::is_for_seal(&self.seal_csr, &row.seal_certificate).map_err(|e| refuse("seal request", &e))?;
+        let other = [
+            (tls, "TLS key"),
+            (seal, "seal key"),
+            (self.witness_key == row.witness_key, "witness key"),
+            (digest::sha256(&[&self.local_ca]).as_slice() == row.local_ca, "local CA"),
+            (self.address == row.address, "address"),
+        ];
+        let other: Vec<&str> = other.iter().filter(|(same, _)| !same).map(|(_, what)| *what).collect();
+        if other.is_empty() {
+            return Ok(());
+        }
+        let rule = format!(
+            "{} enrolled with this token already, and this request has another {}; only the same request is answered again, until the token expires",
+            self.node,
+            other.join(", ")
+        );
+        Err(Refusal::new(Reason::TokenUsed, rule))
     }
 
     fn issue(&self, issuance: &Issuance, state: &State, at_us: u64) -> Result<wire::Node, Refusal> {

@@ -9,7 +9,7 @@ use jisr_proto::registry::{EnrolRequest, ReportRequest};
 use jisr_proto::snapshot::SignedAct;
 
 use crate::administration::Signed;
-use crate::enrol::Enrolment;
+use crate::enrol::{self, Enrolment};
 use crate::refusal::Refusal;
 use crate::report;
 
@@ -18,7 +18,8 @@ use crate::report;
 /// # Errors
 /// TOKEN_INVALID, REQUEST_INVALID.
 pub fn enrolment(request: EnrolRequest) -> Result<(), Refusal> {
-    Enrolment::read(request).map(drop)
+    let token = enrol::token(&request)?;
+    Enrolment::read(request, token).map(drop)
 }
 
 /// Reads a report: which ledger it is about.

@@ -2,6 +2,7 @@
 
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -13,6 +14,7 @@ use tonic::server::NamedService;
 use tower_service::Service;
 
 use crate::door::Peer;
+use crate::office::Office;
 use crate::refusal::Refusal;
 use crate::service::{NodeService, status};
 
@@ -22,7 +24,7 @@ const ENROL: &str = "/jisr.registry.v1.Registry/Enrol";
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) inner: RegistryServer<NodeService>,
-    pub(crate) enrol_bytes_max: usize,
+    pub(crate) office: Arc<Office>,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, std::convert::Infallible>> + Send>>;
@@ -37,17 +39,18 @@ impl Service<Request<Body>> for Gate {
     }
 
     fn call(&mut self, request: Request<Body>) -> Answer {
+        let peer = request.extensions().get::<Peer>();
         if request.uri().path() == ENROL {
-            let limit = self.enrol_bytes_max;
+            // Counted before the body is read, so that who asks too often costs no memory either.
+            if let Err(refusal) = self.office.stranger(peer) {
+                return Box::pin(ready(Ok(status(refusal).into_http())));
+            }
+            let limit = self.office.base.config.limits.enrol_bytes_max;
             return self
                 .inner
                 .call(request.map(|body| Body::new(Limited::new(body, limit))));
         }
-        if request
-            .extensions()
-            .get::<Peer>()
-            .is_none_or(|peer| peer.identity.is_none())
-        {
+        if peer.is_none_or(|peer| peer.identity.is_none()) {
             let refusal = Refusal::new(
                 Reason::CallerUnauthenticated,
                 "no client certificate came; only Enrol needs none",

@@ -44,6 +44,7 @@ mod follow;
 mod history;
 mod hello;
 mod office;
+mod places;
 mod publish;
 mod catalogue;
 mod health;

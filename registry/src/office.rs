@@ -14,6 +14,7 @@ use crate::desk::Desk;
 use crate::door::Peer;
 use crate::health::Health;
 use crate::init::Base;
+use crate::places;
 use crate::rate::{self, Rate};
 use crate::refusal::Refusal;
 use crate::stamping::Newest;
@@ -39,6 +40,7 @@ pub(crate) struct Office {
     hellos: Rate<NodeId>,
     reports: Rate<NodeId>,
     strangers: Rate<IpAddr>,
+    all_strangers: Rate<()>,
     callers: Rate<NodeId>,
 }
 
@@ -61,6 +63,7 @@ impl Office {
         let limits = &base.config.limits;
         Office {
             strangers: Rate::new(limits.enrolments_per_minute),
+            all_strangers: Rate::new(limits.enrolments_per_minute_all),
             callers: Rate::new(limits.requests_per_minute),
             proofs: Rate::new(limits.proofs_per_minute),
             hellos: Rate::new(limits.hellos_per_minute),
@@ -169,15 +172,27 @@ impl Office {
         }
     }
 
-    /// Counts a call without a certificate.
+    /// Counts a call without a certificate, for its address and for all.
     ///
     /// # Errors
     /// OVERLOADED.
-    pub(crate) fn stranger(&self, peer: &Peer) -> Result<(), Refusal> {
-        if self.strangers.admit(peer.address, self.base.clock.now_us()) {
+    pub(crate) fn stranger(&self, peer: Option<&Peer>) -> Result<(), Refusal> {
+        let peer = peer.ok_or_else(|| Refusal::new(Reason::Internal, "the connection does not say who is there"))?;
+        let now_us = self.base.clock.now_us();
+        let (of, whose, limit) = if !self.strangers.admit(places::network(peer.address), now_us) {
+            (
+                self.strangers.per_minute(),
+                "from this address",
+                "enrolments_per_minute",
+            )
+        } else if !self.all_strangers.admit((), now_us) {
+            (self.all_strangers.per_minute(), "in all", "enrolments_per_minute_all")
+        } else {
             return Ok(());
-        }
-        let rule = "more enrolments were tried from this address in this minute than the registry answers";
+        };
+        let wait_s = rate::wait_s(now_us);
+        let rule =
+            format!("the registry answers {of} enrolments a minute {whose} (limits.{limit}); try again in {wait_s} s");
         Err(Refusal::new(Reason::Overloaded, rule))
     }
 }

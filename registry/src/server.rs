@@ -235,7 +235,7 @@ fn serve_nodes(
     };
     let gate = Gate {
         inner: RegistryServer::new(service).max_decoding_message_size(limits.body_bytes_max),
-        enrol_bytes_max: limits.enrol_bytes_max,
+        office: Arc::clone(office),
     };
     let (ready, connections) = door::ready();
     let server = Server::builder()

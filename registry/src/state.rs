@@ -19,7 +19,7 @@ pub(crate) use act::{
 pub(crate) use contracts::agreement_digest;
 pub(crate) use renewal::Wanted;
 pub(crate) use rows::{Administrator, AgreementRow, Member, Node, Pending, Service, Token};
-pub(crate) use rules::SUPERSEDED;
+pub(crate) use rules::{SUPERSEDED, TokenUse};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -187,7 +187,7 @@ impl State {
         let row = Token {
             node: act.node.clone(),
             expires_us: act.expires_us,
-            used: false,
+            used: None,
         };
         self.tokens.insert(act.token, row);
     }
@@ -196,7 +196,7 @@ impl State {
         let id: NodeId = act.row.id.parse()?;
         let origin: Origin = act.row.origin.parse()?;
         if let Some(token) = self.tokens.get_mut(&act.token) {
-            token.used = true;
+            token.used = act.row.tls_certificates.first().map(|der| digest::sha256(&[der]));
         }
         self.supersede(&id, act);
         self.unlist(&id);

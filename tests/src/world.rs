@@ -62,8 +62,9 @@ fn storage(disk: &FaultyDisk) -> Storage {
     }
 }
 
-/// The member that a story means: `mol` is `JO/GOV/mol`, `CHM/amman` is `JO/CHM/amman`.
+/// The member that a story means: `mol` is `JO/GOV/mol`, `CHM/amman` is `JO/CHM/amman`; of `psd@node2` it is psd.
 pub(crate) fn member(name: &str) -> MemberId {
+    let name = name.split('@').next().unwrap_or(name);
     let name = if name.contains('/') {
         format!("JO/{name}")
     } else {
@@ -72,9 +73,10 @@ pub(crate) fn member(name: &str) -> MemberId {
     name.parse().expect("a story names a member")
 }
 
-/// The only node of that member.
+/// The node that a story means: `psd` is its first, `psd@node2` the second.
 fn node_of(name: &str) -> String {
-    format!("{}/node/node1", member(name))
+    let node = name.split_once('@').map_or("node1", |(_, node)| node);
+    format!("{}/node/{node}", member(name))
 }
 
 /// The admission of that member.
@@ -123,7 +125,7 @@ pub fn found(
     Ok(keys.iter().zip(&made.certificates).map(credential).collect())
 }
 
-/// Registry, nodes, backends. Members are named as `mol`, or with their class as `CHM/amman`.
+/// Registry, nodes, backends. Members are named as `mol`, or with their class as `CHM/amman`; a second node of one as `psd@node2`.
 pub struct World {
     /// Everything lies in here.
     pub dir: TempDir,
@@ -169,6 +171,7 @@ impl World {
         config.tls_days = days;
         config.confirm_wait = Duration::from_secs(2);
         config.limits.enrolments_per_minute = 10_000;
+        config.limits.enrolments_per_minute_all = 10_000;
         let administrators = found(&config, &clock, &FaultyDisk::default()).expect("a registry can be made");
         let mut world = World {
             dir,
@@ -329,7 +332,7 @@ impl World {
         std::fs::create_dir_all(&dir).expect("a directory can be made");
         let backend = Backend::start().await;
         let (local, peer) = (free_port().await, free_port().await);
-        let subsystem = if code == "psd" {
+        let subsystem = if code.split('@').next() == Some("psd") {
             PROVIDER.to_owned()
         } else {
             format!("{}/probe", member(code))

@@ -11,7 +11,8 @@ use jisr_ledger::note::{Checkpoint, SignedNote};
 use jisr_node::setup::{self, SetupError};
 use jisr_proto::canonical;
 use jisr_proto::reason::Reason;
-use jisr_tests::{World, until};
+use jisr_proto::registry::Token;
+use jisr_tests::{Question, Relay, World, until};
 
 /// A minute and a second: more than clocks may differ.
 const TOO_FAR_US: u64 = 61_000_000;
@@ -102,11 +103,116 @@ async fn a_token_is_good_for_one_node_once_and_for_a_while() {
     world.end().await;
 }
 
-/// The text of a token that pins this checkpoint (docs/formats.md, enrolment token).
+/// What a TLS handshake and the beginning of a request to enrol take at least, and an answer too.
+const ASKED_BYTES: usize = 1_000;
+const ANSWERED_BYTES: usize = 2_000;
+
+/// A world in which mol enrolled and was not told; also the token.
+async fn unheard() -> (World, String) {
+    let mut world = World::new().await;
+    world.admit("mol").await;
+    world.prepare("mol", "").await;
+    let token = world.token("mol").await;
+    let relay = Relay::losing_answers(world.registry_address(), (ASKED_BYTES, ANSWERED_BYTES)).await;
+    let by_relay = changed(&token, |token| token.registry = relay.address().to_string());
+    let lost = world.enrol("mol", &by_relay).await.expect_err("nothing was heard");
+    assert!(matches!(lost, SetupError::Unreachable { .. }), "{lost}");
+    let taught = lost.to_string();
+    assert!(
+        taught.contains("its answer was lost")
+            && taught.contains("do the same once more: the token is as good as before"),
+        "{taught}"
+    );
+    assert!(
+        !world.party("mol").dir.join("anchor").exists(),
+        "it thinks it is enrolled"
+    );
+    (world, token)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_lost_is_given_again() {
+    let (mut world, token) = unheard().await;
+    let dir = world.party("mol").dir.clone();
+    // Another machine that got hold of the token has nothing of it.
+    let thief = world.dir.path().join("thief");
+    std::fs::create_dir(&thief).unwrap();
+    std::fs::copy(dir.join("node.toml"), thief.join("node.toml")).unwrap();
+    let stolen = setup::enrol(&thief, &token, world.clock.now_us()).await.map(drop);
+    let taught = stolen.as_ref().expect_err("the keys are others").to_string();
+    assert!(
+        taught.contains("has another TLS key, seal key, witness key, local CA"),
+        "{taught}"
+    );
+    assert!(taught.contains("revoke the node"), "{taught}");
+    assert_eq!(by_registry(stolen), Reason::TokenUsed);
+    let origin = setup::enrol(&dir, &token, world.clock.now_us()).await.unwrap();
+    assert_eq!(
+        origin.as_str(),
+        "jisr/JO/GOV/mol/node1/2026",
+        "it enrolled a second time"
+    );
+    let again = setup::enrol(&dir, &token, world.clock.now_us()).await.unwrap_err();
+    assert!(again.to_string().contains("is enrolled already. Start it"), "{again}");
+    world.start_node("mol").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_made_directory_is_completed() {
+    let (mut world, token) = unheard().await;
+    let dir = world.party("mol").dir.clone();
+    // The machine stopped while it wrote what it was answered: certificates are there, the anchor is not.
+    std::fs::write(dir.join("tls.pem"), "half").unwrap();
+    std::fs::create_dir(dir.join("snapshot")).unwrap();
+    std::fs::write(dir.join("snapshot/rows"), "half").unwrap();
+    let origin = setup::enrol(&dir, &token, world.clock.now_us()).await.unwrap();
+    assert_eq!(origin.as_str(), "jisr/JO/GOV/mol/node1/2026");
+    world.start_node("mol").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_another_token_an_unheard_enrolment_begins_anew() {
+    let (mut world, _) = unheard().await;
+    let token = world.token("mol").await;
+    let dir = world.party("mol").dir.clone();
+    let origin = setup::enrol(&dir, &token, world.clock.now_us()).await.unwrap();
+    assert_eq!(origin.as_str(), "jisr/JO/GOV/mol/node1/2026-2");
+    world.start_node("mol").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_node_is_the_same_command() {
+    let mut world = World::of_two().await;
+    world.prepare("psd@node2", "").await;
+    let token = world.token("psd@node2").await;
+    world.enrol("psd@node2", &token).await.unwrap();
+    world.start_node("psd@node2").await;
+    let newest = world.party("psd@node2").status().await.snapshot_version;
+    world.until_all_hold(newest).await;
+    // Both answer questions.
+    let mol = world.caller();
+    let calls = |code: &str| world.party(code).backend.calls();
+    until(async || {
+        mol.ask("Read", &Question::about("9901234567")).await.unwrap();
+        calls("psd") > 0 && calls("psd@node2") > 0
+    })
+    .await;
+    world.end().await;
+}
+
+/// The text of a token that pins this checkpoint.
 fn pinning(token: &str, checkpoint: String) -> String {
+    changed(token, |token| token.checkpoint = checkpoint.into())
+}
+
+/// The text of a token with other content (docs/formats.md, enrolment token).
+fn changed(token: &str, change: impl FnOnce(&mut Token)) -> String {
     use base64::Engine as _;
     let mut read = setup::read_token(token).unwrap();
-    read.checkpoint = checkpoint.into();
+    change(&mut read);
     let bytes: Bytes = canonical::encode(&read);
     let check = digest::sha256(&[&bytes]);
     let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([&bytes, &check[..4]].concat());

@@ -199,6 +199,7 @@ const REST: &str = "\
 
 # [limits]
 # connections = 4096
-# enrolments_per_minute = 60  # without a certificate, by IP address
+# enrolments_per_minute = 60  # without a certificate, by address
+# enrolments_per_minute_all = 6000
 # requests_per_minute = 6000  # of one node
 ";

@@ -33,7 +33,8 @@ pub(crate) fn make() -> Value {
 fn made(secret: &str) -> Value {
     let dir = tempfile::tempdir().expect("a directory");
     let keys = dir.path().join("keys");
-    let (store, _) = KeyStore::create_from(&keys, &source(dir.path(), secret), Arc::new(RealFiles)).expect("a key store");
+    let (store, _) =
+        KeyStore::create_from(&keys, &source(dir.path(), secret), Arc::new(RealFiles)).expect("a key store");
     store.write(FILE, CONTENT).expect("it is written");
     let vault = Vault::open(&store).expect("a vault");
     let name = KeyName {

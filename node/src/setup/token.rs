@@ -51,8 +51,9 @@ pub(super) fn check_token(config: &Config, token: &Token, now_us: u64) -> Result
     }
     if token.expires_us <= now_us {
         return Err(SetupError::Token(format!(
-            "expired {} s ago by this machine's clock",
-            (now_us - token.expires_us) / 1_000_000
+            "expired {} s ago by this machine's clock, which says {} s since 1970: is that right? If it is, this token is of no use",
+            (now_us - token.expires_us) / 1_000_000,
+            now_us / 1_000_000
         )));
     }
     Ok(())

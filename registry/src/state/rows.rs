@@ -59,8 +59,8 @@ pub(crate) struct Token {
     pub(crate) node: NodeId,
     /// Valid until, microseconds.
     pub(crate) expires_us: u64,
-    /// A node enrolled with it.
-    pub(crate) used: bool,
+    /// SHA-256 of the TLS certificate that was issued for it, once a node enrolled.
+    pub(crate) used: Option<Hash>,
 }
 
 /// A listed node.

@@ -7,7 +7,7 @@ use jisr_proto::reason::Reason;
 use jisr_proto::statement::Finding;
 
 use super::administration::unapproved;
-use super::{Act, ChangeAct, EnrolAct, Ground, Hash, Member, RevokeNodeAct, SnapshotAct, State, TokenAct};
+use super::{Act, ChangeAct, EnrolAct, Ground, Hash, Member, Node, RevokeNodeAct, SnapshotAct, State, TokenAct};
 use crate::administration::{Order, Roles};
 use crate::office::SKEW_US;
 use crate::refusal::Refusal;
@@ -20,6 +20,15 @@ const OPEN_TOKENS_MAX: usize = 16;
 
 /// Longest lifetime of a token, microseconds: 30 days.
 const TOKEN_LIFETIME_US_MAX: u64 = 30 * 86_400_000_000;
+
+/// What a token that is known and has not expired is good for.
+#[derive(Debug)]
+pub(crate) enum TokenUse<'a> {
+    /// Nobody enrolled with it yet.
+    First,
+    /// This node did; who shows the same keys may have lost the answer.
+    Again(&'a Node),
+}
 
 /// A 32-byte value.
 pub(super) fn hash(value: &Bytes, what: &str) -> Result<Hash, Refusal> {
@@ -132,7 +141,7 @@ impl State {
         if self.tokens.contains_key(&act.token) {
             return Err(Refusal::invalid("this token exists already"));
         }
-        let open = |row: &&super::Token| row.node == act.node && !row.used && row.expires_us > at_us;
+        let open = |row: &&super::Token| row.node == act.node && row.used.is_none() && row.expires_us > at_us;
         if self.tokens.values().filter(open).count() >= OPEN_TOKENS_MAX {
             let rule = format!("{} has {OPEN_TOKENS_MAX} unused tokens; let them expire", act.node);
             return Err(Refusal::new(Reason::Overloaded, rule));
@@ -140,11 +149,12 @@ impl State {
         Ok(())
     }
 
-    /// Whether a node may enrol with this token now.
+    /// What a node may do with this token now: enrol, or hear once more what it was answered.
     ///
     /// # Errors
-    /// TOKEN_INVALID, the same for an unknown token and for that of another node; TOKEN_USED; TOKEN_EXPIRED.
-    pub(crate) fn check_token_use(&self, token: &Hash, node: &NodeId, at_us: u64) -> Result<(), Refusal> {
+    /// TOKEN_INVALID, the same for an unknown token and for that of another node; TOKEN_EXPIRED; TOKEN_USED where what came of it
+    /// is listed no more.
+    pub(crate) fn token_use(&self, token: &Hash, node: &NodeId, at_us: u64) -> Result<TokenUse<'_>, Refusal> {
         let row = self.tokens.get(token).filter(|row| row.node == *node);
         let row = row.ok_or_else(|| {
             Refusal::new(
@@ -152,25 +162,36 @@ impl State {
                 format!("the registry issued no such token for {node}"),
             )
         })?;
-        if row.used {
-            return Err(Refusal::new(
-                Reason::TokenUsed,
-                format!("the token for {node} was used already; ask for a new one"),
-            ));
-        }
         if at_us >= row.expires_us {
             let late_s = (at_us - row.expires_us) / 1_000_000;
             let rule =
                 format!("the token for {node} expired {late_s} s ago by the registry's clock; ask for a new one");
             return Err(Refusal::new(Reason::TokenExpired, rule));
         }
-        self.admitted(&node.member()).map(drop)
+        self.admitted(&node.member())?;
+        let Some(issued) = row.used else {
+            return Ok(TokenUse::First);
+        };
+        match self.node_by_tls_certificate(&issued) {
+            Some((_, listed)) => Ok(TokenUse::Again(listed)),
+            None => Err(Refusal::new(
+                Reason::TokenUsed,
+                format!(
+                    "{node} enrolled with this token, and what it was given then is listed no more; ask for a new one"
+                ),
+            )),
+        }
     }
 
     fn check_enrolment(&self, act: &EnrolAct, at_us: u64) -> Result<(), Refusal> {
         let id: NodeId = act.row.id.parse()?;
         let origin: Origin = act.row.origin.parse()?;
-        self.check_token_use(&act.token, &id, at_us)?;
+        if let TokenUse::Again(_) = self.token_use(&act.token, &id, at_us)? {
+            return Err(Refusal::new(
+                Reason::TokenUsed,
+                format!("{id} enrolled with this token already"),
+            ));
+        }
         text::address(&act.row.address).map_err(Refusal::invalid)?;
         if origin.node().as_ref() != Some(&id) {
             return Err(Refusal::invalid(format!("{origin} is not an origin of {id}")));

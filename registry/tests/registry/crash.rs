@@ -77,7 +77,8 @@ async fn everything_acknowledged_survives_a_crash() {
     let draft = NodeDraft::new(world.dir.path(), "JO/GOV/psd/node/node2");
     let mut nobody = world.call(None).await;
     nobody.enrol(draft.request(&unused)).await.unwrap();
-    assert_eq!(reason(nobody.enrol(draft.request(&unused)).await), Reason::TokenUsed);
+    let other = NodeDraft::with_epoch(world.dir.path(), "JO/GOV/psd/node/node2", "2027");
+    assert_eq!(reason(nobody.enrol(other.request(&unused)).await), Reason::TokenUsed);
     world.finish((registry, nobody)).await;
 }
 
@@ -93,6 +94,19 @@ async fn a_token_that_two_use_at_once_enrols_one() {
     let (one, two) = tokio::join!(first.enrol(one), second.enrol(two));
     let refused = if one.is_ok() { two } else { one };
     assert_eq!(reason(refused), Reason::TokenUsed);
+    world.finish((first, second)).await;
+}
+
+#[tokio::test]
+async fn one_request_that_comes_twice_at_once_enrols_once_and_is_answered_twice() {
+    let world = World::new().await;
+    world.member("JO/GOV/psd").await;
+    let token = world.token("JO/GOV/psd/node/node1").await;
+    let draft = NodeDraft::new(world.dir.path(), "JO/GOV/psd/node/node1");
+    let [mut first, mut second] = [world.call(None).await, world.call(None).await];
+    let (one, two) = tokio::join!(first.enrol(draft.request(&token)), second.enrol(draft.request(&token)));
+    let [one, two] = [one.unwrap().into_inner(), two.unwrap().into_inner()];
+    assert_eq!(one.tls_certificate, two.tls_certificate);
     world.finish((first, second)).await;
 }
 

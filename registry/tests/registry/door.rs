@@ -7,7 +7,7 @@ use jisr_proto::reason::Reason;
 use jisr_proto::registry as wire;
 use jisr_registry::Limits;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::world::{World, reason};
 
@@ -60,6 +60,39 @@ async fn a_connection_without_certificate_has_to_go() {
 }
 
 #[tokio::test]
+async fn one_address_does_not_fill_the_door() {
+    let world = World::limited(Limits {
+        strangers_per_address: 2,
+        ..Limits::default()
+    })
+    .await;
+    let to = world.registry().address();
+    let from = async |source: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+        socket.connect(to).await.unwrap()
+    };
+    let held = [from("127.0.0.2").await, from("127.0.0.2").await];
+    closed(from("127.0.0.2").await).await;
+    // Others get in meanwhile, and it does when it has a place again.
+    let mut other = world.call(None).await;
+    assert_eq!(
+        reason(other.enrol(wire::EnrolRequest::default()).await),
+        Reason::TokenInvalid
+    );
+    drop(held);
+    let shake = async || {
+        let stream = from("127.0.0.2").await;
+        world.connector(None).connect(tls::server_name(), stream).await
+    };
+    let mut again = shake().await;
+    while again.is_err() {
+        again = shake().await;
+    }
+    world.finish((other, again)).await;
+}
+
+#[tokio::test]
 async fn plain_text_gets_no_answer() {
     let world = World::new().await;
     let mut stream = TcpStream::connect(world.registry().address()).await.unwrap();
@@ -82,7 +115,7 @@ async fn the_own_certificate_is_renewed_and_a_node_s_expires() {
     let mut nobody = world.call(None).await;
     assert_eq!(
         reason(nobody.enrol(wire::EnrolRequest::default()).await),
-        Reason::ClockSkew
+        Reason::TokenInvalid
     );
     assert_eq!(
         reason(open.proposals(wire::ProposalsRequest {}).await),

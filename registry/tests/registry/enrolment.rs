@@ -32,7 +32,7 @@ async fn a_token_says_what_a_newcomer_needs() {
 }
 
 #[tokio::test]
-async fn a_token_is_used_once() {
+async fn a_token_is_good_for_one_set_of_keys() {
     let world = World::new().await;
     world.member("JO/GOV/mol").await;
     let token = world.token(NODE).await;
@@ -40,7 +40,10 @@ async fn a_token_is_used_once() {
     let request = draft.request(&token);
     let mut registry = world.call(None).await;
     let enrolled = registry.enrol(request.clone()).await.unwrap().into_inner();
-    assert_eq!(reason(registry.enrol(request).await), Reason::TokenUsed);
+    let other = NodeDraft::with_epoch(world.dir.path(), NODE, "2027");
+    let refused = registry.enrol(other.request(&token)).await.expect_err("other keys");
+    assert!(refused.message().contains("has another TLS key, seal key"), "{refused}");
+    assert_eq!(reason::<()>(Err(refused)), Reason::TokenUsed);
     assert_eq!(enrolled.origin, "jisr/JO/GOV/mol/node1/2026");
     assert_eq!(
         enrolled.anchor.parse::<jisr_ledger::anchor::Anchor>().unwrap(),
@@ -53,6 +56,108 @@ async fn a_token_is_used_once() {
     let seal = profile::check_seal(&chain(&enrolled.seal_certificate), &root, NOON_US).unwrap();
     assert_eq!(seal.origin.as_str(), enrolled.origin);
     assert_eq!(seal.key, draft.seal.public());
+    world.finish(registry).await;
+}
+
+/// A change of a request.
+type Change = fn(&mut wire::EnrolRequest);
+
+#[tokio::test]
+async fn whoever_did_not_hear_the_answer_hears_it_again() {
+    let mut world = World::new().await;
+    world.member("JO/GOV/mol").await;
+    let token = world.token(NODE).await;
+    let draft = NodeDraft::new(world.dir.path(), NODE);
+    let mut registry = world.call(None).await;
+    let first = registry.enrol(draft.request(&token)).await.unwrap().into_inner();
+    let entries = world.status().await.size;
+    // New signatures, the same keys.
+    let again = registry.enrol(draft.request(&token)).await.unwrap().into_inner();
+    assert_eq!(
+        (&first.tls_certificate, &first.seal_certificate, &first.origin),
+        (&again.tls_certificate, &again.seal_certificate, &again.origin)
+    );
+    assert_eq!(world.status().await.size, entries, "it grew the ledger");
+    let differ: [(Change, &str); 3] = [
+        (|request| request.address = "elsewhere.example:7400".into(), "address"),
+        (
+            |request| request.witness_key = Bytes::from([9; 32].to_vec()),
+            "witness key",
+        ),
+        (|request| request.local_ca = request.tls_csr.clone(), "local CA"),
+    ];
+    for (differ, what) in differ {
+        let mut request = draft.request(&token);
+        differ(&mut request);
+        let refused = registry.enrol(request).await.expect_err(what);
+        assert!(refused.message().contains(&format!("another {what};")), "{refused}");
+        assert_eq!(reason::<()>(Err(refused)), Reason::TokenUsed);
+    }
+    // Who knows the token and both public keys has no answer for it: each is shown by a signature.
+    let mut forged = draft.request(&token);
+    let mut csr = forged.seal_csr.to_vec();
+    *csr.last_mut().unwrap() ^= 1;
+    forged.seal_csr = csr.into();
+    assert_eq!(reason(registry.enrol(forged).await), Reason::CsrInvalid);
+    let later = draft.request(&token);
+    let node = draft.enrolled(again);
+    drop(registry);
+    world.stop().await;
+    world.restart(Some(&node)).await;
+    let mut registry = world.call(None).await;
+    let after = registry.enrol(later.clone()).await.unwrap().into_inner();
+    assert_eq!(after.tls_certificate, first.tls_certificate, "a restart forgot it");
+    world.revoke(NODE, 1).await.unwrap();
+    let refused = registry.enrol(later.clone()).await.expect_err("it is revoked");
+    assert!(refused.message().contains("listed no more"), "{refused}");
+    assert_eq!(reason::<()>(Err(refused)), Reason::TokenUsed);
+    world.clock.set(token.expires_us);
+    let late = wire::EnrolRequest {
+        now_us: token.expires_us,
+        ..later
+    };
+    assert_eq!(reason(registry.enrol(late).await), Reason::TokenExpired);
+    world.finish(registry).await;
+}
+
+#[tokio::test]
+async fn nothing_is_looked_at_before_the_token_is_found() {
+    let world = World::new().await;
+    let mut registry = world.call(None).await;
+    // A clock that is off by years, requests that are none: all that is said is that the token is unknown.
+    let request = wire::EnrolRequest {
+        token: Bytes::from_static(&[7; 32]),
+        node: NODE.into(),
+        tls_csr: Bytes::from_static(b"no request"),
+        local_ca: Bytes::from(vec![0; 9000]),
+        ..wire::EnrolRequest::default()
+    };
+    let refused = registry.enrol(request).await.expect_err("an unknown token");
+    assert!(refused.message().contains("issued no such token"), "{refused}");
+    assert_eq!(reason::<()>(Err(refused)), Reason::TokenInvalid);
+    world.finish(registry).await;
+}
+
+#[tokio::test]
+async fn enrolments_are_counted_in_all() {
+    let world = World::limited(jisr_registry::Limits {
+        enrolments_per_minute_all: 2,
+        ..jisr_registry::Limits::default()
+    })
+    .await;
+    let mut registry = world.call(None).await;
+    for _ in 0..2 {
+        assert_eq!(
+            reason(registry.enrol(wire::EnrolRequest::default()).await),
+            Reason::TokenInvalid
+        );
+    }
+    let refused = registry
+        .enrol(wire::EnrolRequest::default())
+        .await
+        .expect_err("one too many");
+    assert!(refused.message().contains("enrolments_per_minute_all"), "{refused}");
+    assert_eq!(reason::<()>(Err(refused)), Reason::Overloaded);
     world.finish(registry).await;
 }
 

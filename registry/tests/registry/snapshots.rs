@@ -262,7 +262,8 @@ async fn the_state_is_the_same_after_a_restart() {
     let draft = crate::world::NodeDraft::new(world.dir.path(), "JO/GOV/mol/node/node2");
     let mut nobody = world.call(None).await;
     nobody.enrol(draft.request(&unused)).await.unwrap();
-    assert_eq!(reason(nobody.enrol(draft.request(&unused)).await), Reason::TokenUsed);
+    let other = crate::world::NodeDraft::with_epoch(world.dir.path(), "JO/GOV/mol/node/node2", "2027");
+    assert_eq!(reason(nobody.enrol(other.request(&unused)).await), Reason::TokenUsed);
     let cut = world
         .call(Some(&psd.identity))
         .await
