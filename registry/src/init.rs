@@ -237,13 +237,7 @@ impl Opened {
             config.limits.proposals_per_member,
             read,
         )?;
-        let witness = WitnessState::open(
-            &layout.witness(),
-            layout.witness_begun(),
-            keys.witness,
-            Arc::clone(&disk),
-        )
-        .map_err(|e| Error::Directory(e.to_string()))?;
+        let witness = open_witness(&layout, keys.witness, &disk)?;
         let standing = Standing::open(ledger.clone(), layout.data.clone(), Arc::clone(&disk))
             .map_err(|e| Error::io("read or remove the mark of a quarantine in", &layout.data, e))?;
         let book = Book {
@@ -288,6 +282,12 @@ impl Opened {
             root,
         })
     }
+}
+
+/// The memory of the registry's witness.
+fn open_witness(layout: &Layout, key: WitnessKey, disk: &Arc<dyn Disk>) -> Result<WitnessState, Error> {
+    let opened = WitnessState::open(&layout.witness(), layout.witness_begun(), key, Arc::clone(disk));
+    opened.map_err(|e| Error::Directory(e.to_string()))
 }
 
 /// An own key as whoever verifies reads it.
