@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use jisr_certs::CertError;
+
+use crate::files;
 use crate::vault::VaultError;
 
 /// Why a ledger does not open. Nothing was changed on disk, except where a torn tail had been cut before.
@@ -88,7 +91,11 @@ pub enum AppendError {
 
 impl From<VaultError> for AppendError {
     fn from(e: VaultError) -> Self {
-        Self::Vault(e.to_string())
+        match e {
+            // A new month begins with a new key.
+            VaultError::Store(CertError::Io { source, .. }) if files::is_full(&source) => Self::Full,
+            e => Self::Vault(e.to_string()),
+        }
     }
 }
 
