@@ -1,5 +1,6 @@
 """Judges the acts in the registry's ledger, from docs/formats.md alone (Administrators): who signed, in which role, with four eyes."""
 
+from copy import copy
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -91,7 +92,7 @@ def single(state: State, entry) -> None:
     need(entry.kind not in EFFECTS, f"a {entry.kind} that nobody approved")
     act = entry.act
     if entry.kind == "NODE_ENROLLED":
-        state.nodes.setdefault(act.node.id, []).append(act.node)
+        state.nodes.setdefault(act.node.id, []).append(copy(act.node))
         state.listed.add(act.node.id)
     elif entry.kind == "AGREEMENT_REGISTERED":
         state.agreements[domain("jisr.agreement", act.document)] = read(AGREEMENT, act.document)
@@ -117,6 +118,11 @@ def single(state: State, entry) -> None:
         need(0 < life_us <= TOKEN_US + WINDOW_US, "a token that has expired, or for more than 30 days")
     elif entry.kind == "MEMBER_CHANGED":
         need(act.member == alone(state, entry, "change").member and not act.act, "a member changed otherwise than was signed")
+    elif entry.kind == "CERTIFICATE_ISSUED":
+        need(act.node in state.listed, "a certificate for a node that is not listed")
+        withdraw(state.nodes[act.node][-1], act.withdrawn)
+        state.nodes[act.node][-1].tls_certificates += [act.certificate] if act.certificate else []
+        need(1 <= len(state.nodes[act.node][-1].tls_certificates) <= 3, "a node has one to three TLS certificates")
     elif entry.kind == "CERTIFICATE_REVOKED":
         revoked(state, entry)
 
@@ -141,12 +147,17 @@ def revoked(state: State, entry) -> None:
     need(act.node in state.listed and act.reason in FINAL, "revoked of a node that is not listed, or not for good")
     named = order.certificates or certificates_of(nodes[-1])
     need((act.node, act.reason, act.certificates) == (order.node, order.reason, named), "revoked otherwise than was signed")
-    if set(named) & set(certificates_of(nodes[-1])):
+    withdraw(nodes[-1], named)
+    if not nodes[-1].tls_certificates or sha256(nodes[-1].seal_certificate) in named:
         state.listed.discard(act.node)
 
 
+def withdraw(node, digests) -> None:
+    node.tls_certificates = [der for der in node.tls_certificates if sha256(der) not in digests]
+
+
 def certificates_of(node) -> list[bytes]:
-    return [sha256(node.tls_certificate), sha256(node.seal_certificate)]
+    return [*map(sha256, node.tls_certificates), sha256(node.seal_certificate)]
 
 
 def signed(state: State, entry, shown) -> Act:

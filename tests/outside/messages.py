@@ -1,13 +1,13 @@
 """Field numbers of the messages that stand in ledgers (files under proto/proto/jisr/), for `wire.read`."""
 
-from verify_evidence import AGREEMENT_ACT, CITATION, CORE, MEMBER, NODE, SERVICE, SNAPSHOT_ACT, WITNESS_ROW
+from verify_evidence import AGREEMENT_ACT, CITATION, CORE, MEMBER, NODE, SEALED, SERVICE, SNAPSHOT_ACT, WITNESS_ROW
 
 KINDS = {
     1: "ASKED", 2: "RECEIVED", 3: "ANSWERED", 4: "DELIVERED", 5: "REFUSED", 6: "FAILED", 7: "CANCELLED", 8: "NOT_SENT",
     9: "NEVER_RECEIVED", 10: "OUTCOME_UNKNOWN", 11: "ANSWER_GONE", 12: "LATE_ANSWER", 40: "STARTED", 41: "RESUMED",
     42: "TORN_TAIL_CUT", 43: "ENDED", 44: "CONFIGURED", 45: "AGREED", 46: "REFUSALS_SUMMED", 47: "FINDING", 48: "ERASED", 49: "HELD",
-    50: "RELEASED", 60: "MEMBER_ADMITTED", 62: "TOKEN_ISSUED", 63: "NODE_ENROLLED", 64: "SERVICE_PUBLISHED",
-    65: "AGREEMENT_REGISTERED", 66: "AGREEMENT_REVOKED", 67: "CERTIFICATE_REVOKED", 68: "SNAPSHOT_PUBLISHED", 71: "MEMBER_REMOVED",
+    50: "RELEASED", 51: "CERTIFICATE_ASKED", 60: "MEMBER_ADMITTED", 62: "TOKEN_ISSUED", 63: "NODE_ENROLLED", 64: "SERVICE_PUBLISHED",
+    65: "AGREEMENT_REGISTERED", 66: "AGREEMENT_REVOKED", 67: "CERTIFICATE_REVOKED", 68: "SNAPSHOT_PUBLISHED", 69: "CERTIFICATE_ISSUED", 71: "MEMBER_REMOVED",
     72: "ACT_PROPOSED", 73: "ACT_APPROVED", 74: "ACT_REJECTED", 75: "ADMINISTRATOR_SET", 76: "WITNESS_POLICY_SET", 78: "MEMBER_CHANGED",
 }
 HEAD = {1: ("origin", "str"), 2: ("size", "uint"), 3: ("root", "bytes"), 4: ("checkpoint", "bytes")}
@@ -58,6 +58,8 @@ ACT_OF = {
         1: ("certificates", ["bytes"]), 2: ("reason", "uint"), 3: ("node", "str"), 4: ("signed", SIGNED), 5: ("act", "bytes"),
     },
     "SNAPSHOT_PUBLISHED": SNAPSHOT_ACT,
+    "CERTIFICATE_ASKED": {1: ("request", "bytes"), 2: ("certificate", "bytes")},
+    "CERTIFICATE_ISSUED": {1: ("node", "str"), 2: ("certificate", "bytes"), 3: ("asked", SEALED), 4: ("withdrawn", ["bytes"])},
 }
 
 __all__ = ["ACT_OF", "ADMINISTRATIVE_ACT", "CITATION", "CORE", "KINDS"]
