@@ -4,6 +4,7 @@
 //! kept as they are. docs/formats.md, Statement.
 
 mod act;
+mod closing;
 mod draft;
 mod parsed;
 mod payload;
@@ -13,6 +14,7 @@ mod text;
 mod view;
 
 pub use act::Act;
+pub use closing::{can_receipt, closes_at_provider};
 pub use draft::{Closed, Draft};
 pub use parsed::{Opened, Parsed, Part, Shown};
 pub use payload::{PayloadCommitment, PayloadHasher};

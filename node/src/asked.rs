@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jisr_ledger::Verified;
 use jisr_ledger::seal::Sealed;
-use jisr_ledger::statement::Draft;
+use jisr_ledger::statement::{Draft, closes_at_provider};
 use jisr_proto::ident::ExchangeId;
 use jisr_proto::peer::ExchangeResponse;
 use jisr_proto::reason::Reason;
@@ -115,7 +115,7 @@ impl Asked {
             .ok_or_else(|| misbehaved("no closing statement came".to_owned()))?;
         let closing = closets.verify_seal(closing, to)?;
         let statement = &closing.statement;
-        if !is_providers_closing(statement.kind()) {
+        if !closes_at_provider(statement.kind()) {
             return Err(misbehaved(format!(
                 "{:?} closes no exchange at a provider",
                 statement.kind()
@@ -146,19 +146,6 @@ impl Asked {
         }
         Ok(closing)
     }
-}
-
-fn is_providers_closing(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Answered
-            | Kind::Refused
-            | Kind::Failed
-            | Kind::Cancelled
-            | Kind::NeverReceived
-            | Kind::OutcomeUnknown
-            | Kind::AnswerGone
-    )
 }
 
 /// How the consumer closes what the provider closed with a statement of this kind.

@@ -5,12 +5,12 @@
 
 use bytes::Bytes;
 use jisr_ledger::note::NOTE_BYTES_MAX;
-use jisr_ledger::statement::Parsed;
+use jisr_ledger::statement::{Parsed, can_receipt};
 use jisr_ledger::{Hash, seal};
 use jisr_proto::ident::{ExchangeId, NodeId, Origin, SubsystemId};
 use jisr_proto::peer::{HelloRequest, HelloResponse, ReceiptsRequest, ReconcileRequest, ReconcileResponse};
 use jisr_proto::reason::Reason;
-use jisr_proto::statement::{Citation, Kind};
+use jisr_proto::statement::Citation;
 use jisr_proto::status::Fault;
 
 pub use crate::pairing::{Item, Range, Sum};
@@ -137,7 +137,7 @@ pub fn receipts(request: &ReceiptsRequest) -> Result<(), Fault> {
 pub fn receipt<'a>(statement: &'a Parsed, sender: &NodeId, own: &Origin) -> Result<(ExchangeId, &'a Citation), Fault> {
     let misfit = |detail: &str| Fault::new(Reason::MalformedStatement, format!("a receipt of {sender}: {detail}"));
     let core = statement.core();
-    if !closes(statement.kind()) {
+    if !can_receipt(statement.kind()) {
         return Err(misfit("the statement closes no exchange at a consumer"));
     }
     let exchange = ExchangeId::try_from(core.exchange_id.as_ref()).map_err(|error| misfit(&error.to_string()))?;
@@ -152,21 +152,6 @@ pub fn receipt<'a>(statement: &'a Parsed, sender: &NodeId, own: &Origin) -> Resu
         return Err(misfit("it names another provider than the one that it cites"));
     }
     Ok((exchange, citation))
-}
-
-/// Kinds by which a consumer closes what the provider sealed.
-pub(crate) fn closes(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Delivered
-            | Kind::LateAnswer
-            | Kind::Refused
-            | Kind::Failed
-            | Kind::Cancelled
-            | Kind::NeverReceived
-            | Kind::OutcomeUnknown
-            | Kind::AnswerGone
-    )
 }
 
 /// Checks what a peer asks of a window; `newest_ms`: until then a window may reach.

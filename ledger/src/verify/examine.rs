@@ -6,7 +6,6 @@ use super::{
     item::{Checked, Examined, Item, Note, Receipted, Shown, Stamp, Statement, Whose},
     own::Own,
     peers::Keys,
-    receipts::{can_receipt, closes_at_provider},
     stamps,
 };
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     frame::{Form, PeerStatement, Record, Records, StoredParts, StoredPayload, StoredStamp, month_of},
     note::{self, Checkpoint, SignedNote},
     stamp,
-    statement::{Act, CitationView, PARTS_MAX, PartView, Tag, View},
+    statement::{Act, CitationView, PARTS_MAX, PartView, Tag, View, can_receipt, closes_at_provider},
     tree::{Hash, leaf_hash, root_from_path},
 };
 use bytes::Bytes;

@@ -2,7 +2,6 @@
 
 use super::{Fault, item::Receipted};
 use crate::{frame::RECEIPTS_BACK_MAX, tree::Hash};
-use jisr_proto::statement::Kind;
 use std::collections::VecDeque;
 
 /// The last statements of this ledger that a receipt can be for, and how many receipts came.
@@ -35,33 +34,4 @@ impl Receipts {
         self.count += 1;
         Ok(())
     }
-}
-
-/// Kinds that close an exchange at the consumer and may cite the provider's closing.
-pub(super) fn can_receipt(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Delivered
-            | Kind::LateAnswer
-            | Kind::Refused
-            | Kind::Failed
-            | Kind::Cancelled
-            | Kind::NeverReceived
-            | Kind::OutcomeUnknown
-            | Kind::AnswerGone
-    )
-}
-
-/// Kinds that close an exchange at the provider, where they cite the question.
-pub(super) fn closes_at_provider(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Answered
-            | Kind::Refused
-            | Kind::Failed
-            | Kind::Cancelled
-            | Kind::NeverReceived
-            | Kind::OutcomeUnknown
-            | Kind::AnswerGone
-    )
 }
