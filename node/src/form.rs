@@ -12,6 +12,7 @@ use jisr_proto::peer::{HelloRequest, HelloResponse, ReceiptsRequest, ReconcileRe
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::Citation;
 use jisr_proto::status::Fault;
+use prost::encoding::{self, DecodeContext};
 
 pub use crate::pairing::{Item, Range, Sum};
 
@@ -28,6 +29,11 @@ pub const RECEIPTS_MAX: usize = 1024;
 pub(crate) const CHUNK_MS: u64 = 3_600_000;
 /// Longest time that is answered for at once: what peers with longer windows compare.
 const SPAN_MS_MAX: u64 = 2 * CHUNK_MS;
+/// Longest message of the peer protocol without the payload of an exchange: a list of nothing takes two bytes an element there, and
+/// some hundred in memory.
+pub const ENVELOPE_BYTES_MAX: usize = 1 << 20;
+/// Number of `payload` in `ExchangeRequest` and `ExchangeResponse`.
+const PAYLOAD: u32 = 15;
 /// Protocol versions that a caller may list.
 const VERSIONS_MAX: usize = 16;
 /// So much of an origin that is none stands in an error.
@@ -40,6 +46,30 @@ pub struct Told {
     pub sum: Sum,
     /// The items: all, or the first ones, or none, by their number.
     pub items: Vec<Item>,
+}
+
+/// Checks that an exchange's message is short but for its payload, before anything of it is allocated.
+///
+/// # Errors
+/// MALFORMED_FRAME.
+pub fn envelope(message: &[u8]) -> Result<(), Fault> {
+    let wrong = |error: prost::DecodeError| malformed(error.to_string());
+    let mut rest = message;
+    let mut envelope = 0usize;
+    while !rest.is_empty() {
+        let before = rest.len();
+        let (number, wire) = encoding::decode_key(&mut rest).map_err(wrong)?;
+        encoding::skip_field(wire, number, &mut rest, DecodeContext::default()).map_err(wrong)?;
+        if number != PAYLOAD {
+            envelope = envelope.saturating_add(before - rest.len());
+        }
+        if envelope > ENVELOPE_BYTES_MAX {
+            return Err(malformed(format!(
+                "a message of an exchange has more than {ENVELOPE_BYTES_MAX} bytes besides its payload"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the form of a caller's `Hello`; `listed` is the origin that the snapshot lists for it.

@@ -24,16 +24,16 @@ use tokio::net::TcpStream;
 use crate::connections::{self, CallError, Connections, Cut, Line};
 use crate::directory::{NodeRow, View};
 use crate::ends::End;
+use crate::form::{self, ENVELOPE_BYTES_MAX};
 use crate::grpc::{self, Chunks, FrameError};
 use crate::identity::Identity;
 
 pub(crate) use posting::{POSTED_BYTES_MAX, Posted};
 
+/// Path of the call that carries a payload.
+const EXCHANGE: &str = "/jisr.peer.v1.Peer/Exchange";
 /// How long a peer may take to say what stands in its ledger.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
-
-/// Room for statements, seals and metadata around a payload.
-pub(crate) const ENVELOPE_BYTES_MAX: usize = 1 << 20;
 
 /// What can come of a call to a peer instead of its answer.
 #[derive(Debug)]
@@ -108,9 +108,7 @@ impl Peers {
         (head, payload): (Bytes, Bytes),
     ) -> Result<ExchangeResponse, PeerError> {
         self.look_again(greeter, to).await?;
-        let response: ExchangeResponse = self
-            .call(greeter, to, "/jisr.peer.v1.Peer/Exchange", head, payload)
-            .await?;
+        let response: ExchangeResponse = self.call(greeter, to, EXCHANGE, head, payload).await?;
         let limit = self.response_bytes_max.saturating_sub(ENVELOPE_BYTES_MAX);
         if response.payload.len() > limit {
             Err(broken(FrameError::TooLarge { limit }))
@@ -230,6 +228,10 @@ impl Peers {
         let message = received
             .message
             .ok_or_else(|| PeerError::Broken("the peer sent no message".into()))?;
+        if path == EXCHANGE {
+            form::envelope(&message)
+                .map_err(|fault| PeerError::Broken(format!("the peer's answer: {}", fault.detail)))?;
+        }
         R::decode(message).map_err(|error| PeerError::Broken(format!("the peer's message does not parse: {error}")))
     }
 

@@ -21,9 +21,9 @@ use super::{body_fault, not_grpc, refuse, tiles, witness};
 use crate::cancelled::Cancelled;
 use crate::closets::{Closets, withheld};
 use crate::ends::End;
-use crate::form::{self, PROTOCOL_VERSION};
+use crate::form::{self, ENVELOPE_BYTES_MAX, PROTOCOL_VERSION};
 use crate::grpc::{self, Chunks, FrameError, Status};
-use crate::peers::{ENVELOPE_BYTES_MAX, head_before_payload};
+use crate::peers::head_before_payload;
 use crate::{paying, provider, question, receipts, reconciling, settling};
 
 /// How long a peer may take to send one request.
@@ -146,12 +146,15 @@ async fn dispatch(
 ) -> Result<(Bytes, Bytes), Fault> {
     still_there(closets, caller)?;
     let (parts, body) = request.into_parts();
-    let limit = closets.config.limits.body_bytes_max + ENVELOPE_BYTES_MAX;
+    let method = parts.uri.path().strip_prefix("/jisr.peer.v1.Peer/").unwrap_or_default();
+    let limit = match method {
+        "Exchange" => closets.config.limits.body_bytes_max + ENVELOPE_BYTES_MAX,
+        _ => ENVELOPE_BYTES_MAX,
+    };
     let message = tokio::time::timeout(REQUEST_WAIT, grpc::read_message(body, limit))
         .await
         .map_err(|_| Fault::new(Reason::DeadlineExceeded, "the request did not arrive in time"))?
         .map_err(|error| body_fault(&error, Reason::MalformedFrame))?;
-    let method = parts.uri.path().strip_prefix("/jisr.peer.v1.Peer/").unwrap_or_default();
     if method == "Hello" {
         return Box::pin(hello(closets, caller, decode(message)?))
             .await
@@ -171,7 +174,10 @@ async fn dispatch(
         return Err(withheld(&caller.end.node));
     }
     match method {
-        "Exchange" => exchange(closets, caller, decode(message)?).await.map(split),
+        "Exchange" => {
+            form::envelope(&message)?;
+            exchange(closets, caller, decode(message)?).await.map(split)
+        }
         "Settle" => Box::pin(settle(closets, caller, decode(message)?)).await.map(split),
         "Prove" => {
             closets.budget.spend(&caller.end.node, closets.clock.now_us())?;

@@ -1,5 +1,8 @@
 //! Hostile input to what is judged by form.
 
+use jisr_proto::peer::{ExchangeRequest, Metadata};
+use prost::Message as _;
+
 use super::*;
 
 fn hello_good() -> (HelloRequest, NodeId, Origin) {
@@ -176,4 +179,23 @@ fn answers_out_of_form_are_refused() {
     many.items.clear();
     assert!(told(&many, &range, false).is_ok());
     assert!(told(&many, &range, true).is_err());
+}
+
+#[test]
+fn an_exchange_s_message_is_short_but_for_its_payload() {
+    let mut request = ExchangeRequest {
+        timeout_us: 7,
+        payload: Bytes::from(vec![7; 3 << 20]),
+        ..ExchangeRequest::default()
+    };
+    envelope(&request.encode_to_vec()).unwrap();
+    request.metadata = vec![Metadata::default(); ENVELOPE_BYTES_MAX / 2 + 1];
+    let refused = envelope(&request.encode_to_vec()).unwrap_err();
+    assert_eq!(refused.reason, Reason::MalformedFrame);
+    request.metadata.truncate(1000);
+    envelope(&request.encode_to_vec()).unwrap();
+    // A length beyond the message, a field number of 0, a wire type that is none.
+    for broken in [&[0x7a, 0xff, 0x01][..], &[0x02, 0x00], &[0x0f]] {
+        assert_eq!(envelope(broken).unwrap_err().reason, Reason::MalformedFrame);
+    }
 }
