@@ -151,7 +151,7 @@ pub(crate) fn open(
     let cache = Cache::new(layout.snapshot(), Arc::clone(&disk))?;
     restore_snapshot(&directory, &archive, (&schemas, &config.node.member()), &cache);
     let tls_key = TlsKey::load_or_make(&material.store, "tls")?;
-    let (asked, followed) = monitored(&config, &material)?;
+    let (asked, followed) = monitored(&config, &material, &disk)?;
     let identity = tls::Identity::new(&tls_key, material.tls_chain)?;
     let identity = Identity::new(identity, material.root, &directory, Arc::clone(&clock))?;
     let identity = Arc::new(identity);
@@ -219,13 +219,13 @@ pub(crate) fn open(
 }
 
 /// What the monitor of the registry knows from before: keys that certificates were asked for, and the registry's ledger.
-fn monitored(config: &Config, material: &Material) -> Result<(Asked, Followed), StartError> {
-    let asked = Asked::open(&config.data)?;
+fn monitored(config: &Config, material: &Material, disk: &Arc<dyn Disk>) -> Result<(Asked, Followed), StartError> {
+    let asked = Asked::open(&config.data, Arc::clone(disk))?;
     if let Some(key) = material.tls_chain.first().and_then(|leaf| csr::tls_key_in(leaf)) {
         asked.asked(&key)?;
     }
     let founded = Founded::new(config.node.instance(), material.root.clone());
-    Ok((asked, Followed::open(&config.data, founded)?))
+    Ok((asked, Followed::open(&config.data, founded, Arc::clone(disk))?))
 }
 
 fn mirrors(

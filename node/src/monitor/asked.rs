@@ -4,18 +4,18 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jisr_certs::digest::{self, Hash};
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::Disk;
 
 /// Name of the file in the data directory: one SHA-256 of a public key a line, in hexadecimal.
 const FILE: &str = "asked-keys";
 
 /// The memory.
-#[derive(Debug)]
 pub(crate) struct Asked {
     file: PathBuf,
+    disk: Arc<dyn Disk>,
     keys: Mutex<BTreeSet<Hash>>,
 }
 
@@ -24,19 +24,25 @@ impl Asked {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn open(data: &Path) -> io::Result<Asked> {
+    pub(crate) fn open(data: &Path, disk: Arc<dyn Disk>) -> io::Result<Asked> {
         let file = data.join(FILE);
         let text = match std::fs::read_to_string(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read?,
         };
         let line = |line: &str| {
-            let wrong = || io::Error::other(format!("{} holds a line that is no digest", file.display()));
+            let wrong = || {
+                io::Error::other(format!(
+                    "own node: {} holds a line that is no digest; remove the file: at worst a certificate that is under way is reported",
+                    file.display()
+                ))
+            };
             read(line).ok_or_else(wrong)
         };
         Ok(Asked {
             keys: Mutex::new(text.lines().map(line).collect::<io::Result<_>>()?),
             file,
+            disk,
         })
     }
 
@@ -57,7 +63,7 @@ impl Asked {
                 .collect()
         };
         let text: Vec<String> = keys.iter().map(line).collect();
-        RealDisk.replace(&self.file, text.concat().as_bytes())
+        self.disk.replace(&self.file, text.concat().as_bytes())
     }
 
     /// Whether a certificate for this public key was asked for.
@@ -76,17 +82,18 @@ fn read(line: &str) -> Option<Hash> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jisr_ledger::files::RealDisk;
 
     #[test]
     fn what_was_asked_for_is_known_after_a_stop() {
         let dir = tempfile::tempdir().unwrap();
-        let asked = Asked::open(dir.path()).unwrap();
+        let asked = Asked::open(dir.path(), Arc::new(RealDisk)).unwrap();
         asked.asked(b"one").unwrap();
         asked.asked(b"two").unwrap();
         asked.asked(b"one").unwrap();
-        let again = Asked::open(dir.path()).unwrap();
+        let again = Asked::open(dir.path(), Arc::new(RealDisk)).unwrap();
         assert!(again.is_asked(b"one") && again.is_asked(b"two") && !again.is_asked(b"three"));
         std::fs::write(dir.path().join(FILE), "no digest\n").unwrap();
-        assert!(Asked::open(dir.path()).is_err());
+        assert!(Asked::open(dir.path(), Arc::new(RealDisk)).is_err());
     }
 }

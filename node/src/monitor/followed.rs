@@ -1,13 +1,15 @@
 //! The registry's ledger as this node follows it: every entry that it is shown, in order, each under its seal.
 //!
 //! Kept under `DATA/registry-ledger/`: `ground/INDEX`, what all else rests on, for good; `tail/INDEX`, the rest, as long as it is
-//! among the newest [`TAIL`]; each a canonical `jisr.statement.v1.Sealed`. `next` is the index of the entry to be read next.
+//! among the newest [`TAIL`]; each a canonical `jisr.statement.v1.Sealed`. `next` is the index of the entry to be read next, and how
+//! many there are of the former. What does not fit together is read anew from the registry.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::{Disk, create_directory};
 use jisr_ledger::statement::Parsed;
 use jisr_proto::statement::Sealed;
 use prost::Message as _;
@@ -25,6 +27,7 @@ const AT_ONCE: u64 = 64;
 /// The closet.
 pub(crate) struct Followed {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
     following: Mutex<Following>,
 }
 
@@ -32,6 +35,8 @@ pub(crate) struct Followed {
 pub(super) struct Following {
     /// Index of the next entry.
     pub(super) next: u64,
+    /// How many of the entries before it all else rests on.
+    grounds: u64,
     /// What administrators made true, as of the newest snapshot that was judged.
     pub(super) founded: Founded,
     /// Entries before this one are in there.
@@ -47,21 +52,27 @@ impl Followed {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn open(data: &Path, founded: Founded) -> io::Result<Followed> {
+    pub(crate) fn open(data: &Path, founded: Founded, disk: Arc<dyn Disk>) -> io::Result<Followed> {
         let dir = data.join("registry-ledger");
         for part in ["ground", "tail"] {
-            std::fs::create_dir_all(dir.join(part))?;
+            create_directory(&dir.join(part))?;
         }
         let mut following = Following {
             next: 0,
+            grounds: 0,
             founded,
             judged: 0,
             waiting: VecDeque::new(),
             invented: Vec::new(),
         };
-        following.take_up(&dir)?;
+        if let Some((next, ground)) = kept(&dir)? {
+            following.next = next;
+            following.grounds = ground.len() as u64;
+            following.waiting = ground;
+        }
         Ok(Followed {
             dir,
+            disk,
             following: Mutex::new(following),
         })
     }
@@ -111,12 +122,15 @@ impl Followed {
             let is_ground = entry.statement.act().is_some_and(Founded::is_ground);
             (*index, is_ground, entry.sealed.encode_to_vec())
         });
-        let (dir, kept) = (self.dir.clone(), kept.collect());
-        let kept = tokio::task::spawn_blocking(move || keep(&dir, kept, next)).await;
+        let (dir, kept): (_, Vec<_>) = (self.dir.clone(), kept.collect());
+        let grounds = following.grounds + kept.iter().filter(|(_, is_ground, _)| *is_ground).count() as u64;
+        let disk = Arc::clone(&self.disk);
+        let kept = tokio::task::spawn_blocking(move || keep(&*disk, &dir, kept, (next, grounds))).await;
         kept.map_err(io::Error::other)
             .flatten()
             .map_err(|error| format!("entries of the registry's ledger cannot be kept: {error}"))?;
         following.next = next;
+        following.grounds = grounds;
         let ground = shown.into_iter().map(|(index, entry)| (index, entry.statement));
         let is_ground = |(_, statement): &(u64, Parsed)| statement.act().is_some_and(Founded::is_ground);
         following.waiting.extend(ground.filter(is_ground));
@@ -125,19 +139,21 @@ impl Followed {
 }
 
 /// Writes entries down, each with whether all else rests on it, and then how far that is.
-fn keep(dir: &Path, entries: Vec<(u64, bool, Vec<u8>)>, next: u64) -> io::Result<()> {
+fn keep(
+    disk: &dyn Disk,
+    dir: &Path,
+    entries: Vec<(u64, bool, Vec<u8>)>,
+    (next, grounds): (u64, u64),
+) -> io::Result<()> {
     for (index, is_ground, sealed) in entries {
         let part = if is_ground { "ground" } else { "tail" };
-        RealDisk.replace(&dir.join(part).join(index.to_string()), &sealed)?;
+        disk.replace(&dir.join(part).join(index.to_string()), &sealed)?;
         let Some(old) = index.checked_sub(TAIL) else {
             continue;
         };
-        match std::fs::remove_file(dir.join("tail").join(old.to_string())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        disk.remove(&dir.join("tail").join(old.to_string()))?;
     }
-    RealDisk.replace(&dir.join("next"), next.to_string().as_bytes())
+    disk.replace(&dir.join("next"), format!("{next} {grounds}").as_bytes())
 }
 
 impl Following {
@@ -154,28 +170,105 @@ impl Following {
         }
         self.judged = self.judged.max(until);
     }
+}
 
-    /// Reads what was kept, as far as `next` says.
-    fn take_up(&mut self, dir: &Path) -> io::Result<()> {
-        let next = match std::fs::read_to_string(dir.join("next")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => read?,
+type Ground = VecDeque<(u64, Parsed)>;
+
+/// What was kept, as far as `next` says; `None` where nothing was, or not all of it is there: then it is read anew, and what stands
+/// there is written over. A gap would make what rests on it look invented.
+fn kept(dir: &Path) -> io::Result<Option<(u64, Ground)>> {
+    let next = match std::fs::read_to_string(dir.join("next")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let ground = grounds(&next).and_then(|(next, grounds)| {
+        let ground = ground(&dir.join("ground"), next)?;
+        (ground.len() as u64 == grounds).then_some((next, ground))
+    });
+    if ground.is_none() {
+        tracing::warn!(
+            directory = %dir.display(),
+            "what was kept of the registry's ledger does not fit together; it is read anew from the registry"
+        );
+    }
+    Ok(ground)
+}
+
+fn grounds(next: &str) -> Option<(u64, u64)> {
+    let (next, grounds) = next.trim_end().split_once(' ')?;
+    Some((next.parse().ok()?, grounds.parse().ok()?))
+}
+
+/// The entries before `next` on which all else rests, by index; `None` where one cannot be read.
+fn ground(dir: &Path, next: u64) -> Option<Ground> {
+    let mut indexes = Vec::new();
+    for file in std::fs::read_dir(dir).ok()? {
+        let index = file
+            .ok()?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u64>().ok());
+        indexes.extend(index.filter(|index| *index < next));
+    }
+    indexes.sort_unstable();
+    let read = |index: u64| {
+        let bytes = std::fs::read(dir.join(index.to_string())).ok()?;
+        let statement = Sealed::decode(bytes.as_slice()).ok()?.statement?;
+        Some((index, Parsed::parse(&statement).ok()?))
+    };
+    indexes.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jisr_ledger::files::RealDisk;
+    use jisr_ledger::statement::Draft;
+    use jisr_proto::statement::{Core, Kind};
+
+    use super::*;
+
+    fn entry(index: u64, is_ground: bool) -> (u64, bool, Vec<u8>) {
+        let core = Core {
+            kind: Kind::Ended.into(),
+            instance: "JO".into(),
+            created_us: 1_800_000_000_000_000 + index,
+            ..Core::default()
         };
-        let next: u64 = next.trim().parse().map_err(io::Error::other)?;
-        let mut indexes = Vec::new();
-        for file in std::fs::read_dir(dir.join("ground"))? {
-            let index = file?.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
-            indexes.extend(index.filter(|index| *index < next));
+        let sealed = Sealed {
+            statement: Some(Draft::new(core).close().statement()),
+            ..Sealed::default()
+        };
+        (index, is_ground, sealed.encode_to_vec())
+    }
+
+    fn indexes(dir: &Path) -> Option<(u64, Vec<u64>)> {
+        let (next, ground) = kept(dir).unwrap()?;
+        Some((next, ground.into_iter().map(|(index, _)| index).collect()))
+    }
+
+    #[test]
+    fn what_was_kept_is_taken_up_whole_or_read_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        for part in ["ground", "tail"] {
+            create_directory(&dir.join(part)).unwrap();
         }
-        indexes.sort_unstable();
-        for index in indexes {
-            let bytes = std::fs::read(dir.join("ground").join(index.to_string()))?;
-            let sealed = Sealed::decode(bytes.as_slice()).map_err(io::Error::other)?;
-            let statement = sealed.statement.unwrap_or_default();
-            let statement = Parsed::parse(&statement).map_err(io::Error::other)?;
-            self.waiting.push_back((index, statement));
+        assert_eq!(indexes(dir), None);
+        let entries = vec![entry(0, true), entry(1, false), entry(2, true)];
+        keep(&RealDisk, dir, entries, (3, 2)).unwrap();
+        assert_eq!(indexes(dir), Some((3, vec![0, 2])));
+        // Of a round that was cut off nothing counts.
+        keep(&RealDisk, dir, vec![entry(3, true)], (4, 3)).unwrap();
+        std::fs::write(dir.join("next"), "3 2").unwrap();
+        assert_eq!(indexes(dir), Some((3, vec![0, 2])));
+        for broken in ["", "3", "3 3", "x 2", "3 2 1"] {
+            std::fs::write(dir.join("next"), broken).unwrap();
+            assert_eq!(indexes(dir), None, "{broken:?}");
         }
-        self.next = next;
-        Ok(())
+        std::fs::write(dir.join("next"), "3 2").unwrap();
+        std::fs::write(dir.join("ground/2"), b"cut").unwrap();
+        assert_eq!(indexes(dir), None);
+        std::fs::remove_file(dir.join("ground/2")).unwrap();
+        assert_eq!(indexes(dir), None);
     }
 }

@@ -7,7 +7,7 @@ use jisr_certs::CertError;
 use jisr_certs::keys::KeyStore;
 use jisr_certs::tls_key::TlsKey;
 use jisr_certs::{csr, pem};
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::Disk;
 use rustls::pki_types::CertificateDer;
 
 use crate::closets::Closets;
@@ -58,22 +58,26 @@ pub(super) fn next(store: &KeyStore, closets: &Closets) -> Result<Option<Vec<Cer
 
 /// Puts the next chain down.
 pub(super) fn keep_next(closets: &Closets, chain: &[CertificateDer<'_>]) -> Result<(), String> {
-    replace(&Layout::new(&closets.config.data).tls_chain_next(), chain)
+    replace(
+        &*closets.disk,
+        &Layout::new(&closets.config.data).tls_chain_next(),
+        chain,
+    )
 }
 
 /// The next chain and key take the places of those in use; the old key is destroyed.
 pub(super) fn use_next(closets: &Closets, chain: &[CertificateDer<'_>]) -> Result<(), String> {
     let layout = Layout::new(&closets.config.data);
-    replace(&layout.tls_chain(), chain)?;
+    replace(&*closets.disk, &layout.tls_chain(), chain)?;
     take(&closets.renewing.store).map_err(|error| error.to_string())?;
     let next = layout.tls_chain_next();
-    std::fs::remove_file(&next).map_err(|error| format!("own node: cannot remove {}: {error}", next.display()))
+    let removed = closets.disk.remove(&next).map(drop);
+    removed.map_err(|error| format!("own node: cannot remove {}: {error}", next.display()))
 }
 
-fn replace(path: &std::path::Path, chain: &[CertificateDer<'_>]) -> Result<(), String> {
+fn replace(disk: &dyn Disk, path: &std::path::Path, chain: &[CertificateDer<'_>]) -> Result<(), String> {
     let text = pem::certificates_to_pem(chain.iter().map(AsRef::as_ref));
-    RealDisk
-        .replace(path, text.as_bytes())
+    disk.replace(path, text.as_bytes())
         .map_err(|error| format!("own node: cannot write {}: {error}", path.display()))
 }
 
