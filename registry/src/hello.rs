@@ -45,7 +45,7 @@ impl Office {
         let running = self.standing.is_running();
         let newest = self.base.ledger.signed().filter(|_| running);
         let (size, checkpoint) = newest.unwrap_or_default();
-        let lacking = self.lacking().unwrap_or_default();
+        let lacking = self.lacking().await?;
         Ok(HelloResponse {
             lacks_from: lacking.start,
             lacks_until: lacking.end,

@@ -171,6 +171,8 @@ pub(crate) struct Base {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ledger: Ledger,
+    /// The disk under it, and under what else is durable.
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) schemas: Schemas,
     pub(crate) proposals: Proposals,
     pub(crate) witness: Arc<WitnessState>,
@@ -260,6 +262,7 @@ impl Opened {
             stamper,
             public: config.public.clone().unwrap_or_else(|| address.to_string()),
             schemas: Schemas::open(layout.schemas(), Arc::clone(&disk))?,
+            disk,
             proposals,
             witness: Arc::new(witness),
             issuing,

@@ -8,10 +8,11 @@
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jisr_ledger::archive::{Archive, Item};
-use jisr_ledger::files::{Disk as _, RealDisk};
+use jisr_ledger::files::{Disk, create_directory};
 use jisr_ledger::ledger::Ledger;
 use jisr_ledger::statement::{Closed, Parsed};
 use jisr_ledger::tree::{self, Frontier};
@@ -48,10 +49,10 @@ impl Returned {
         self.0.join(index.to_string())
     }
 
-    fn keep(&self, entries: &[(u64, Bytes)]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.0)?;
+    fn keep(&self, entries: &[(u64, Bytes)], disk: &dyn Disk) -> io::Result<()> {
+        create_directory(&self.0)?;
         for (index, sealed) in entries.iter().filter(|(index, _)| !self.path(*index).exists()) {
-            RealDisk.replace(&self.path(*index), sealed)?;
+            disk.replace(&self.path(*index), sealed)?;
         }
         Ok(())
     }
@@ -120,11 +121,17 @@ fn frontier(dir: &Path, size: u64) -> Result<Frontier, Error> {
 }
 
 impl Office {
-    /// The entries that are lost and did not come back.
-    pub(crate) fn lacking(&self) -> Option<Range<u64>> {
-        let lost = self.standing.lost()?;
-        let first = Returned::below(&self.base.config.data).first_lacking(lost.clone())?;
-        Some(first..lost.end)
+    /// The entries that are lost and did not come back; none where nothing is.
+    ///
+    /// # Errors
+    /// INTERNAL.
+    pub(crate) async fn lacking(&self) -> Result<Range<u64>, Refusal> {
+        let Some(lost) = self.standing.lost() else {
+            return Ok(0..0);
+        };
+        let (returned, end) = (Returned::below(&self.base.config.data), lost.end);
+        let first = self.blocking(move || returned.first_lacking(lost)).await?;
+        Ok(first.map_or(0..0, |first| first..end))
     }
 
     /// Takes entries that this registry lost.
@@ -152,9 +159,10 @@ impl Office {
             entries.extend(index.map(|index| (index, Bytes::from(sealed.encode_to_vec()))));
         }
         let returned = Returned::below(&self.base.config.data);
+        let disk = Arc::clone(&self.base.disk);
         let kept = self
             .blocking(move || {
-                returned.keep(&entries)?;
+                returned.keep(&entries, &*disk)?;
                 Ok::<_, io::Error>(returned.first_lacking(lost).is_none())
             })
             .await?;
