@@ -29,9 +29,11 @@ pub const RECEIPTS_MAX: usize = 1024;
 pub(crate) const CHUNK_MS: u64 = 3_600_000;
 /// Longest time that is answered for at once: what peers with longer windows compare.
 const SPAN_MS_MAX: u64 = 2 * CHUNK_MS;
-/// Longest message of the peer protocol without the payload of an exchange: a list of nothing takes two bytes an element there, and
-/// some hundred in memory.
+/// Longest request of the peer protocol without the payload of an exchange, and longest answer besides a payload: a list of nothing
+/// takes two bytes an element there, and some hundred in memory.
 pub const ENVELOPE_BYTES_MAX: usize = 1 << 20;
+/// Longest answer that carries no payload: as many proofs as are asked for at once in a ledger of 2^58 statements.
+pub(crate) const ANSWER_BYTES_MAX: usize = 2 << 20;
 /// Number of `payload` in `ExchangeRequest` and `ExchangeResponse`.
 const PAYLOAD: u32 = 15;
 /// Protocol versions that a caller may list.
@@ -51,7 +53,7 @@ pub struct Told {
 /// Checks that an exchange's message is short but for its payload, before anything of it is allocated.
 ///
 /// # Errors
-/// MALFORMED_FRAME.
+/// BODY_TOO_LARGE; MALFORMED_FRAME where it is no message.
 pub fn envelope(message: &[u8]) -> Result<(), Fault> {
     let wrong = |error: prost::DecodeError| malformed(error.to_string());
     let mut rest = message;
@@ -64,9 +66,10 @@ pub fn envelope(message: &[u8]) -> Result<(), Fault> {
             envelope = envelope.saturating_add(before - rest.len());
         }
         if envelope > ENVELOPE_BYTES_MAX {
-            return Err(malformed(format!(
-                "a message of an exchange has more than {ENVELOPE_BYTES_MAX} bytes besides its payload"
-            )));
+            return Err(Fault::new(
+                Reason::BodyTooLarge,
+                format!("a message of an exchange has more than {ENVELOPE_BYTES_MAX} bytes besides its payload"),
+            ));
         }
     }
     Ok(())

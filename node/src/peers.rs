@@ -24,14 +24,15 @@ use tokio::net::TcpStream;
 use crate::connections::{self, CallError, Connections, Cut, Line};
 use crate::directory::{NodeRow, View};
 use crate::ends::End;
-use crate::form::{self, ENVELOPE_BYTES_MAX};
+use crate::form::{self, ANSWER_BYTES_MAX, ENVELOPE_BYTES_MAX};
 use crate::grpc::{self, Chunks, FrameError};
 use crate::identity::Identity;
 
 pub(crate) use posting::{POSTED_BYTES_MAX, Posted};
 
-/// Path of the call that carries a payload.
+/// Paths of the calls whose answers may carry a payload.
 const EXCHANGE: &str = "/jisr.peer.v1.Peer/Exchange";
+const SETTLE: &str = "/jisr.peer.v1.Peer/Settle";
 /// How long a peer may take to say what stands in its ledger.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
@@ -133,14 +134,8 @@ impl Peers {
         to: &NodeRow,
         request: &SettleRequest,
     ) -> Result<ExchangeResponse, PeerError> {
-        self.call_within(
-            greeter,
-            to,
-            "/jisr.peer.v1.Peer/Settle",
-            request.encode_to_vec().into(),
-            ANSWER_WAIT,
-        )
-        .await
+        self.call_within(greeter, to, SETTLE, request.encode_to_vec().into(), ANSWER_WAIT)
+            .await
     }
 
     /// Asks for final proofs.
@@ -218,9 +213,13 @@ impl Peers {
         let response = connections::send(sender, request(path, head, tail))
             .await
             .map_err(call_error)?;
-        let received = grpc::read_response(response, self.response_bytes_max)
-            .await
-            .map_err(broken)?;
+        let may_carry = matches!(path, EXCHANGE | SETTLE);
+        let limit = if may_carry {
+            self.response_bytes_max
+        } else {
+            ANSWER_BYTES_MAX
+        };
+        let received = grpc::read_response(response, limit).await.map_err(broken)?;
         let status = grpc::Status::read(&received.trailing).map_err(broken)?;
         if status.code != 0 {
             return Err(PeerError::Refused(refused(&status)));
@@ -228,9 +227,11 @@ impl Peers {
         let message = received
             .message
             .ok_or_else(|| PeerError::Broken("the peer sent no message".into()))?;
-        if path == EXCHANGE {
-            form::envelope(&message)
-                .map_err(|fault| PeerError::Broken(format!("the peer's answer: {}", fault.detail)))?;
+        if may_carry {
+            form::envelope(&message).map_err(|fault| match fault.reason {
+                Reason::BodyTooLarge => PeerError::TooLarge(fault),
+                _ => PeerError::Broken(format!("the peer's message does not parse: {}", fault.detail)),
+            })?;
         }
         R::decode(message).map_err(|error| PeerError::Broken(format!("the peer's message does not parse: {error}")))
     }

@@ -191,7 +191,7 @@ fn an_exchange_s_message_is_short_but_for_its_payload() {
     envelope(&request.encode_to_vec()).unwrap();
     request.metadata = vec![Metadata::default(); ENVELOPE_BYTES_MAX / 2 + 1];
     let refused = envelope(&request.encode_to_vec()).unwrap_err();
-    assert_eq!(refused.reason, Reason::MalformedFrame);
+    assert_eq!(refused.reason, Reason::BodyTooLarge);
     request.metadata.truncate(1000);
     envelope(&request.encode_to_vec()).unwrap();
     // A length beyond the message, a field number of 0, a wire type that is none.

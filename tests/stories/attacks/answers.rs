@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use jisr_ledger::seal::SealVerifier;
 use jisr_ledger::statement::Draft;
-use jisr_proto::peer::{ExchangeRequest, ExchangeResponse};
+use jisr_node::form::ENVELOPE_BYTES_MAX;
+use jisr_proto::peer::{ExchangeRequest, ExchangeResponse, Metadata};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Core, Kind, Sealed};
 use jisr_tests::{Question, Reply, Rogue, World, reason_of, until};
@@ -116,6 +117,15 @@ async fn refused(change: fn(&mut Core), lie: Lie, reason: Reason) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_answer_to_another_request_is_refused() {
     refused(|_| {}, |_, earlier| earlier.unwrap(), Reason::AnswerMismatch).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_of_nothing_beside_an_answer_is_refused() {
+    let lie: Lie = |right, _| ExchangeResponse {
+        initial_metadata: vec![Metadata::default(); ENVELOPE_BYTES_MAX / 2 + 1],
+        ..right
+    };
+    refused(|_| {}, lie, Reason::BodyTooLarge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jisr_proto::peer::HelloResponse;
+use jisr_node::form::ENVELOPE_BYTES_MAX;
+use jisr_proto::peer::{HelloResponse, Metadata};
 use jisr_proto::reason::Reason;
 use jisr_proto::statement::{Core, Kind};
 use jisr_tests::{PROVIDER, Question, Rogue, World, framed};
@@ -180,6 +181,28 @@ async fn a_huge_frame_or_header_is_refused_at_the_peer_door() {
         told.is_none_or(|(http, _)| http == http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         "{told:?}"
     );
+    assert_eq!(size(&world), before);
+    end(world, rogue, "mol").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_of_nothing_is_refused_at_the_peer_door() {
+    let (world, rogue) = mol_turns().await;
+    let before = size(&world);
+    let mut line = rogue.greet(&world, "psd").await;
+    // What announces a byte more than 1 MiB is refused on its first bytes, whatever a payload may have.
+    let announced = Bytes::from_static(&[0, 0, 0x10, 0, 1, 0x12, 0]);
+    for method in ["Hello", "Settle", "Prove", "Show", "Receipts", "Reconcile"] {
+        let told = line.post(method, "", announced.clone()).await;
+        assert_eq!(
+            told.and_then(|(_, reason)| reason),
+            Some(Reason::BodyTooLarge),
+            "{method}"
+        );
+    }
+    let mut request = Rogue::request(rogue.asked(rogue.core()).await);
+    request.metadata = vec![Metadata::default(); ENVELOPE_BYTES_MAX / 2 + 1];
+    assert_eq!(line.exchange(&request).await, Err(Reason::BodyTooLarge));
     assert_eq!(size(&world), before);
     end(world, rogue, "mol").await;
 }
