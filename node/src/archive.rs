@@ -123,6 +123,13 @@ impl Archive {
     pub(crate) fn keep(&self, view: &View) {
         let (version, root) = (view.version, view.header.root);
         let mut kept = self.lock();
+        if kept.recent.iter().any(|(recent, _)| *recent == version) {
+            return;
+        }
+        if self.path(version).exists() {
+            // From an earlier run, of which this one does not know what it cited.
+            kept.cited.insert(version);
+        }
         let written = kept
             .keep_rows(&*self.disk, &rows_path(&self.dir, &root), &self.own, view)
             .and_then(|()| self.disk.replace(&self.path(version), &view.signed.encode_to_vec()));
@@ -161,7 +168,7 @@ impl Archive {
     /// A statement cites this version. Peers may cite what never was: only what is among the recent ones, or may soon be, is
     /// remembered.
     pub(crate) fn cited(&self, version: u64) {
-        if self.marked.swap(version, Ordering::Relaxed) == version {
+        if self.marked.load(Ordering::Relaxed) == version {
             return;
         }
         let mut kept = self.lock();
@@ -169,6 +176,7 @@ impl Archive {
         let is_soon = version > newest && version - newest <= RECENT_MAX as u64;
         if is_soon || kept.recent.iter().any(|(recent, _)| *recent == version) {
             kept.cited.insert(version);
+            self.marked.store(version, Ordering::Relaxed);
         }
     }
 
@@ -268,6 +276,37 @@ mod tests {
         let kept = archive.find(40).unwrap();
         assert_eq!(kept.listed.quorum.unwrap().high, 1);
         assert_ne!(kept.listed, Listed::default());
+    }
+
+    #[test]
+    fn what_is_cited_stays_though_it_was_taken_up_twice_or_before_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = archive(dir.path());
+        before.keep(&view(1, 1));
+        before.keep(&view(2, 1));
+        before.cited(2);
+        drop(before);
+        let archive = archive(dir.path());
+        archive.keep(&view(2, 1));
+        // What is not known yet is marked once it is.
+        archive.cited(100);
+        for version in 3..=40 {
+            archive.keep(&view(version, 1));
+            archive.keep(&view(version, 1));
+            if version == 5 {
+                archive.cited(5);
+            }
+        }
+        let kept = [2, 5, 40].map(|version| archive.find(version).is_some());
+        assert_eq!(kept, [true; 3]);
+        assert!(archive.find(6).is_none());
+        (90..=140).for_each(|version| {
+            archive.keep(&view(version, 1));
+            if version == 100 {
+                archive.cited(100);
+            }
+        });
+        assert!(archive.find(100).is_some() && archive.find(101).is_none());
     }
 
     #[test]
