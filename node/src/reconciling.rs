@@ -113,14 +113,21 @@ pub(crate) async fn run(closets: Arc<Closets>, mut stopped: Stopped) {
         }
         let progress = match &mut known {
             Some(progress) => progress,
-            none => none.insert(Progress::load(&closets)),
+            none => {
+                let of = Arc::clone(&closets);
+                let Ok(loaded) = tokio::task::spawn_blocking(move || Progress::load(&of)).await else {
+                    continue;
+                };
+                none.insert(loaded)
+            }
         };
         let compare = async {
             round(&closets, progress).await;
-            // What was found is put down as found once it stands in the ledger: a crash in between finds it twice, not never.
+            // What was compared is put down once what was found stands in the ledger: a crash in between compares it again.
             while !closets.findings.is_recorded() {
                 tokio::time::sleep(LOOK).await;
             }
+            progress.found_all();
             progress.save(&closets).await;
         };
         tokio::select! {
@@ -162,13 +169,22 @@ async fn round(closets: &Arc<Closets>, progress: &mut Progress) {
             (row, from, until, found, outcome)
         });
     }
+    let mut outcomes = Vec::new();
     while let Some(compared) = comparing.join_next().await {
         let Ok((row, from, until, found, outcome)) = compared else {
             continue;
         };
         // What was found before the peer could be asked no longer is found, and need not be asked for again.
-        progress.found_of(&row.origin, found.iter().map(|one| one.exchange));
-        report(closets, &row, (from, until), found);
+        if !found.is_empty() {
+            let exchanges = found.iter().map(|one| one.exchange);
+            progress.about_to_find(&row.origin, exchanges, closets.ledger.size());
+            progress.save(closets).await;
+            report(closets, &row, (from, until), found);
+        }
+        outcomes.push((row, until, outcome));
+    }
+    // Nothing is compared for good in the file before what was found there stands in the ledger.
+    for (row, until, outcome) in outcomes {
         match outcome {
             Ok(()) => progress.compared(&row.origin, until, is_final),
             Err(Stop::Away(text)) => {

@@ -67,6 +67,11 @@ async fn both_find(world: &World, exchange: &Core, (psd, mol): (FindingKind, Fin
 /// Once it is found it is not found again, not after a restart either.
 async fn found_once(mut world: World) {
     for code in ["mol", "psd"] {
+        // At once after the finding stands: what was put down beside the ledger may not say so yet.
+        world.crash_node(code).await;
+        world.start_node(code).await;
+    }
+    for code in ["mol", "psd"] {
         world.stop_node(code).await;
         world.start_node(code).await;
     }
